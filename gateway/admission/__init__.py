@@ -1,0 +1,1 @@
+"""Who may run now: the one bounded, timed queue in front of Bedrock."""

@@ -1,0 +1,39 @@
+"""What a model is to the rest of the gateway, once its id has been resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Api: TypeAlias = Literal["invoke", "converse"]
+"""Which pair of Bedrock operations serves a model: InvokeModel(WithResponseStream) or Converse(Stream)."""
+
+Family: TypeAlias = Literal["claude", "nova", "titan", "converse"]
+"""The codec that speaks for a model; `converse` for every family without a native codec of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model as resolved for one request.
+
+    `id` is what goes into the Bedrock URL: the caller's id or ARN, or the alias's target. `base_id` is the
+    foundation model behind it where it can be told (no geo prefix, no ARN), else None. `provider` is the
+    label before the first dot of `base_id` (`anthropic`, `amazon`, …) or `custom` where it cannot be told.
+    `native_family` is the family that could serve it by InvokeModel, None where there is no native codec;
+    `api` is the pair of operations that will serve it. `streaming` false: use the unary operation.
+    """
+
+    id: str
+    base_id: str | None
+    provider: str
+    native_family: Family | None
+    api: Api
+    streaming: bool = True
+    max_output_tokens: int | None = None
+
+    @property
+    def family(self) -> Family:
+        """The codec that will serve this model with `api`."""
+        if self.api == "converse" or self.native_family is None:
+            return "converse"
+        return self.native_family

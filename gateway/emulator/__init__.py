@@ -1,0 +1,1 @@
+"""An embedded Bedrock runtime on loopback for the demo, the tests and the benchmarks."""

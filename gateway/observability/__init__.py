@@ -1,0 +1,1 @@
+"""Logging: the only place that configures structlog and the standard loggers."""

@@ -1,0 +1,1 @@
+"""Downstream IO: routes, handlers, the responder, middleware and health."""

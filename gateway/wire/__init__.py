@@ -1,0 +1,1 @@
+"""Sans-IO: bytes to and from frames. Knows framing, not meaning."""
