@@ -21,6 +21,8 @@ class Model:
     label before the first dot of `base_id` (`anthropic`, `amazon`, …) or `custom` where it cannot be told.
     `native_family` is the family that could serve it by InvokeModel, None where there is no native codec;
     `api` is the pair of operations that will serve it. `streaming` false: use the unary operation.
+    `sampling` false: the model refuses temperature, top_p and top_k. `max_output_tokens` is None where the
+    model is not in the catalogue.
     """
 
     id: str
@@ -29,6 +31,7 @@ class Model:
     native_family: Family | None
     api: Api
     streaming: bool = True
+    sampling: bool = True
     max_output_tokens: int | None = None
 
     @property
