@@ -109,6 +109,8 @@ class CompletionRequest:
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    provider: str | None = None
+    """Callers of the earlier system name the provider beside the model; it must agree with the model."""
 
 
 # ── what a model answers ──────────────────────────────────────────────────────────────────────────────
@@ -193,7 +195,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The model ended its answer. Usage may still follow; text may not."""
+    """The model ended its answer: the last event, told with the family's terminal payload."""
 
     reason: FinishReason
     raw: str

@@ -1,0 +1,138 @@
+"""The composition root: the only module that knows every side; it opens and closes what a process is."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from gateway import __version__
+from gateway.admission.queue import ConcurrencyLimiter
+from gateway.bedrock.client import open_client
+from gateway.bedrock.upstream import BedrockUpstream
+from gateway.catalog.catalog import Catalog, ModelOverride
+from gateway.errors import GatewayError
+from gateway.server.dispatch import Dispatcher
+from gateway.server.exchange import Limits, Services
+from gateway.server.protocol import GatewayServer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from gateway.bedrock.client import BedrockClient
+    from gateway.settings import Settings
+
+SHUTDOWN_TIMEOUT = 1.0
+"""Seconds that aiohttp may wait for handlers at the end; it takes up to twice that (reliability.md S14)."""
+READINESS_TIMEOUT = 2.0
+"""Seconds for the credential chain to answer a readiness probe."""
+
+
+class ProcessReadiness:
+    """Ready: credentials are valid and the process is not draining; listening is implied by being asked."""
+
+    def __init__(self, client: BedrockClient) -> None:
+        self.draining = False
+        self._client = client
+
+    async def problems(self) -> list[str]:
+        """Return why new requests should go elsewhere."""
+        if self.draining:
+            return ["draining"]
+        try:
+            async with asyncio.timeout(READINESS_TIMEOUT):
+                await self._client.credentials.current()
+        except GatewayError:
+            return ["no AWS credentials"]
+        except Exception as error:  # noqa: BLE001 - whatever the chain raises, it gave no credentials
+            structlog.get_logger().error("credentials", exc_info=error)
+            return ["no AWS credentials"]
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A running gateway."""
+
+    url: str
+    limiter: ConcurrencyLimiter
+    client: BedrockClient
+
+
+def build_catalog(settings: Settings) -> Catalog:
+    """Return the catalogue with the operator's choices.
+
+    Raises:
+        ValueError: a choice cannot work; the message lists all of them.
+    """
+    return Catalog(
+        operation=settings.bedrock.operation,
+        streaming=settings.bedrock.streaming,
+        custom_ids=settings.custom_model_ids,
+        aliases=settings.aliases,
+        overrides={
+            name: ModelOverride(operation=model.operation, streaming=model.streaming)
+            for name, model in settings.models.items()
+        },
+    )
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Gateway]:
+    """Serve for as long as the block runs.
+
+    Raises:
+        ValueError: the catalogue's settings cannot work.
+        OSError: the address cannot be listened on.
+    """
+    log = structlog.get_logger()
+    catalog = build_catalog(settings)
+    limiter = ConcurrencyLimiter(
+        max_running=settings.max_concurrency,
+        max_waiting=settings.max_queue,
+        queue_timeout=settings.queue_timeout_ms / 1000,
+    )
+    async with open_client(
+        settings.bedrock, settings.aws, max_concurrency=settings.max_concurrency
+    ) as client:
+        readiness = ProcessReadiness(client)
+        services = Services(
+            upstream=BedrockUpstream(client, catalog, settings.bedrock),
+            limiter=limiter,
+            readiness=readiness,
+            limits=Limits(
+                max_body_bytes=settings.max_body_bytes,
+                body_timeout=settings.body_timeout_ms / 1000,
+                write_timeout=settings.write_timeout_ms / 1000,
+            ),
+            version=__version__,
+        )
+        async with _listening(settings, services) as url:
+            log.info("listening", url=url, endpoint=client.endpoint_url, region=client.region)
+            try:
+                yield Gateway(url, limiter, client)
+            finally:
+                readiness.draining = True
+                log.info("stopping", limiter=repr(limiter))
+
+
+@asynccontextmanager
+async def _listening(settings: Settings, services: Services) -> AsyncIterator[str]:
+    server = GatewayServer(
+        Dispatcher(services),
+        handler_cancellation=True,  # off by default: the handler would run on after the caller left (S8)
+        keepalive_timeout=settings.keepalive_timeout_ms / 1000,
+        access_log=None,
+    )
+    runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_TIMEOUT)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,128 @@
+"""The pooled aiobotocore client, and the one file that touches private parts of it.
+
+aiobotocore owns endpoint resolution, TLS, proxies and the connection pool. Its per-request machinery (545 of
+768 µs, DESIGN.md) is passed by: requests are signed here and handed to the client's own HTTP session. The
+private attributes this needs are named in `PRIVATE` and guarded by `tests/bedrock/test_client.py`.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+
+from gateway.bedrock.credentials import BearerToken, ChainCredentials
+from gateway.wire.sigv4 import Signer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import aiohttp
+
+    from gateway.bedrock.credentials import CredentialSource
+    from gateway.settings import AwsSettings, BedrockSettings
+
+PRIVATE = ("_endpoint",)
+"""`client._endpoint.http_session.send(request)` reads method, url, headers, body, stream_output and context
+of the request and returns an `AioAWSResponse` whose `raw` is the `aiohttp.ClientResponse`."""
+
+DEFAULT_REGION = "us-east-1"
+POOL_HEADROOM = 10
+"""Connections beyond the limiter's slots, so that the pool never becomes a second queue (R17, S3)."""
+
+
+@dataclass(slots=True)
+class _Request:
+    """What `AIOHTTPSession.send` reads of an `AWSPreparedRequest`."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    stream_output: bool = True
+    context: dict[str, Any] = field(default_factory=dict)
+
+
+class BedrockClient:
+    """Sends signed requests to one Bedrock endpoint through the client's own pool."""
+
+    def __init__(self, client: Any, credentials: CredentialSource) -> None:
+        self.endpoint_url: str = client.meta.endpoint_url.rstrip("/")
+        self.region: str = client.meta.region_name
+        self.credentials = credentials
+        self._host = urlsplit(self.endpoint_url).netloc
+        self._http_session = client._endpoint.http_session  # noqa: SLF001 - see PRIVATE
+        self._signer = Signer(self.region, client.meta.service_model.signing_name)
+
+    def __repr__(self) -> str:
+        return f"<BedrockClient {self.endpoint_url} region {self.region}>"
+
+    async def post(
+        self, model_id: str, operation: str, body: bytes, headers: dict[str, str]
+    ) -> aiohttp.ClientResponse:
+        """Send one request; the response's body is unread, and the caller must close it.
+
+        Raises what botocore and aiohttp raise; `faults.FOREIGN` names it all.
+        """
+        path = f"/model/{quote(model_id, safe='')}/{operation}"
+        headers = {"Content-Type": "application/json", **headers}
+        credentials = await self.credentials.current()
+        if isinstance(credentials, BearerToken):
+            headers["Authorization"] = f"Bearer {credentials.token}"
+        else:
+            now = datetime.now(UTC)
+            headers |= self._signer.sign(credentials, "POST", self._host, path, body, headers, now)
+        headers["Host"] = self._host
+        request = _Request("POST", self.endpoint_url + path, headers, body)
+        response = await self._http_session.send(request)
+        raw: aiohttp.ClientResponse = response.raw
+        return raw
+
+
+@asynccontextmanager
+async def open_client(
+    settings: BedrockSettings, aws: AwsSettings, *, max_concurrency: int
+) -> AsyncIterator[BedrockClient]:
+    """Open the client for as long as the block runs.
+
+    Raises `botocore.exceptions.BotoCoreError` where the AWS configuration itself is broken.
+    """
+    session = get_session()
+    if aws.access_key_id is not None and aws.secret_access_key is not None:
+        session.set_credentials(
+            aws.access_key_id.get_secret_value(),
+            aws.secret_access_key.get_secret_value(),
+            aws.session_token.get_secret_value() if aws.session_token is not None else None,
+        )
+    credentials: CredentialSource = ChainCredentials(session)
+    if settings.auth == "bearer" and aws.bearer_token is not None:
+        credentials = BearerToken(aws.bearer_token.get_secret_value())
+    config = AioConfig(
+        signature_version="v4",  # an ambient AWS_BEARER_TOKEN_BEDROCK would win silently (§2.6)
+        max_pool_connections=max_concurrency + POOL_HEADROOM,
+        connect_timeout=settings.connect_timeout_ms / 1000,
+        read_timeout=None,  # upstream.py owns the clocks; it knows which phase it is in
+        retries={"mode": "standard", "total_max_attempts": 1},  # `max_attempts: 1` still sends twice (S4)
+        connector_args={"keepalive_timeout": 60, "ttl_dns_cache": 30},
+        use_fips_endpoint=aws.use_fips_endpoint or None,
+        use_dualstack_endpoint=aws.use_dualstack_endpoint or None,
+        proxies={} if _is_loopback(aws.endpoint_url) else None,
+    )
+    async with session.create_client(
+        "bedrock-runtime",
+        region_name=aws.region or session.get_config_variable("region") or DEFAULT_REGION,
+        endpoint_url=aws.endpoint_url,
+        verify=str(aws.ca_bundle) if aws.ca_bundle is not None else None,
+        config=config,
+    ) as client:
+        yield BedrockClient(client, credentials)
+
+
+def _is_loopback(url: str | None) -> bool:
+    """A loopback endpoint is the emulator or a sidecar: HTTP_PROXY of the environment is not meant for it."""
+    return url is not None and urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}

@@ -1,0 +1,118 @@
+"""Bytes of one Bedrock answer in, events out. Pure: no IO, no clock."""
+
+from __future__ import annotations
+
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from typing import TYPE_CHECKING
+
+import orjson
+
+from gateway.bedrock import faults
+from gateway.domain import Stop
+from gateway.errors import UpstreamProtocolError
+from gateway.wire.eventstream import Decoder, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+
+    from gateway.codecs.protocol import Codec, Extractor
+    from gateway.domain import Event
+
+
+class StreamReader:
+    """Reads an event stream: frames, the envelope of InvokeModel's chunks, the family's payloads."""
+
+    def __init__(self, extractor: Extractor, *, enveloped: bool) -> None:
+        self._decoder = Decoder()
+        self._extractor = extractor
+        self._enveloped = enveloped
+        self.finished = False
+        """Whether the family's terminal event has been seen."""
+
+    @property
+    def unknown(self) -> AbstractSet[str]:
+        """What upstream sent that we do not know."""
+        return self._extractor.unknown
+
+    def feed(self, data: bytes, events: list[Event]) -> None:
+        """Append the events of every whole frame in `data` and what was left over before.
+
+        Raises:
+            GatewayError: an exception frame, a broken frame, or a payload that the family does not speak.
+        """
+        messages: list[Message] = []
+        try:
+            self._decoder.feed(data, messages)
+        finally:
+            for message in messages:
+                self._extract(message, events)
+            if events and type(events[-1]) is Stop:  # every family tells it with its terminal event
+                self.finished = True
+
+    def close(self, events: list[Event]) -> None:
+        """Take the end of the body.
+
+        Raises:
+            UpstreamProtocolError: it ended inside a frame, or before the family's terminal event.
+        """
+        del events
+        self._decoder.close()
+        self._extractor.close()
+
+    def _extract(self, message: Message, events: list[Event]) -> None:
+        headers = message.headers
+        if headers.get(":message-type") != "event":
+            _raise_fault(message)
+        payload = message.payload
+        event_type = str(headers.get(":event-type", ""))
+        if self._enveloped and event_type == "chunk":
+            payload = _open_envelope(payload)
+            if not payload:
+                return
+        self._extractor.feed(event_type, payload, events)
+
+
+class UnaryReader:
+    """Reads the whole answer of a unary operation; its events come at the end."""
+
+    finished = False
+
+    def __init__(self, codec: Codec, headers: Mapping[str, str]) -> None:
+        self.unknown: AbstractSet[str] = frozenset()
+        self._codec = codec
+        self._headers = headers
+        self._pieces: list[bytes] = []
+
+    def feed(self, data: bytes, events: list[Event]) -> None:
+        """Keep the piece: JSON has no meaning before its end."""
+        del events
+        self._pieces.append(data)
+
+    def close(self, events: list[Event]) -> None:
+        """Append the events of the whole answer.
+
+        Raises:
+            GatewayError: the body is not what the family speaks.
+        """
+        self.unknown = self._codec.read(b"".join(self._pieces), self._headers, events)
+
+
+def _open_envelope(payload: bytes) -> bytes:
+    """Return the provider's JSON out of `{"bytes": base64, "p": padding}`; `bytes` may be absent (§1.1)."""
+    try:
+        return a2b_base64(orjson.loads(payload).get("bytes", ""))
+    except (orjson.JSONDecodeError, Base64Error, AttributeError, TypeError, ValueError) as error:
+        raise UpstreamProtocolError("Bedrock sent a chunk that cannot be read.", detail=str(error)) from error
+
+
+def _raise_fault(message: Message) -> None:
+    """Raise what an exception frame or an error frame means; both end the stream."""
+    headers = message.headers
+    kind = headers.get(":message-type")
+    if kind == "exception":
+        raise faults.from_frame(str(headers.get(":exception-type", "")), message.payload)
+    if kind == "error":
+        raise faults.from_code(str(headers.get(":error-code", "")), str(headers.get(":error-message", "")))
+    raise UpstreamProtocolError("Bedrock sent a frame of an unknown kind.", detail=f"message type {kind!r}")

@@ -1,0 +1,67 @@
+"""The command line: which command, with which arguments. No logic."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from gateway import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEFAULT_PORT = 8080
+DEFAULT_MODEL = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    # each command is imported when it is asked for: `--help` must not load the AWS SDK
+    if options.command == "serve":
+        from gateway.commands import serve  # noqa: PLC0415
+
+        return serve.run()
+    if options.command == "demo":
+        from gateway.commands import demo  # noqa: PLC0415
+
+        return demo.run(port=options.port, once=options.once)
+    from gateway.commands import chat  # noqa: PLC0415
+
+    return chat.run(options.url, _body(options), raw=options.raw)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bedrock-gateway", description="An asynchronous gateway to Amazon Bedrock."
+    )
+    parser.add_argument("--version", action="version", version=f"bedrock-gateway {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("serve", help="serve, with the settings of the environment and gateway.toml")
+    demo = commands.add_parser("demo", help="serve with an embedded Bedrock emulator; needs no AWS account")
+    demo.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="port to listen on (default %(default)s)"
+    )
+    demo.add_argument("--once", action="store_true", help="stop after the first answer")
+    chat = commands.add_parser("chat", help="ask a running gateway and watch the answer stream")
+    chat.add_argument("prompt")
+    chat.add_argument(
+        "--url", default=f"http://127.0.0.1:{DEFAULT_PORT}", help="the gateway (default %(default)s)"
+    )
+    chat.add_argument("--model", default=DEFAULT_MODEL, help="model id (default %(default)s)")
+    chat.add_argument("--system", help="system text")
+    chat.add_argument("--max-tokens", type=int)
+    chat.add_argument("--temperature", type=float)
+    chat.add_argument("--raw", action="store_true", help="print the NDJSON records themselves")
+    return parser
+
+
+def _body(options: argparse.Namespace) -> dict[str, Any]:
+    body = {
+        "model": options.model,
+        "messages": [{"role": "user", "content": options.prompt}],
+        "system": options.system,
+        "max_tokens": options.max_tokens,
+        "temperature": options.temperature,
+    }
+    return {name: value for name, value in body.items() if value is not None}

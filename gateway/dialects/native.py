@@ -1,0 +1,211 @@
+"""The native API's requests: JSON value in, one `CompletionRequest` out, or a 400 that names the field."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import ValidationError
+
+from gateway import domain
+from gateway.dialects import native_schema as shape
+from gateway.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+DATA_URL = re.compile(r"data:image/(png|jpeg|gif|webp);base64,(.*)", re.DOTALL)
+LISTED_PROBLEMS = 5
+TOOL_CHOICES = {
+    "auto": domain.ToolChoice("auto"),
+    "none": domain.ToolChoice("none"),
+    "required": domain.ToolChoice("any"),
+}
+
+
+def parse(value: Any) -> domain.CompletionRequest:
+    """Return the request that this parsed JSON body means.
+
+    Raises:
+        InvalidRequest: `param` is the path of the first field that is wrong; the message names up to five.
+    """
+    try:
+        body = shape.CompletionBody.model_validate(value)
+    except ValidationError as error:
+        raise _invalid(error, value) from None
+    system, turns = _split(body)
+    request = domain.CompletionRequest(
+        model=body.model,
+        provider=body.provider,
+        system=system,
+        messages=tuple(_turns(turns)),
+        max_tokens=body.max_tokens,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        top_k=body.top_k,
+        stop=tuple(body.stop),
+        tools=tuple(_tool(tool) for tool in body.tools),
+        tool_choice=_tool_choice(body),
+        metadata=body.metadata,
+    )
+    if not request.messages:
+        raise InvalidRequest("There is no turn to answer: add a user message.", param="messages")
+    return request
+
+
+# ── messages ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _split(body: shape.CompletionBody) -> tuple[str | None, list[tuple[int, Any]]]:
+    """Separate the system text from the turns, which keep their index for error messages."""
+    if (body.messages is None) == (body.prompt is None):
+        raise InvalidRequest("Give either `messages` or `prompt`.", param="messages")
+    texts = [body.system] if body.system is not None else []
+    if body.prompt is not None:
+        user = shape.UserMessage(role="user", content=[shape.TextPart(type="text", text=body.prompt)])
+        return _join(texts), [(0, user)]
+    turns: list[tuple[int, Any]] = []
+    for index, message in enumerate(body.messages or ()):
+        if not isinstance(message, shape.SystemMessage):
+            turns.append((index, message))
+        elif turns:
+            raise InvalidRequest(
+                "System text must come before the first turn.", param=f"messages[{index}].role"
+            )
+        else:
+            texts.extend(part.text for part in message.content)
+    return _join(texts), turns
+
+
+def _join(texts: Sequence[str]) -> str | None:
+    return "\n\n".join(texts) if any(texts) else None
+
+
+def _turns(turns: Iterable[tuple[int, Any]]) -> Iterable[domain.Message]:
+    """Tool results in a row are one turn of the user: they answer the same assistant turn."""
+    results: list[domain.Part] = []
+    for index, message in turns:
+        if isinstance(message, shape.ToolMessage):
+            content = _content(message.content, f"messages[{index}].content")
+            results.append(domain.ToolResultPart(message.tool_call_id, content, message.is_error))
+            continue
+        if results:
+            yield domain.Message("user", tuple(results))
+            results = []
+        if isinstance(message, shape.UserMessage):
+            yield domain.Message("user", _content(message.content, f"messages[{index}].content"))
+        else:
+            yield domain.Message("assistant", _assistant(message, f"messages[{index}]"))
+    if results:
+        yield domain.Message("user", tuple(results))
+
+
+def _assistant(message: shape.AssistantMessage, path: str) -> tuple[domain.Part, ...]:
+    parts: list[domain.Part] = [
+        domain.ReasoningPart(block.text, block.signature, block.redacted) for block in message.reasoning
+    ]
+    parts.extend(domain.TextPart(part.text) for part in message.content or ())
+    for number, call in enumerate(message.tool_calls):
+        arguments = _arguments(call.function.arguments, f"{path}.tool_calls[{number}].function.arguments")
+        parts.append(domain.ToolUsePart(call.id, call.function.name, arguments))
+    if not parts:
+        raise InvalidRequest("An assistant message needs content or tool calls.", param=f"{path}.content")
+    return tuple(parts)
+
+
+def _arguments(text: str, path: str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text or "{}")
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidRequest("The arguments must be the JSON text of an object.", param=path)
+    return value
+
+
+def _content(parts: Sequence[Any], path: str) -> tuple[domain.TextPart | domain.ImagePart, ...]:
+    return tuple(
+        domain.TextPart(part.text)
+        if isinstance(part, shape.TextPart)
+        else _image(part.image_url.url, f"{path}[{number}].image_url.url")
+        for number, part in enumerate(parts)
+    )
+
+
+def _image(url: str, path: str) -> domain.ImagePart:
+    """Take an image out of its `data:` URL; the gateway never fetches one (reliability.md R57)."""
+    match = DATA_URL.fullmatch(url)
+    if match is None:
+        raise InvalidRequest(
+            "Images are taken as `data:image/png;base64,…` (png, jpeg, gif or webp); no URL is ever fetched.",
+            param=path,
+        )
+    try:
+        data = binascii.a2b_base64(match[2], strict_mode=True)
+    except binascii.Error:
+        raise InvalidRequest("The image is not valid base64.", param=path) from None
+    if not data:
+        raise InvalidRequest("The image is empty.", param=path)
+    return domain.ImagePart(match[1], data)  # type: ignore[arg-type]  # the pattern allows these four only
+
+
+# ── tools ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _tool(tool: shape.Tool) -> domain.Tool:
+    return domain.Tool(tool.function.name, tool.function.description, tool.function.parameters)
+
+
+def _tool_choice(body: shape.CompletionBody) -> domain.ToolChoice | None:
+    choice = body.tool_choice
+    if choice is None:
+        return None
+    if not body.tools:
+        raise InvalidRequest("`tool_choice` needs `tools`.", param="tool_choice")
+    if isinstance(choice, str):
+        return TOOL_CHOICES[choice]
+    name = choice.function.name
+    if name not in {tool.function.name for tool in body.tools}:
+        raise InvalidRequest("`tool_choice` names a function that is not in `tools`.", param="tool_choice")
+    return domain.ToolChoice("tool", name)
+
+
+# ── problems ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _invalid(error: ValidationError, value: Any) -> InvalidRequest:
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    described = [(_path(problem["loc"], value), _words(problem)) for problem in problems]
+    listed = "; ".join(f"{path or 'body'}: {words}" for path, words in described[:LISTED_PROBLEMS])
+    more = len(described) - LISTED_PROBLEMS
+    return InvalidRequest(
+        f"{listed}{f'; and {more} more' if more > 0 else ''}.", param=described[0][0] or None
+    )
+
+
+def _words(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "unknown field"
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def _path(location: Iterable[int | str], value: Any) -> str:
+    """Return the path as the caller wrote it, such as `messages[2].content`.
+
+    Pydantic's locations also name the branch of a union that it tried; such a step is not in the caller's
+    value, so it is left out, except for the last step, which may name a field that is missing.
+    """
+    steps = list(location)
+    path, node = "", value
+    for position, step in enumerate(steps):
+        last = position == len(steps) - 1
+        if isinstance(step, int):
+            path += f"[{step}]"
+            node = node[step] if isinstance(node, list) and step < len(node) else None
+        elif isinstance(node, dict) and (step in node or last):
+            name = step if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", step) else "?"
+            path += f".{name}" if path else name
+            node = node.get(step)
+    return path

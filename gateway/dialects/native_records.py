@@ -1,0 +1,118 @@
+"""The native API's answers: events and errors out as the records of the stream.
+
+The vocabulary is DESIGN.md's: `start`, deltas, then exactly one of `done` and `error`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, assert_never
+
+from gateway.domain import (
+    Citation,
+    Event,
+    ReasoningDelta,
+    Stop,
+    TextDelta,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.completion import Completion
+    from gateway.domain import ReasoningPart
+    from gateway.errors import GatewayError
+
+Record = dict[str, Any]
+
+
+def start(*, completion_id: str, model: str, provider: str, upstream_request_id: str | None) -> Record:
+    """Return the first record of a stream."""
+    return {
+        "type": "start",
+        "id": completion_id,
+        "model": model,
+        "provider": provider,
+        "upstream_request_id": upstream_request_id,
+    }
+
+
+def delta(event: Event) -> Record | None:
+    """Return the record of an event; None for usage and stop, which `done` carries."""
+    match event:
+        case TextDelta():
+            return {"type": "text_delta", "text": event.text}
+        case ReasoningDelta():
+            return {"type": "reasoning_delta", **_given(event)}
+        case ToolCall():
+            return {"type": "tool_call", "index": event.index, "id": event.id, "name": event.name}
+        case ToolCallDelta():
+            return {"type": "tool_call_delta", "index": event.index, "arguments": event.arguments}
+        case Citation():
+            return {"type": "citation", "citation": event.citation}
+        case Usage() | Stop():
+            return None
+        case _:
+            assert_never(event)
+
+
+def done(stop: Stop, tokens: Usage, timing: Mapping[str, float | None]) -> Record:
+    """Return the terminal record of an answer that is whole.
+
+    `finish_reason` is ours, `stop_reason` is the model's own word for it.
+    """
+    return {
+        "type": "done",
+        "finish_reason": stop.reason.value,
+        "stop_reason": stop.raw,
+        "usage": usage(tokens),
+        "timing": dict(timing),
+    }
+
+
+def error(fault: GatewayError, tokens: Usage, *, request_id: str) -> Record:
+    """Return the terminal record of an answer that failed, with the usage known so far."""
+    return {"type": "error", "error": problem(fault, request_id=request_id), "usage": usage(tokens)}
+
+
+def problem(fault: GatewayError, *, request_id: str) -> Record:
+    """Return the one shape that errors have, in a stream and as the body of an HTTP answer."""
+    record: Record = {"code": fault.code, "message": fault.message, "retryable": fault.retryable}
+    if fault.param is not None:
+        record["param"] = fault.param
+    record["request_id"] = request_id
+    record["upstream_request_id"] = fault.upstream_request_id
+    return record
+
+
+def usage(tokens: Usage) -> Record:
+    """Return the four counters; null where Bedrock has not told."""
+    return {
+        "input_tokens": tokens.input_tokens,
+        "output_tokens": tokens.output_tokens,
+        "cache_read_tokens": tokens.cache_read_tokens,
+        "cache_write_tokens": tokens.cache_write_tokens,
+    }
+
+
+def completion(first: Record, whole: Completion, last: Record) -> Record:
+    """Return the unary answer: the records of the stream, folded into one."""
+    message: Record = {"role": "assistant", "content": whole.text}
+    if whole.reasoning:
+        message["reasoning"] = [_given(block) for block in whole.reasoning]
+    if whole.tool_calls:
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in whole.tool_calls
+        ]
+    if whole.citations:
+        message["citations"] = whole.citations
+    return {**first, **last, "type": "completion", "message": message}
+
+
+def _given(block: ReasoningDelta | ReasoningPart) -> Record:
+    """Return what a piece or block of reasoning really has."""
+    fields = {"text": block.text, "signature": block.signature, "redacted": block.redacted}
+    return {name: value for name, value in fields.items() if value}

@@ -1,0 +1,160 @@
+"""The JSON of the native API, in the style of OpenAI chat: shapes only, no meaning.
+
+Strict: types are not coerced, unknown fields are refused. `native.py` gives these shapes their meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+
+class Shape(BaseModel):
+    """A JSON object of this API."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+def _as_parts(value: Any) -> Any:
+    """A plain string is the short form of one text part."""
+    return [{"type": "text", "text": value}] if isinstance(value, str) else value
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class TextPart(Shape):
+    """`{"type": "text", "text": …}`."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(Shape):
+    """A `data:` URL. `detail` is accepted only as OpenAI's default, because no Bedrock model has a choice."""
+
+    url: str
+    detail: Literal["auto"] = "auto"
+
+
+class ImagePart(Shape):
+    """`{"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}}`."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class FunctionCall(Shape):
+    """The name of a function and the JSON text of its arguments."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Shape):
+    """A call that the assistant made in an earlier turn."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class Reasoning(Shape):
+    """One block of reasoning from an earlier answer, given back as it came."""
+
+    text: str = ""
+    signature: str | None = None
+    redacted: str | None = None
+
+
+TextContent = Annotated[list[TextPart], BeforeValidator(_as_parts)]
+MixedContent = Annotated[
+    list[Annotated[TextPart | ImagePart, Field(discriminator="type")]], BeforeValidator(_as_parts)
+]
+
+
+class SystemMessage(Shape):
+    """Instructions; only before the first turn."""
+
+    role: Literal["system", "developer"]
+    content: TextContent
+
+
+class UserMessage(Shape):
+    """What the user says."""
+
+    role: Literal["user"]
+    content: Annotated[MixedContent, Field(min_length=1)]
+
+
+class AssistantMessage(Shape):
+    """What the model said in an earlier turn."""
+
+    role: Literal["assistant"]
+    content: TextContent | None = None
+    tool_calls: list[ToolCall] = []
+    reasoning: list[Reasoning] = []
+
+
+class ToolMessage(Shape):
+    """The result of one tool call."""
+
+    role: Literal["tool"]
+    tool_call_id: str
+    content: MixedContent
+    is_error: bool = False
+
+
+Message: TypeAlias = Annotated[
+    SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")
+]
+
+
+class Function(Shape):
+    """A function that the model may call; `parameters` is JSON Schema."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+    description: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+
+
+class Tool(Shape):
+    """`{"type": "function", "function": {…}}`."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class NamedFunction(Shape):
+    """The function that must be called."""
+
+    name: str
+
+
+class NamedTool(Shape):
+    """`{"type": "function", "function": {"name": …}}`."""
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+class CompletionBody(Shape):
+    """The body of `POST /chat/completions` and of `POST /chat/completions/stream`."""
+
+    model: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    prompt: Annotated[str, StringConstraints(min_length=1)] | None = None
+    system: str | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    top_k: Annotated[int, Field(ge=0)] | None = None
+    stop: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], BeforeValidator(_as_list)] = Field(
+        default=[]
+    )
+    tools: list[Tool] = Field(default=[])
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    metadata: dict[str, str] = Field(default_factory=dict)
+    provider: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None

@@ -1,0 +1,131 @@
+"""The log: JSON lines on stdout, facts only.
+
+Every field that may appear is in `FIELDS`; anything else is dropped and its name reported, so that no prompt
+and no secret can slip in by a new keyword. Foreign loggers (aiohttp, botocore, asyncio) go through the same
+door: their message is redacted and of an exception only the type and the places are kept, because its text
+may hold a header (reliability.md S20, R54).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, TextIO
+
+import orjson
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+    from types import TracebackType
+
+FIELDS = frozenset(
+    {
+        "event", "level", "timestamp", "logger", "message", "exception",
+        # one request
+        "request_id", "upstream_request_id", "completion_id", "method", "route", "status", "outcome",
+        "model", "provider", "family", "operation", "format", "finish_reason", "stop_reason",
+        "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens",
+        "queue_ms", "first_byte_ms", "total_ms", "unknown_upstream",
+        "code", "param", "detail", "upstream_code", "upstream_status",
+        # the process
+        "version", "host", "port", "url", "endpoint", "region", "problems", "limiter", "reason", "signal",
+    }
+)  # fmt: skip
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+SECRETS = (
+    (
+        re.compile(r"(?i)\b(authorization|x-api-key|x-amz-security-token|cookie)(['\"]?\s*[:=]\s*).*"),
+        r"\1\2***",
+    ),
+    (re.compile(r"(?i)\bbearer\s+[^\s'\"]+"), "Bearer ***"),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), "***"),
+    (re.compile(r"(?i)\b(signature|credential|secret\w*|password|token)=[^\s&,]+"), r"\1=***"),
+)
+
+FOREIGN_MINIMUM = {"botocore": logging.WARNING, "aiobotocore": logging.WARNING, "urllib3": logging.WARNING}
+"""botocore prints headers and bodies at DEBUG: it is never let below WARNING, whatever our own level."""
+
+SILENT_TEXT = frozenset({"aiohttp.server"})
+"""Loggers whose text repeats what the peer sent; only the kind of the event is kept."""
+
+
+def configure(*, level: str = "info", json: bool = True, stream: TextIO | None = None) -> None:
+    """Set up structlog and the standard loggers of this process; the only place that does."""
+    out = stream or sys.stdout
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _render_exception,
+            allow_listed,
+            _json_line if json else structlog.dev.ConsoleRenderer(colors=out.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()  # noqa: TID251 - this module owns the standard loggers
+    root.handlers[:] = [ForeignHandler()]
+    root.setLevel(LEVELS[level])
+    for name, minimum in FOREIGN_MINIMUM.items():
+        logging.getLogger(name).setLevel(max(minimum, LEVELS[level]))  # noqa: TID251 - same
+
+
+def allow_listed(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Keep the fields of `FIELDS`; name the others without their values."""
+    strangers = [name for name in event if name not in FIELDS]
+    for name in strangers:
+        del event[name]
+    if strangers:
+        event["message"] = f"fields dropped from this line: {', '.join(sorted(strangers))}"
+    return event
+
+
+def redact(text: str) -> str:
+    """Return the text without anything that looks like a credential."""
+    for pattern, replacement in SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+class ForeignHandler(logging.Handler):
+    """Turns records of other people's loggers into our events."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log the record through structlog, redacted."""
+        fields: dict[str, Any] = {"logger": record.name}
+        if record.name not in SILENT_TEXT:
+            fields["message"] = redact(record.getMessage())
+        if record.exc_info and record.exc_info[0] is not None:
+            fields["exception"] = describe(record.exc_info[0], record.exc_info[2])
+        level = record.levelname.lower() if record.levelname.lower() in LEVELS else "error"
+        structlog.get_logger().log(LEVELS[level], "foreign", **fields)
+
+
+def describe(kind: type[BaseException], trace: TracebackType | None) -> str:
+    """Return the type of an exception and where it passed: no text of its own, no values of variables."""
+    frames = traceback.extract_tb(trace)
+    places = " < ".join(f"{_short(frame.filename)}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    return f"{kind.__module__}.{kind.__qualname__} at {places or 'unknown'}"
+
+
+def _short(filename: str) -> str:
+    return "/".join(filename.rsplit("/", 2)[-2:])
+
+
+def _render_exception(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    error = event.pop("exc_info", None)
+    if isinstance(error, BaseException):
+        event["exception"] = describe(type(error), error.__traceback__)
+    return event
+
+
+def _json_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+    return orjson.dumps(dict(event), default=repr).decode()

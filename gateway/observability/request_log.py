@@ -1,0 +1,58 @@
+"""The canonical line: one log event per request, with everything worth knowing about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+
+if TYPE_CHECKING:
+    from gateway.errors import GatewayError, Level
+
+Outcome = Literal["ok", "error", "disconnected"]
+
+
+@dataclass(slots=True)
+class RequestLog:
+    """Facts gathered while a request runs; `write` makes them one line."""
+
+    request_id: str
+    method: str
+    route: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    status: int | None = None
+    outcome: Outcome = "ok"
+    level: Level = "info"
+
+    def add(self, **facts: Any) -> None:
+        """Remember facts; later ones win, None is not a fact."""
+        self.fields.update({name: value for name, value in facts.items() if value is not None})
+
+    def fail(self, error: GatewayError) -> None:
+        """The request ended in this error."""
+        self.outcome, self.level = "error", error.level
+        self.add(
+            code=error.code,
+            param=error.param,
+            detail=error.detail,
+            upstream_code=error.upstream_code,
+            upstream_request_id=error.upstream_request_id,
+        )
+
+    def disconnect(self) -> None:
+        """The caller left before the answer was complete: a normal outcome."""
+        self.outcome = "disconnected"
+
+    def write(self) -> None:
+        """Write the line."""
+        log = structlog.get_logger()
+        getattr(log, self.level)(
+            "request",
+            request_id=self.request_id,
+            method=self.method,
+            route=self.route,
+            status=self.status,
+            outcome=self.outcome,
+            **self.fields,
+        )

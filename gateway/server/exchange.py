@@ -1,0 +1,51 @@
+"""What a handler works with: the request, its log line, and the services of the process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from aiohttp.web_request import BaseRequest
+
+    from gateway.admission.queue import ConcurrencyLimiter
+    from gateway.observability.request_log import RequestLog
+    from gateway.pipeline import Timing
+    from gateway.upstream import Upstream
+
+
+class Readiness(Protocol):
+    """Whether this process should get new requests."""
+
+    async def problems(self) -> list[str]:
+        """Return why not, in a few words each; empty when ready."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of one exchange; times in seconds."""
+
+    max_body_bytes: int
+    body_timeout: float
+    write_timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What the process shares between requests."""
+
+    upstream: Upstream
+    limiter: ConcurrencyLimiter
+    readiness: Readiness
+    limits: Limits
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request being answered."""
+
+    request: BaseRequest
+    log: RequestLog
+    timing: Timing
+    services: Services

@@ -1,0 +1,36 @@
+"""Liveness, readiness, version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.server.answers import json_response
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from gateway.server.exchange import Exchange
+
+
+async def live(exchange: Exchange) -> web.StreamResponse:
+    """`GET /livez`: the loop turns. Nothing else is asked, or an outage elsewhere would restart the fleet."""
+    return json_response({"status": "live"}, exchange.log.request_id)
+
+
+async def ready(exchange: Exchange) -> web.StreamResponse:
+    """`GET /readyz`: 200 where new requests are welcome, else 503 and the reasons."""
+    problems = await exchange.services.readiness.problems()
+    limiter = exchange.services.limiter
+    state = {
+        "status": "unready" if problems else "ready",
+        "problems": problems,
+        "streams": {"running": limiter.running, "waiting": limiter.waiting, "slots": limiter.max_running},
+    }
+    return json_response(state, exchange.log.request_id, status=503 if problems else 200)
+
+
+async def version(exchange: Exchange) -> web.StreamResponse:
+    """`GET /version`."""
+    return json_response(
+        {"name": "bedrock-gateway", "version": exchange.services.version}, exchange.log.request_id
+    )

@@ -1,0 +1,136 @@
+"""Writing a stream: peek, commit, one write a batch, exactly one terminal record.
+
+Every stream that has begun receives either a `done` or an `error` record, but not both. Where the caller
+has left or does not read, there is nobody to tell: the connection is dropped and the log says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from gateway.dialects import native_records
+from gateway.errors import GatewayError, InternalError, UpstreamProtocolError
+from gateway.server.answers import SERVER, UPSTREAM_HEADER
+from gateway.server.request_id import HEADER
+
+if TYPE_CHECKING:
+    from gateway.domain import Event, Stop
+    from gateway.pipeline import CompletionStream
+    from gateway.server.exchange import Exchange
+    from gateway.server.formats import Format
+
+
+async def respond(exchange: Exchange, stream: CompletionStream, form: Format) -> web.StreamResponse:
+    """Stream the answer to the caller.
+
+    Raises:
+        GatewayError: nothing has been sent yet, so the failure has a true HTTP status.
+        ConnectionError: the caller is gone, or bare text failed and the transfer must break.
+    """
+    batch = await stream.next_batch()
+    response = await _commit(exchange, stream, form)
+    head = form.encode(
+        native_records.start(
+            completion_id=stream.id,
+            model=stream.model.id,
+            provider=stream.model.provider,
+            upstream_request_id=stream.upstream_request_id,
+        )
+    )
+    try:
+        while batch is not None:
+            await _write(exchange, response, head + _encode(batch, form))
+            head = b""
+            batch = await stream.next_batch()
+        stop = whole(stream)
+    except ConnectionError:
+        raise
+    except GatewayError as fault:
+        await _end_in_error(exchange, response, stream, form, fault)
+    except Exception as error:  # noqa: BLE001 - the law of one terminal record holds for our own defects too
+        structlog.get_logger().error("defect", request_id=exchange.log.request_id, exc_info=error)
+        await _end_in_error(exchange, response, stream, form, InternalError("The gateway failed."))
+    else:
+        record = native_records.done(stop, stream.usage, exchange.timing.milliseconds())
+        await _end(exchange, response, head + form.encode(record))
+    return response
+
+
+def whole(stream: CompletionStream) -> Stop:
+    """Return how a stream that has ended stopped.
+
+    Raises:
+        UpstreamProtocolError: it ended without the model's word for it.
+    """
+    if stream.stop is None:
+        raise UpstreamProtocolError("The answer ended without a stop reason.")
+    return stream.stop
+
+
+def _encode(batch: list[Event], form: Format) -> bytes:
+    if form.frame is None:
+        return b"".join([form.encode_text(event) for event in batch])
+    records = [native_records.delta(event) for event in batch]
+    return b"".join([form.encode(record) for record in records if record is not None])
+
+
+async def _commit(exchange: Exchange, stream: CompletionStream, form: Format) -> web.StreamResponse:
+    headers = {
+        "Content-Type": form.content_type,
+        "Cache-Control": "no-cache, no-transform",
+        "X-Accel-Buffering": "no",  # nginx would deliver the stream in one piece (S17)
+        HEADER: exchange.log.request_id,
+        "Server": SERVER,
+    }
+    if stream.upstream_request_id is not None:
+        headers[UPSTREAM_HEADER] = stream.upstream_request_id
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(exchange.request)
+    exchange.log.status = response.status
+    return response
+
+
+async def _write(exchange: Exchange, response: web.StreamResponse, data: bytes) -> None:
+    if not data:
+        return
+    try:
+        async with asyncio.timeout(exchange.services.limits.write_timeout):
+            await response.write(data)
+    except TimeoutError:
+        raise _give_up(exchange) from None
+
+
+async def _end(exchange: Exchange, response: web.StreamResponse, data: bytes) -> None:
+    """Send the last bytes and the end of the transfer."""
+    try:
+        async with asyncio.timeout(exchange.services.limits.write_timeout):
+            await response.write_eof(data)
+    except TimeoutError:
+        raise _give_up(exchange) from None
+
+
+def _give_up(exchange: Exchange) -> ConnectionError:
+    """Drop a caller who does not read: only an abort frees the socket, a close waits for it to read (S11)."""
+    exchange.log.add(detail="the caller did not read")
+    transport = exchange.request.transport
+    if transport is not None:
+        transport.abort()
+    return ConnectionAbortedError("the caller did not read in time")
+
+
+async def _end_in_error(
+    exchange: Exchange,
+    response: web.StreamResponse,
+    stream: CompletionStream,
+    form: Format,
+    fault: GatewayError,
+) -> None:
+    exchange.log.fail(fault)
+    if form.frame is None:
+        raise ConnectionAbortedError("bare text cannot say that it failed: break the transfer")
+    record = native_records.error(fault, stream.usage, request_id=exchange.log.request_id)
+    await _end(exchange, response, form.encode(record))

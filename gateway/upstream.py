@@ -1,0 +1,61 @@
+"""The seam between the pipeline and what stands behind it: Bedrock in production, anything in a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+    from contextlib import AbstractAsyncContextManager
+
+    from gateway.catalog.model import Model
+    from gateway.domain import CompletionRequest, Event
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCall:
+    """One Bedrock call, ready to send: pure data."""
+
+    model: Model
+    body: bytes
+    headers: dict[str, str]
+
+
+class AnswerReader(Protocol):
+    """Pure: the bytes of one answer in, events out."""
+
+    @property
+    def unknown(self) -> AbstractSet[str]:
+        """Names of things upstream sent that we do not know; they are logged, never lost in silence."""
+
+    def feed(self, data: bytes, events: list[Event]) -> None:
+        """Append the events in `data`; those before a fault are appended before it raises."""
+
+    def close(self, events: list[Event]) -> None:
+        """Take the end of the body; raises `UpstreamProtocolError` if the answer is not whole."""
+
+
+class UpstreamAnswer(Protocol):
+    """One answer whose headers have arrived with a good status."""
+
+    @property
+    def request_id(self) -> str | None:
+        """The AWS request id."""
+
+    @property
+    def reader(self) -> AnswerReader:
+        """The reader for this answer's bytes."""
+
+    async def read(self) -> bytes:
+        """Return what the next network read brought; empty at the end of the body."""
+
+
+class Upstream(Protocol):
+    """What stands behind the pipeline: Bedrock."""
+
+    def format(self, request: CompletionRequest) -> UpstreamCall:
+        """Make the call for this request; pure, so it fails before it costs a slot."""
+
+    def invoke_stream(self, call: UpstreamCall) -> AbstractAsyncContextManager[UpstreamAnswer]:
+        """Send the call; inside the block the answer may be read, after it the connection is given back."""

@@ -1,0 +1,65 @@
+"""What every test stands on: no developer's AWS set-up, a real emulator, a real gateway on a real socket."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.emulator import Emulator, EmulatorSettings
+from gateway.observability import logging
+from tests.harness import Caller, StartGateway, started
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+FOREIGN_PREFIXES = ("AWS_", "GATEWAY_", "BOTO_")
+KEPT = frozenset({"GATEWAY_RECORDINGS", "GATEWAY_VECTORS"})
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+
+
+@pytest.fixture(autouse=True)
+def _isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No variable, file, profile or instance role of the machine changes what a test sees."""
+    for name in list(os.environ):
+        if name.upper().startswith(FOREIGN_PREFIXES) and name not in KEPT:
+            monkeypatch.delenv(name)
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    nowhere = tmp_path / "no-aws"
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(nowhere))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """The JSON log of the code under test, at debug."""
+    stream = io.StringIO()
+    logging.configure(level="debug", json=True, stream=stream)
+    yield stream
+    logging.configure(level="error", json=True, stream=io.StringIO())
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    """A Bedrock of our own on loopback."""
+    async with Emulator(EmulatorSettings()) as running:
+        yield running
+
+
+@pytest.fixture
+def start() -> StartGateway:
+    """How to run a gateway in front of an emulator with settings of its own."""
+    return started
+
+
+@pytest.fixture
+async def caller(emulator: Emulator) -> AsyncIterator[Caller]:
+    """A client of a gateway with default settings in front of the emulator."""
+    async with started(emulator) as one:
+        yield one
