@@ -43,6 +43,7 @@ class Catalog:
 
     Args:
         operation: serve every model by this pair of operations; `auto` is the catalogue's choice.
+        streaming: false serves every model by its unary operation, unless an override says otherwise.
         custom_ids: serve well-formed ids that are not in the catalogue, through Converse.
         overrides: by name asked for, alias target or base id.
         aliases: name → model id or ARN.
@@ -55,12 +56,14 @@ class Catalog:
         self,
         *,
         operation: Operation = "auto",
+        streaming: bool = True,
         custom_ids: bool = True,
         overrides: Mapping[str, ModelOverride] = MappingProxyType({}),
         aliases: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._cards = load_cards()
         self._operation = operation
+        self._streaming = streaming
         self._custom_ids = custom_ids
         self._overrides = dict(overrides)
         self._aliases = dict(aliases)
@@ -95,7 +98,7 @@ class Catalog:
             provider=model_id.provider or "custom",
             native_family=native,
             api=_api(operation, native, card, target),
-            streaming=streaming if streaming is not None else (card is None or card.streaming),
+            streaming=self._can_stream(card) if streaming is None else streaming,
             sampling=card is None or card.sampling,
             max_output_tokens=None if card is None else card.max_output_tokens,
         )
@@ -119,6 +122,9 @@ class Catalog:
         if base is None:
             return None
         return self._cards.get(base) or self._cards.get(base.rpartition(":")[0])
+
+    def _can_stream(self, card: Card | None) -> bool:
+        return self._streaming and (card is None or card.streaming)
 
     def _refuse_custom(self, target: str) -> None:
         if not self._custom_ids:

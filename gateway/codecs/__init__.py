@@ -1,1 +1,27 @@
 """Sans-IO: domain values to and from one model family's Bedrock JSON; one file per family."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from gateway.codecs.claude import ClaudeCodec
+from gateway.codecs.converse import ConverseCodec
+from gateway.codecs.nova import NovaCodec
+from gateway.codecs.titan import TitanCodec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.catalog.model import Family, Model
+    from gateway.codecs.protocol import Codec
+
+CODECS: Mapping[Family, Codec] = MappingProxyType(
+    {"claude": ClaudeCodec(), "nova": NovaCodec(), "titan": TitanCodec(), "converse": ConverseCodec()}
+)
+"""Every codec by its family; codecs have no state."""
+
+
+def codec_for(model: Model) -> Codec:
+    """Return the codec that speaks for `model` under the operation chosen for it."""
+    return CODECS[model.family]

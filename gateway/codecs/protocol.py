@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     from gateway.catalog.model import Model
     from gateway.domain import CompletionRequest, Event
@@ -22,6 +23,13 @@ class Extractor(Protocol):
     Invariant: `close` returns only if the family's terminal event was seen and everything in the answer
     was accounted for.
     """
+
+    @property
+    def unknown(self) -> AbstractSet[str]:
+        """Names of what the answer held and this family does not know (`content_block:web_fetch`, …).
+
+        They neither break the stream nor become events; the gateway logs them. Names only, never content.
+        """
 
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
         """Append to `events` what this payload says.
@@ -59,14 +67,26 @@ class Codec(Protocol):
             InvalidRequest: the family cannot do what is asked; `param` names the field.
         """
 
+    def headers(self, request: CompletionRequest) -> dict[str, str]:
+        """Return the request headers in which Bedrock takes what is not part of the body.
+
+        InvokeModel takes `CompletionRequest.metadata` as `X-Amzn-Bedrock-Request-Metadata`, so the transport
+        must send these with the body of `format`; Converse takes it in the body and needs none.
+
+        Raises:
+            InvalidRequest: the metadata is more than Bedrock takes.
+        """
+
     def extractor(self) -> Extractor:
         """Return a new extractor for one streamed answer."""
 
-    def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> None:
+    def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> AbstractSet[str]:
         """Append the events of a whole (unary) answer; `headers` has lower-case names.
 
-        Law: folding these events gives the same completion as folding the stream of the same answer.
+        Returns the same kind of names as `Extractor.unknown`. Law: folding these events gives the same
+        completion as folding the stream of the same answer (tool arguments up to JSON's white space).
 
         Raises:
             UpstreamProtocolError: the body is not what the family speaks.
+            UpstreamFailed: the body says that the model failed.
         """

@@ -68,6 +68,15 @@ def test_a_model_that_cannot_stream_says_so() -> None:
     assert Catalog().resolve("ai21.j2-mid-v1").streaming is False
 
 
+def test_streaming_can_be_ruled_out_for_all_but_some() -> None:
+    """The operator's `streaming` holds for every model that no override speaks of."""
+    catalog = Catalog(streaming=False, overrides={HAIKU: ModelOverride(streaming=True)})
+    assert [catalog.resolve(model).streaming for model in (HAIKU, "meta.llama3-8b-instruct-v1:0")] == [
+        True,
+        False,
+    ]
+
+
 def test_an_alias_stands_for_its_target() -> None:
     """The alias's target goes into the URL, and its facts are the model's."""
     model = Catalog(aliases={"fast": f"us.{HAIKU}"}).resolve("fast")

@@ -1,0 +1,139 @@
+"""The content blocks in which Converse and Nova take a conversation; Nova's InvokeModel body borrows them.
+
+Bytes are base64 text in both: botocore does that to blobs on Converse's JSON wire, Nova asks for it.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+from gateway.codecs.parameters import max_tokens, stop_sequences, tool_choice
+from gateway.codecs.turns import NAMES, has_tool_parts, turns
+from gateway.domain import ImagePart, Part, ReasoningPart, TextPart, ToolResultPart, ToolUsePart
+from gateway.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Literal
+
+    from gateway.catalog.model import Model
+    from gateway.domain import CompletionRequest, Tool, ToolChoice
+
+Block = dict[str, Any]
+Writers = dict[type[Part], "Callable[[Any], Block]"]
+
+
+def conversation(request: CompletionRequest, writers: Writers) -> list[Block]:
+    """Return the messages as blocks.
+
+    Raises:
+        InvalidRequest: the order of turns is wrong, or the family has no block for a part.
+    """
+    return [
+        {"role": turn.role, "content": [_block(path, part, writers) for path, part in turn.parts]}
+        for turn in turns(request)
+    ]
+
+
+def _block(path: str, part: Part, writers: Writers) -> Block:
+    write = writers.get(type(part))
+    if write is None:
+        raise InvalidRequest(f"this model does not take {NAMES[type(part)]}.", param=path)
+    return write(part)
+
+
+def _text(part: TextPart) -> Block:
+    return {"text": part.text}
+
+
+def _image(part: ImagePart) -> Block:
+    return {"image": {"format": part.format, "source": {"bytes": b64encode(part.data).decode()}}}
+
+
+def _tool_use(part: ToolUsePart) -> Block:
+    return {"toolUse": {"toolUseId": part.id, "name": part.name, "input": part.arguments}}
+
+
+def _tool_result(part: ToolResultPart) -> Block:
+    content = [_text(item) if isinstance(item, TextPart) else _image(item) for item in part.content]
+    result: Block = {"toolUseId": part.tool_use_id, "content": content}
+    if part.is_error:  # `status` is only said where it matters: just Claude and Nova take it
+        result["status"] = "error"
+    return {"toolResult": result}
+
+
+def _reasoning(part: ReasoningPart) -> Block:
+    if part.redacted is not None:
+        return {"reasoningContent": {"redactedContent": part.redacted}}
+    text: Block = {"text": part.text}
+    if part.signature is not None:
+        text["signature"] = part.signature
+    return {"reasoningContent": {"reasoningText": text}}
+
+
+WRITERS: Writers = {
+    TextPart: _text,
+    ImagePart: _image,
+    ToolUsePart: _tool_use,
+    ToolResultPart: _tool_result,
+}
+REASONING_WRITERS: Writers = {**WRITERS, ReasoningPart: _reasoning}
+
+
+# ── settings ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def inference_config(
+    request: CompletionRequest,
+    model: Model,
+    sampled: Mapping[str, float],
+    family: Literal["nova", "converse"],
+) -> Block:
+    """Return `inferenceConfig`: what the caller or the gateway's default says, nothing else."""
+    config: Block = {}
+    limit = max_tokens(request, model)
+    if limit is not None:
+        config["maxTokens"] = limit
+    for name, wire_name in (("temperature", "temperature"), ("top_p", "topP")):
+        if name in sampled:
+            config[wire_name] = sampled[name]
+    if request.stop:
+        config["stopSequences"] = stop_sequences(request, family)
+    return config
+
+
+def tool_config(request: CompletionRequest) -> Block | None:
+    """Return `toolConfig`, None where no tool may be called.
+
+    There is no word for "no tool": the tools are left out, which Bedrock only takes while the conversation
+    has no tool calls or results.
+
+    Raises:
+        InvalidRequest: the conversation has tool calls or results and no tools could be sent with it.
+    """
+    choice = tool_choice(request)
+    forbidden = choice is not None and choice.mode == "none"
+    if not request.tools or forbidden:
+        if has_tool_parts(request):
+            raise InvalidRequest(
+                "this model wants the tools of a conversation that has tool calls or results"
+                + (", and cannot be told not to call them." if forbidden else "."),
+                param="tool_choice" if forbidden else "tools",
+            )
+        return None
+    config: Block = {"tools": [_tool(tool) for tool in request.tools]}
+    if choice is not None:
+        config["toolChoice"] = _choice(choice)
+    return config
+
+
+def _tool(tool: Tool) -> Block:
+    spec: Block = {"name": tool.name, "inputSchema": {"json": tool.input_schema}}
+    if tool.description is not None:
+        spec["description"] = tool.description
+    return {"toolSpec": spec}
+
+
+def _choice(choice: ToolChoice) -> Block:
+    return {choice.mode: {"name": choice.name} if choice.mode == "tool" else {}}

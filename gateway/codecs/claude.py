@@ -1,0 +1,224 @@
+"""Anthropic Claude by InvokeModel: the Messages API inside Bedrock's envelope.
+
+The model's name is in the URL and streaming is chosen by the operation, so neither is in the body (see
+`claude_request`). Sources: AWS's page "Anthropic Claude Messages API" and recorded answers of Claude 2
+to 3.5.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Final, NoReturn
+
+from gateway.codecs import claude_request
+from gateway.codecs.claude_blocks import ClaudeBlocks
+from gateway.codecs.invocation import Envelope, metadata_headers
+from gateway.codecs.shapes import (
+    Json,
+    count,
+    index,
+    load,
+    malformed,
+    optional_text,
+    record,
+    records,
+    text,
+)
+from gateway.codecs.stops import finish_reason
+from gateway.domain import FinishReason, Usage
+from gateway.errors import (
+    GatewayError,
+    UpstreamFailed,
+    UpstreamProtocolError,
+    UpstreamThrottled,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from gateway.catalog.model import Model
+    from gateway.domain import CompletionRequest, Event
+
+STOP_REASONS = MappingProxyType(
+    {
+        "end_turn": FinishReason.STOP,
+        "stop_sequence": FinishReason.STOP,
+        "pause_turn": FinishReason.STOP,
+        "tool_use": FinishReason.TOOL_CALLS,
+        "max_tokens": FinishReason.LENGTH,
+        "model_context_window_exceeded": FinishReason.LENGTH,
+        "refusal": FinishReason.REFUSAL,
+        "guardrail_intervened": FinishReason.CONTENT_FILTER,
+    }
+)
+
+ERRORS: Mapping[str, type[GatewayError]] = MappingProxyType(
+    {
+        "overloaded_error": UpstreamUnavailable,  # Anthropic's 529: no capacity, whoever asks
+        "rate_limit_error": UpstreamThrottled,
+        "timeout_error": UpstreamTimeout,
+    }
+)
+"""What an `error` in the answer becomes; every other type is UpstreamFailed."""
+
+
+class _State(Enum):
+    WAITING = auto()  # for message_start
+    OPEN = auto()
+    ENDED = auto()  # message_stop seen
+
+
+class ClaudeExtractor:
+    """Reads one streamed Claude answer; `message_stop` is its terminal event.
+
+    The stop is told at `message_stop`, not when `message_delta` gives the reason: a guardrail's verdict may
+    come with the last chunk.
+    """
+
+    __slots__ = ("_blocks", "_envelope", "_raw", "_state")
+
+    def __init__(self) -> None:
+        self._envelope = Envelope()
+        self._blocks = ClaudeBlocks(self._envelope.unknown)
+        self._state = _State.WAITING
+        self._raw: str | None = None
+
+    @property
+    def unknown(self) -> AbstractSet[str]:
+        """Names of what this answer held and Claude is not known to say."""
+        return self._envelope.unknown
+
+    def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
+        """Append to `events` what this chunk says."""
+        chunk = self._envelope.open(event_type, payload, events)
+        if chunk is None:
+            return
+        if self._state is _State.ENDED:
+            raise malformed("a chunk after the terminal message_stop")
+        kind = text(chunk, "type")
+        handle = self._CHUNKS.get(kind)
+        if handle is None:
+            self._envelope.unknown.add(f"event:{kind}")
+        else:
+            handle(self, chunk, events)
+
+    def close(self) -> None:
+        """Raise `UpstreamProtocolError` unless the answer is whole."""
+        if self._state is not _State.ENDED:
+            raise UpstreamProtocolError("the answer is truncated: it ended before message_stop")
+
+    def _message_start(self, chunk: Json, events: list[Event]) -> None:
+        self._expect(_State.WAITING, "message_start")
+        self._state = _State.OPEN
+        _count(record(chunk, "message"), self._envelope, events)
+
+    def _block_start(self, chunk: Json, events: list[Event]) -> None:
+        self._expect(_State.OPEN, "content_block_start")
+        self._blocks.begin(index(chunk, "index"), record(chunk, "content_block"), events)
+
+    def _block_delta(self, chunk: Json, events: list[Event]) -> None:
+        self._expect(_State.OPEN, "content_block_delta")
+        self._blocks.delta(chunk, events)
+
+    def _block_stop(self, chunk: Json, events: list[Event]) -> None:
+        self._expect(_State.OPEN, "content_block_stop")
+        self._blocks.tools.end(index(chunk, "index"), events)
+
+    def _message_delta(self, chunk: Json, events: list[Event]) -> None:
+        self._expect(_State.OPEN, "message_delta")
+        self._raw = optional_text(record(chunk, "delta"), "stop_reason") or self._raw
+        _count(chunk, self._envelope, events)
+
+    def _message_stop(self, _chunk: Json, events: list[Event]) -> None:
+        self._expect(_State.OPEN, "message_stop")
+        self._state = _State.ENDED
+        self._blocks.tools.end_all(events)
+        _stop(self._raw, self._envelope, events)
+
+    def _ping(self, _chunk: Json, _events: list[Event]) -> None:
+        """A sign of life, and nothing else."""
+
+    def _error(self, chunk: Json, _events: list[Event]) -> None:
+        _fail(chunk)
+
+    def _expect(self, state: _State, name: str) -> None:
+        if self._state is not state:
+            raise malformed(f"{name} out of order")
+
+    _CHUNKS: ClassVar[dict[str, Callable[[ClaudeExtractor, Json, list[Event]], None]]] = {
+        "content_block_delta": _block_delta,
+        "content_block_start": _block_start,
+        "content_block_stop": _block_stop,
+        "message_start": _message_start,
+        "message_delta": _message_delta,
+        "message_stop": _message_stop,
+        "ping": _ping,
+        "error": _error,
+    }
+
+
+def _count(parent: Json, envelope: Envelope, events: list[Event]) -> None:
+    """Take `usage` where it is: `input_tokens` leaves cached tokens out, output is cumulative."""
+    if parent.get("usage") is None:
+        return
+    usage = record(parent, "usage")
+    counted = Usage(
+        input_tokens=count(usage, "input_tokens"),
+        output_tokens=count(usage, "output_tokens"),
+        cache_read_tokens=count(usage, "cache_read_input_tokens"),
+        cache_write_tokens=count(usage, "cache_creation_input_tokens"),
+    )
+    envelope.count(counted, events)
+
+
+def _stop(raw: str | None, envelope: Envelope, events: list[Event]) -> None:
+    if raw is None and not envelope.intervened:
+        raise malformed("it ends without a stop_reason")
+    reason = FinishReason.STOP if raw is None else finish_reason(STOP_REASONS, raw, envelope.unknown)
+    events.append(envelope.stop(reason, raw or ""))
+
+
+def _fail(answer: Json) -> NoReturn:
+    error = record(answer, "error")
+    kind = text(error, "type")
+    raise ERRORS.get(kind, UpstreamFailed)(
+        "the model broke off with an error", detail=optional_text(error, "message"), upstream_code=kind
+    )
+
+
+class ClaudeCodec:
+    """Claude's Messages API."""
+
+    name: Final = "claude"
+
+    def format(self, request: CompletionRequest, model: Model) -> bytes:
+        """Return the InvokeModel body."""
+        return claude_request.body(request, model)
+
+    def headers(self, request: CompletionRequest) -> dict[str, str]:
+        """Return the request's metadata as Bedrock's header."""
+        return metadata_headers(request)
+
+    def extractor(self) -> ClaudeExtractor:
+        """Return a new extractor."""
+        return ClaudeExtractor()
+
+    def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> AbstractSet[str]:
+        """Append the events of an InvokeModel answer."""
+        envelope = Envelope()
+        answer = load(body)
+        if answer.get("type") == "error":
+            _fail(answer)
+        envelope.look(answer, events)
+        blocks = ClaudeBlocks(envelope.unknown)
+        for number, block in enumerate(records(answer, "content")):
+            blocks.begin(number, block, events)
+            blocks.tools.end(number, events)
+        _count(answer, envelope, events)
+        envelope.fill_from_headers(headers, events)
+        _stop(optional_text(answer, "stop_reason"), envelope, events)
+        return envelope.unknown

@@ -1,0 +1,140 @@
+"""What Bedrock itself adds to InvokeModel's requests and answers, whichever family answers.
+
+On answers these are the `amazon-bedrock-*` keys and the token headers. Counters have an order of precedence:
+the provider's own usage, then `amazon-bedrock-invocationMetrics`, then the headers; they can disagree (a
+recorded Claude 3.5 answer says 134 tokens of output by itself and 90 by the metrics), and the weaker source
+only fills what the stronger never gave. The guardrail's trace stays here: its `modelOutput` is the text
+before masking.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from gateway.codecs.parameters import check_metadata
+from gateway.codecs.shapes import Json, count, load, optional_record, optional_text
+from gateway.domain import FinishReason, Stop, Usage
+from gateway.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.domain import CompletionRequest, Event
+
+OURS = "amazon-bedrock-"
+_METRICS = "amazon-bedrock-invocationMetrics"
+_GUARDRAIL = "amazon-bedrock-guardrailAction"
+_INTERVENED = "INTERVENED"
+
+METADATA_HEADER = "X-Amzn-Bedrock-Request-Metadata"
+_METADATA_LIMIT = 8500  # characters of JSON, from the service model
+
+_DIGITS = 15
+_TOKEN_HEADERS = {
+    "input_tokens": "x-amzn-bedrock-input-token-count",
+    "output_tokens": "x-amzn-bedrock-output-token-count",
+    "cache_read_tokens": "x-amzn-bedrock-cache-read-input-token-count",
+    "cache_write_tokens": "x-amzn-bedrock-cache-write-input-token-count",
+}
+
+
+def metadata_headers(request: CompletionRequest) -> dict[str, str]:
+    """Return the header that carries the request's metadata; empty if it has none.
+
+    Raises:
+        InvalidRequest: more, longer or other text than Bedrock takes.
+    """
+    if not request.metadata:
+        return {}
+    check_metadata(request)
+    value = json.dumps(dict(request.metadata), separators=(",", ":"))  # ASCII only, as headers want it
+    if len(value) > _METADATA_LIMIT:
+        raise InvalidRequest(
+            f"metadata is longer than {_METADATA_LIMIT} characters when written as JSON.", param="metadata"
+        )
+    return {METADATA_HEADER: value}
+
+
+class Envelope:
+    """Bedrock's additions to one answer, chunk by chunk or whole.
+
+    `intervened`: a guardrail blocked or masked something. `unknown` is the answer's set of unknown names.
+    """
+
+    __slots__ = ("_given", "intervened", "unknown")
+
+    def __init__(self) -> None:
+        self.unknown: set[str] = set()
+        self.intervened = False
+        self._given = Usage()
+
+    def open(self, event_type: str, payload: bytes, events: list[Event]) -> Json | None:
+        """Return the provider's JSON in a chunk; None if the chunk has nothing of the provider's."""
+        if event_type != "chunk":
+            self.unknown.add(f"event:{event_type}")
+            return None
+        if not payload:  # a chunk without bytes has been seen by SDKs; there is nothing in it to lose
+            self.unknown.add("chunk:empty")
+            return None
+        return self.look(load(payload), events)
+
+    def look(self, answer: Json, events: list[Event]) -> Json | None:
+        """Take what Bedrock added; return `answer` unless it has nothing but that."""
+        if _GUARDRAIL in answer and optional_text(answer, _GUARDRAIL) == _INTERVENED:
+            self.intervened = True
+        metrics = optional_record(answer, _METRICS)
+        if metrics is None:
+            return answer
+        self._fill(
+            Usage(
+                input_tokens=count(metrics, "inputTokenCount"),
+                output_tokens=count(metrics, "outputTokenCount"),
+                cache_read_tokens=count(metrics, "cacheReadInputTokenCount"),
+                cache_write_tokens=count(metrics, "cacheWriteInputTokenCount"),
+            ),
+            events,
+        )
+        return None if all(key.startswith(OURS) for key in answer) else answer
+
+    def count(self, usage: Usage, events: list[Event]) -> None:
+        """Take the provider's own counters."""
+        if usage != Usage():
+            self._given = self._given.merge(usage)
+            events.append(usage)
+
+    def fill_from_headers(self, headers: Mapping[str, str], events: list[Event]) -> None:
+        """Take the token headers of a unary answer; a header that is not a number is reported as unknown."""
+        found: dict[str, int] = {}
+        for counter, name in _TOKEN_HEADERS.items():
+            value = headers.get(name)
+            if value is not None and value.isascii() and value.isdecimal() and len(value) <= _DIGITS:
+                found[counter] = int(value)
+            elif value is not None:
+                self.unknown.add(f"header:{name}")
+        self._fill(Usage(**found), events)
+
+    def stop(self, reason: FinishReason, raw: str) -> Stop:
+        """Return how the answer ended: a guardrail's word counts more than the model's.
+
+        `INTERVENED` covers masking as well as blocking; Converse too says `guardrail_intervened` for both.
+        """
+        if self.intervened:
+            return Stop(FinishReason.CONTENT_FILTER, _INTERVENED)
+        return Stop(reason, raw)
+
+    def _fill(self, weaker: Usage, events: list[Event]) -> None:
+        """Append of `weaker` only the counters that no stronger source gave."""
+        filler = Usage(
+            input_tokens=_missing(self._given.input_tokens, weaker.input_tokens),
+            output_tokens=_missing(self._given.output_tokens, weaker.output_tokens),
+            cache_read_tokens=_missing(self._given.cache_read_tokens, weaker.cache_read_tokens),
+            cache_write_tokens=_missing(self._given.cache_write_tokens, weaker.cache_write_tokens),
+        )
+        if filler != Usage():
+            self._given = weaker.merge(self._given)
+            events.append(filler)
+
+
+def _missing(given: int | None, weaker: int | None) -> int | None:
+    return weaker if given is None else None

@@ -1,0 +1,134 @@
+"""Parameters of a request, checked alike for every family: applied as they are or refused by name.
+
+Nothing is clamped: a caller who asks for temperature 1.5 is told the range, not given 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import orjson
+
+from gateway.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from gateway.catalog.model import Model
+    from gateway.domain import CompletionRequest, ToolChoice
+
+DEFAULT_MAX_TOKENS = 4096
+"""Tokens of output where the caller sets no limit.
+
+Bedrock reserves `max_tokens` of the account's quota at the start of a request, and the model's whole maximum
+(64,000 and more) where it is unset; Claude demands a figure anyway.
+"""
+
+MAX_STOP_SEQUENCES = {"claude": 8191, "converse": 2500}
+"""From AWS's parameter reference and the service model; Nova and Titan document no limit, Bedrock judges."""
+
+
+def max_tokens(request: CompletionRequest, model: Model) -> int | None:
+    """Return the output limit to send, None to leave it to the model.
+
+    The gateway's default is applied where the family is one of ours, under Converse as under InvokeModel, so
+    that the operation makes no difference. For other families the model's own default stands: our figures
+    of their maxima are not sure enough to send one that the caller did not ask for.
+    """
+    if request.max_tokens is not None:
+        if request.max_tokens < 1:
+            raise InvalidRequest("max_tokens must be at least 1.", param="max_tokens")
+        return request.max_tokens
+    if model.native_family is None:
+        return None
+    return min(model.max_output_tokens or DEFAULT_MAX_TOKENS, DEFAULT_MAX_TOKENS)
+
+
+def sampling(request: CompletionRequest, model: Model, *, top_k: int | None) -> Mapping[str, float | int]:
+    """Return those of temperature, top_p and top_k that the caller gave, after checking them.
+
+    `top_k` is the family's highest (from 0); None: the family has no such parameter.
+    """
+    given = {
+        name: value
+        for name in ("temperature", "top_p", "top_k")
+        if (value := getattr(request, name)) is not None
+    }
+    if given and not model.sampling:
+        name = next(iter(given))
+        raise InvalidRequest(f"{model.base_id} does not accept {name}: it samples its own way.", param=name)
+    if "top_k" in given and top_k is None:
+        raise InvalidRequest("top_k: this model has no such parameter.", param="top_k")
+    for name, value in given.items():
+        _check_range(name, value, top_k if name == "top_k" and top_k is not None else 1)
+    return given
+
+
+def stop_sequences(
+    request: CompletionRequest, family: Literal["claude", "nova", "titan", "converse"]
+) -> list[str]:
+    """Return the stop sequences, after checking how many they are and that none is empty."""
+    limit = MAX_STOP_SEQUENCES.get(family)
+    if limit is not None and len(request.stop) > limit:
+        raise InvalidRequest(f"stop: at most {limit} sequences are accepted.", param="stop")
+    for position, sequence in enumerate(request.stop):
+        if not sequence:
+            raise InvalidRequest("stop: a stop sequence must not be empty.", param=f"stop[{position}]")
+    return list(request.stop)
+
+
+def tool_choice(request: CompletionRequest) -> ToolChoice | None:
+    """Return the tool choice, after checking that there is something to choose from."""
+    choice = request.tool_choice
+    if choice is None or choice.mode == "none":
+        return choice
+    if not request.tools:
+        raise InvalidRequest("tool_choice needs tools.", param="tool_choice")
+    if choice.mode == "tool" and choice.name not in {tool.name for tool in request.tools}:
+        raise InvalidRequest("tool_choice names a tool that is not among tools.", param="tool_choice")
+    return choice
+
+
+_PAIRS = 16
+_METADATA_KEY = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}", re.ASCII)
+_METADATA_VALUE = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{0,256}", re.ASCII)
+
+
+def check_metadata(request: CompletionRequest) -> None:
+    """Check the metadata against what Converse takes; the same is asked of it for InvokeModel.
+
+    Raises:
+        InvalidRequest: too many pairs, or a key or value that is too long or has other characters.
+    """
+    if len(request.metadata) > _PAIRS:
+        raise InvalidRequest(f"metadata: at most {_PAIRS} pairs are accepted.", param="metadata")
+    for key, value in request.metadata.items():
+        if not (_METADATA_KEY.fullmatch(key) and _METADATA_VALUE.fullmatch(value)):
+            raise InvalidRequest(
+                "metadata: keys (1 to 256 characters) and values (up to 256) may have ASCII letters, digits, "
+                "white space and : _ @ $ # = / + , - .",
+                param="metadata",
+            )
+
+
+def encode(body: Mapping[str, Any]) -> bytes:
+    """Return `body` as JSON.
+
+    Raises:
+        InvalidRequest: it holds what JSON cannot say, such as half a surrogate pair.
+    """
+    try:
+        return orjson.dumps(body, default=_plain)
+    except orjson.JSONEncodeError as error:
+        raise InvalidRequest(f"the request cannot be written as JSON: {error}.") from error
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} has no place in JSON")
+
+
+def _check_range(name: str, value: float, high: int) -> None:
+    if not 0 <= value <= high:  # also false for NaN
+        raise InvalidRequest(f"{name} must be between 0 and {high}.", param=name)

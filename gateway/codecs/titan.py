@@ -1,0 +1,176 @@
+"""Amazon Titan Text by InvokeModel: a completion model that takes one text and knows no turns.
+
+One user message by itself is sent as it is. A conversation, or a system text, becomes a transcript in
+Titan's documented form, `User: …` and `Bot: …` line by line, ending where the bot is to speak. In a
+transcript a line of a caller's text that begins with a speaker's label would be a turn of its own, so such
+lines are quoted with `> `: no text can put words into another speaker's mouth.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.codecs.invocation import Envelope, metadata_headers
+from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
+from gateway.codecs.shapes import Json, count, load, malformed, optional_text, records, text
+from gateway.codecs.turns import NAMES, Turn, turns
+from gateway.domain import FinishReason, TextDelta, TextPart, Usage
+from gateway.errors import InvalidRequest, UpstreamProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+
+    from gateway.catalog.model import Model
+    from gateway.domain import CompletionRequest, Event, Part
+
+STOP_REASONS: Final = (
+    ("FINISH", FinishReason.STOP),  # the wire says FINISH, the documentation FINISHED
+    ("STOP_CRITERIA_MET", FinishReason.STOP),
+    ("RAG_QUERY_WHEN_RAG_DISABLED", FinishReason.STOP),
+    ("LENGTH", FinishReason.LENGTH),
+    ("CONTENT_FILTERED", FinishReason.CONTENT_FILTER),
+)
+"""By prefix."""
+
+_SPEAKERS = {"user": "User", "assistant": "Bot"}
+_BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # whatever a reader may take for the end of a line
+_LABEL = re.compile(
+    rf"(?:^|(?<=[{_BREAKS}]))(?=[^\S{_BREAKS}]*(?:user|bot)\s*:)", re.IGNORECASE
+)  # each run of blanks is looked at once: linear in the text
+
+
+# ── asking ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _prompt(request: CompletionRequest) -> str:
+    conversation = turns(request)
+    said = [(turn.role, _said(turn)) for turn in conversation]
+    if len(request.messages) == 1 and not request.system:
+        return said[0][1]
+    lines = [_quoted(request.system)] if request.system else []
+    lines += [f"{_SPEAKERS[role]}: {_quoted(words)}" for role, words in said]
+    if conversation[-1].role == "user":
+        lines.append(f"{_SPEAKERS['assistant']}:")
+    return "\n".join(lines)
+
+
+def _said(turn: Turn) -> str:
+    return "\n".join(_words(path, part) for path, part in turn.parts)
+
+
+def _words(path: str, part: Part) -> str:
+    if not isinstance(part, TextPart):
+        raise InvalidRequest(f"Titan Text does not take {NAMES[type(part)]}.", param=path)
+    return part.text
+
+
+def _quoted(words: str) -> str:
+    return _LABEL.sub("> ", words)
+
+
+# ── answering ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class TitanExtractor:
+    """Reads one streamed Titan answer.
+
+    The terminal chunk has a `completionReason`; where a guardrail blocked the input there is none (recorded),
+    then it is the chunk with the total count.
+    """
+
+    __slots__ = ("_ended", "_envelope")
+
+    def __init__(self) -> None:
+        self._envelope = Envelope()
+        self._ended = False
+
+    @property
+    def unknown(self) -> AbstractSet[str]:
+        """Names of what this answer held and Titan is not known to say."""
+        return self._envelope.unknown
+
+    def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
+        """Append to `events` what this chunk says."""
+        chunk = self._envelope.open(event_type, payload, events)
+        if chunk is None:
+            return
+        if self._ended:
+            raise malformed("a chunk after the terminal one")
+        _say(chunk, events)
+        usage = Usage(
+            input_tokens=count(chunk, "inputTextTokenCount"),
+            output_tokens=count(chunk, "totalOutputTextTokenCount"),
+        )
+        self._envelope.count(usage, events)
+        raw = optional_text(chunk, "completionReason")
+        blocked = self._envelope.intervened and usage.output_tokens is not None
+        if raw is not None or blocked:
+            self._ended = True
+            _stop(raw, self._envelope, events)
+
+    def close(self) -> None:
+        """Raise `UpstreamProtocolError` unless the answer is whole."""
+        if not self._ended:
+            raise UpstreamProtocolError("the answer is truncated: it ended before its completionReason")
+
+
+def _say(chunk: Json, events: list[Event]) -> None:
+    if said := text(chunk, "outputText"):
+        events.append(TextDelta(said))
+
+
+def _stop(raw: str | None, envelope: Envelope, events: list[Event]) -> None:
+    reason = next((reason for prefix, reason in STOP_REASONS if (raw or "").startswith(prefix)), None)
+    if reason is None and raw is not None:
+        envelope.unknown.add(f"stop_reason:{raw}")
+    events.append(envelope.stop(reason or FinishReason.STOP, raw or ""))
+
+
+class TitanCodec:
+    """Amazon Titan Text."""
+
+    name: Final = "titan"
+
+    def format(self, request: CompletionRequest, model: Model) -> bytes:
+        """Return the InvokeModel body."""
+        if request.tools:
+            raise InvalidRequest("Titan Text does not take tools.", param="tools")
+        if request.tool_choice is not None and request.tool_choice.mode != "none":
+            raise InvalidRequest("Titan Text does not take tools.", param="tool_choice")
+        sampled = sampling(request, model, top_k=None)
+        config: dict[str, Any] = {"maxTokenCount": max_tokens(request, model)}
+        for name, wire_name in (("temperature", "temperature"), ("top_p", "topP")):
+            if name in sampled:
+                config[wire_name] = sampled[name]
+        if request.stop:
+            config["stopSequences"] = stop_sequences(request, "titan")
+        return encode({"inputText": _prompt(request), "textGenerationConfig": config})
+
+    def headers(self, request: CompletionRequest) -> dict[str, str]:
+        """Return the request's metadata as Bedrock's header."""
+        return metadata_headers(request)
+
+    def extractor(self) -> TitanExtractor:
+        """Return a new extractor."""
+        return TitanExtractor()
+
+    def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> AbstractSet[str]:
+        """Append the events of an InvokeModel answer."""
+        envelope = Envelope()
+        answer = load(body)
+        envelope.look(answer, events)
+        results = records(answer, "results")
+        if len(results) != 1:  # Titan has no parameter to ask for more
+            raise malformed("results does not have exactly one element")
+        result = results[0]
+        _say(result, events)
+        usage = Usage(
+            input_tokens=count(answer, "inputTextTokenCount"), output_tokens=count(result, "tokenCount")
+        )
+        envelope.count(usage, events)
+        envelope.fill_from_headers(headers, events)
+        read_reason = optional_text if envelope.intervened else text
+        _stop(read_reason(result, "completionReason"), envelope, events)
+        return envelope.unknown
