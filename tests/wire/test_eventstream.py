@@ -293,6 +293,15 @@ def test_dead_after_a_fault() -> None:
     assert messages == []
 
 
+def test_a_dead_decoder_holds_nothing() -> None:
+    """A fault frees what was buffered."""
+    decoder = Decoder()
+    decoder.feed(encode({}, b"x" * 1000)[:-4], [])
+    with pytest.raises(UpstreamProtocolError):
+        decoder.feed(b"\x00" * 4, [])
+    assert decoder._pending == b""
+
+
 @pytest.mark.parametrize(
     ("total", "headers", "fault"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import orjson
@@ -189,13 +190,29 @@ def test_just_within_the_limits(data: bytes) -> None:
     assert loads(data) == json.loads(data)
 
 
-def test_limits_are_the_callers() -> None:
-    """Both limits can be set."""
-    assert loads(b"[[1]]", max_depth=2, max_nodes=3) == [[1]]
+def test_depth_is_the_callers() -> None:
+    """The limit of depth can be set."""
+    assert loads(b"[[1]]", max_depth=2) == [[1]]
     with pytest.raises(InvalidRequest, match="deeper than 1 levels at line 1 column 2"):
         loads(b"[[1]]", max_depth=1)
-    with pytest.raises(InvalidRequest, match="more than 2 JSON values"):
-        loads(b"[[1]]", max_nodes=2)
+
+
+@pytest.mark.parametrize(
+    ("data", "nodes"),
+    [
+        (b"1", 1),
+        (b"[]", 1),
+        (b"[[1]]", 3),
+        (b'[["a"],{"b":"c"}]', 5),
+        (b'{"a":"b","c":"d"}', 3),
+        (b"[{ },[]]", 3),
+    ],
+)
+def test_nodes_are_the_callers(data: bytes, nodes: int) -> None:
+    """The limit of values can be set, and counts values just so: keys are not values, empty ones are."""
+    assert loads(data, max_nodes=nodes) == json.loads(data)
+    with pytest.raises(InvalidRequest, match=f"more than {nodes - 1} JSON values"):
+        loads(data, max_nodes=nodes - 1)
 
 
 # ── against an oracle ─────────────────────────────────────────────────────────────────────────────────
@@ -217,6 +234,12 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
+def _float(digits: str) -> float:
+    if math.isinf(float(digits)):
+        raise Refused
+    return float(digits)
+
+
 def _constant(_name: str) -> None:
     raise Refused
 
@@ -231,10 +254,15 @@ def _measure(value: Any) -> tuple[int, int]:
 
 def oracle(data: bytes, max_depth: int, max_nodes: int) -> Any:
     """Return what `loads` should, by the standard library and after the fact, or raise `Refused`."""
+    hooks: dict[str, Any] = {
+        "object_pairs_hook": _object,
+        "parse_int": _integer,
+        "parse_float": _float,
+        "parse_constant": _constant,
+    }
     try:
-        value = json.loads(
-            data.decode(), object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant
-        )
+        value = json.loads(data.decode(), **hooks)
+        json.dumps(value, ensure_ascii=False).encode()  # fails where an escape left a lone surrogate
     except ValueError:
         raise Refused from None
     depth, nodes = _measure(value)
