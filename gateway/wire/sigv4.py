@@ -1,6 +1,7 @@
 """AWS Signature Version 4 in the `Authorization` header: signing, and checking by doing it again.
 
-Equal to botocore's `SigV4Auth` by test, at a fiftieth of its cost: it owns nothing but a derived key.
+Equal to botocore's `SigV4Auth` by test, at a fifteenth of its cost (9 µs beside 147): the key that the day's
+credentials derive is kept, and there is no request object.
 """
 
 from __future__ import annotations
