@@ -121,7 +121,8 @@ class ClaudeExtractor:
         self._blocks.begin(index(chunk, "index"), record(chunk, "content_block"), events)
 
     def _block_delta(self, chunk: Json, events: list[Event]) -> None:
-        self._expect(_State.OPEN, "content_block_delta")
+        if self._state is not _State.OPEN:
+            self._expect(_State.OPEN, "content_block_delta")
         self._blocks.delta(chunk, events)
 
     def _block_stop(self, chunk: Json, events: list[Event]) -> None:

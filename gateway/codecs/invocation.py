@@ -83,9 +83,9 @@ class Envelope:
         """Take what Bedrock added; return `answer` unless it has nothing but that."""
         if _GUARDRAIL in answer and optional_text(answer, _GUARDRAIL) == _INTERVENED:
             self.intervened = True
-        metrics = optional_record(answer, _METRICS)
-        if metrics is None:
+        if _METRICS not in answer:
             return answer
+        metrics = optional_record(answer, _METRICS) or {}
         self._fill(
             Usage(
                 input_tokens=count(metrics, "inputTokenCount"),
