@@ -7,25 +7,42 @@ with every problem listed, and no value of a secret is ever part of a message.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PREFIX = "GATEWAY_"
 DEFAULT_FILE = "gateway.toml"
 FOREIGN_NAMES = frozenset({"GATEWAY_CONFIG", "GATEWAY_RECORDINGS", "GATEWAY_VECTORS"})
 """Names with our prefix that are not settings: the file's path, and where the tests find their data."""
 
-Milliseconds = Annotated[int, Field(gt=0, le=86_400_000)]
 OperationChoice = Literal["auto", "invoke", "converse"]
+ORIGIN = r"^https?://(\[[0-9A-Fa-f:.]+\]|[^/\s?#@:]+)(:[1-9][0-9]{0,4})?/?$"
+T = TypeVar("T")
+Milliseconds = Annotated[int, Field(gt=0, le=86_400_000)]
 
 
 class SettingsError(Exception):
@@ -74,12 +91,10 @@ class ModelSettings(_Section):
     streaming: bool | None = None
 
 
-class AwsSettings(BaseSettings):
+class AwsSettings(_Section):
     """AWS's own variables under AWS's own names. What is absent is left to the SDK's default chain."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True, populate_by_name=True
-    )
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, validate_default=True)
 
     access_key_id: SecretStr | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
     secret_access_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
@@ -94,20 +109,34 @@ class AwsSettings(BaseSettings):
     endpoint_url: str | None = Field(
         None,
         validation_alias=AliasChoices("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL"),
-        pattern=r"^https?://[^/\s?#@]+/?$",
+        pattern=ORIGIN,
     )
     """Scheme, host and port only: Bedrock's paths begin at the root."""
-    ca_bundle: Path | None = Field(None, validation_alias="AWS_CA_BUNDLE")
+    ca_bundle: FilePath | None = Field(None, validation_alias="AWS_CA_BUNDLE")
     use_fips_endpoint: bool = Field(default=False, validation_alias="AWS_USE_FIPS_ENDPOINT")
     use_dualstack_endpoint: bool = Field(default=False, validation_alias="AWS_USE_DUALSTACK_ENDPOINT")
 
-    @model_validator(mode="after")
-    def _keys_come_in_pairs(self) -> AwsSettings:
-        if (self.access_key_id is None) != (self.secret_access_key is None):
+    @field_validator("secret_access_key")
+    @classmethod
+    def _keys_come_in_pairs(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if (secret is None) != (info.data.get("access_key_id") is None):
             raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together")
-        if self.ca_bundle is not None and not self.ca_bundle.is_file():
-            raise ValueError("AWS_CA_BUNDLE is not a file")
-        return self
+        return secret
+
+    @classmethod
+    def from_environment(cls) -> AwsSettings:
+        """Read AWS's variables, of which an empty one is like an absent one, or raise `ValidationError`."""
+        return cls.model_validate({k: v for k, v in os.environ.items() if v and k.startswith("AWS_")})
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, which leaves a value that is not JSON to the check that names every problem."""
+
+    def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
 
 
 class Settings(BaseSettings):
@@ -122,7 +151,8 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
     )
 
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", pattern=r"^\S+$")
+    """Never empty: to asyncio that would mean every interface."""
     port: int = Field(8080, ge=0, le=65_535)
     max_concurrency: int = Field(100, ge=1, le=100_000)
     """Upstream streams at once: slots."""
@@ -142,13 +172,17 @@ class Settings(BaseSettings):
     log: LogSettings = LogSettings()
     aliases: dict[str, str] = Field(default_factory=dict)
     models: dict[str, ModelSettings] = Field(default_factory=dict)
-    aws: AwsSettings = Field(default_factory=AwsSettings)
+    aws: AwsSettings = Field(default_factory=AwsSettings.from_environment, validate_default=True)
 
-    @model_validator(mode="after")
-    def _bearer_needs_a_token(self) -> Settings:
-        if self.bedrock.auth == "bearer" and self.aws.bearer_token is None:
-            raise ValueError("bedrock.auth is bearer, but AWS_BEARER_TOKEN_BEDROCK is not set")
-        return self
+    @field_validator("aws")
+    @classmethod
+    def _bearer_needs_a_token(cls, aws: AwsSettings, info: ValidationInfo) -> AwsSettings:
+        bedrock = info.data.get("bedrock")  # absent where it is wrong itself
+        if bedrock is not None and bedrock.auth == "bearer" and aws.bearer_token is None:
+            raise ValueError(
+                "bedrock.auth (GATEWAY_BEDROCK__AUTH) is bearer, but AWS_BEARER_TOKEN_BEDROCK is not set"
+            )
+        return aws
 
     @classmethod
     def settings_customise_sources(
@@ -160,12 +194,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Explicit values, then the environment, then the file."""
-        del dotenv_settings, file_secret_settings
+        del env_settings, dotenv_settings, file_secret_settings
         path = config_file()
-        file: tuple[PydanticBaseSettingsSource, ...] = ()
-        if path is not None:
-            file = (TomlConfigSettingsSource(settings_cls, toml_file=path),)
-        return (init_settings, env_settings, *file)
+        file = () if path is None else (TomlConfigSettingsSource(settings_cls, toml_file=path),)
+        return (init_settings, _Environment(settings_cls), *file)
 
 
 def config_file() -> Path | None:
@@ -183,17 +215,26 @@ def load() -> Settings:
     Raises:
         SettingsError: with every problem found, not only the first.
     """
-    problems = _file_problems() or _unknown_names()
+    problems = [*_file_problems(), *_unknown_names()]
+    aws = _checked(AwsSettings.from_environment, problems)
+    # where AWS's variables are wrong, the rest is checked all the same, without a false word about them
+    known = aws or AwsSettings(bearer_token=SecretStr("not read"))
+    settings = _checked(lambda: Settings(aws=known), problems)
+    if settings is None or problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _checked(read: Callable[[], T], problems: list[str]) -> T | None:
+    """Return what `read` returns, or None and more problems, no line twice."""
     try:
-        settings = Settings()
+        return read()
     except ValidationError as error:
-        problems += [_describe(item) for item in error.errors(include_input=False, include_url=False)]
-    except (tomllib.TOMLDecodeError, OSError):
+        lines = [_describe(item) for item in error.errors(include_input=False, include_url=False)]
+        problems += [line for line in lines if line not in problems]
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
         pass  # _file_problems has said it better
-    else:
-        if not problems:
-            return settings
-    raise SettingsError(problems)
+    return None
 
 
 def _file_problems() -> list[str]:
@@ -204,7 +245,7 @@ def _file_problems() -> list[str]:
         with path.open("rb") as file:
             content = tomllib.load(file)
     except OSError as error:
-        return [f"{path}: cannot be read ({error.strerror}); GATEWAY_CONFIG names it"]
+        return [f"{path}: cannot be read ({error.strerror}); GATEWAY_CONFIG names another file"]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return [f"{path}: not valid TOML: {error}"]
     if "aws" in content:
@@ -214,16 +255,14 @@ def _file_problems() -> list[str]:
 
 def _unknown_names() -> list[str]:
     """Name variables with our prefix that no setting reads; a misspelt limit must not become a default."""
-    known = _env_names(Settings, PREFIX)
-    problems = []
-    for name in sorted(os.environ):
-        upper = name.upper()
-        if not upper.startswith(PREFIX) or upper in FOREIGN_NAMES or upper in known:
-            continue
-        if upper.startswith((PREFIX + "MODELS__", PREFIX + "ALIASES__")):
-            continue  # free keys: checked by the model itself
-        problems.append(f"{name}: unknown setting")
-    return problems
+    known = _env_names(Settings, PREFIX) | FOREIGN_NAMES
+    free = (f"{PREFIX}MODELS__", f"{PREFIX}ALIASES__")  # free keys: checked by the model itself
+    return [
+        f"{name}: {WORDS['extra_forbidden']}"
+        for name in sorted(os.environ)
+        if name.upper().startswith(PREFIX) and not name.upper().startswith(free)
+        if name.upper() not in known and os.environ[name]
+    ]
 
 
 def _env_names(model: type[BaseModel], prefix: str) -> set[str]:
@@ -238,11 +277,20 @@ def _env_names(model: type[BaseModel], prefix: str) -> set[str]:
     return names
 
 
+TABLE = "Input should be a table (in the environment: JSON, or one variable for each key)"
+WORDS = {"extra_forbidden": "unknown setting", "dict_type": TABLE, "model_type": TABLE}
+
+
 def _describe(item: Any) -> str:
+    """Return what to change: the key of the file with the name of the variable, and what is wrong there."""
     location = [str(part) for part in item["loc"]]
-    where = ".".join(location)
-    if not where:
-        return str(item["msg"]).removeprefix("Value error, ")
-    if where.startswith("AWS_"):
-        return f"{where}: {item['msg']}"
-    return f"{where} ({PREFIX}{'__'.join(location).upper()}): {item['msg']}"
+    words = WORDS.get(item["type"], item["msg"])
+    if item["type"] == "value_error":  # a check of this module: its words are complete
+        return str(words).removeprefix("Value error, ")
+    if location[0].startswith("AWS_"):
+        return f"{location[0]}: {words}"
+    variable = f"{PREFIX}{'__'.join(location)}".upper()
+    if item["type"] == "extra_forbidden" and variable in map(str.upper, os.environ):
+        return f"{variable}: {words}"
+    key = ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else f'"{part}"' for part in location)
+    return f"{key} ({variable}): {words}"
