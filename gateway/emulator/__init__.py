@@ -1,1 +1,12 @@
-"""An embedded Bedrock runtime on loopback for the demo, the tests and the benchmarks."""
+"""An embedded Bedrock runtime on loopback for the demo, the tests and the benchmarks.
+
+It is the far end, read from Bedrock's side: it shares the frame layout and SigV4 with the gateway, and
+nothing else, so that a mistake of one side does not hide in the other.
+"""
+
+from gateway.emulator.activity import Call
+from gateway.emulator.replay import Recording, Replay
+from gateway.emulator.server import Emulator
+from gateway.emulator.settings import EmulatorSettings
+
+__all__ = ["Call", "Emulator", "EmulatorSettings", "Recording", "Replay"]

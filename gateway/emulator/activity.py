@@ -1,0 +1,77 @@
+"""What the emulator is doing and what it has done: the far end's own account, for tests to compare with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+Outcome: TypeAlias = Literal["complete", "client_gone", "error"]
+
+_KEPT_CALLS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request, as it ended.
+
+    `operation` is the last segment of its path and `model_id` the decoded one before it; for a path that is
+    no operation, `operation` is the whole path and `model_id` is empty. `status` is 0 where the client left
+    before one was sent. `body` is the parsed JSON, None where there was none. `error` is an HTTP error and
+    everything that broke off a stream from this side; `complete` includes a stream that was told to be cut.
+    """
+
+    operation: str
+    model_id: str
+    status: int
+    request_id: str
+    body: Any
+    outcome: Outcome
+
+
+class Activity:
+    """Counts the requests that are being answered and keeps the last ones that were."""
+
+    def __init__(self) -> None:
+        self.calls: deque[Call] = deque(maxlen=_KEPT_CALLS)
+        self.active = 0
+        self.peak = 0
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+
+    def __enter__(self) -> Self:
+        """Count a request in."""
+        self.active += 1
+        self.peak = max(self.peak, self.active)
+        self._wake()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Count it out; its `Call` is kept before, so whoever sees the count sees the call."""
+        self.active -= 1
+        self._wake()
+
+    async def wait(self, count: int) -> None:
+        """Return once exactly `count` requests are being answered, at once if that is so now."""
+        if self.active == count:
+            return
+        reached = asyncio.get_running_loop().create_future()
+        waiter = (count, reached)
+        self._waiters.append(waiter)
+        try:
+            await reached
+        finally:
+            self._waiters.remove(waiter)
+
+    def _wake(self) -> None:
+        for count, reached in self._waiters:
+            if count == self.active and not reached.done():
+                reached.set_result(None)

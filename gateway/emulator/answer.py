@@ -1,0 +1,227 @@
+"""What the emulator says, before a family puts it into its own shapes: deterministic and honest about itself.
+
+Tokens are an estimate, the same everywhere: four characters are one token, a part of four counts whole; a
+picture or a document counts 1600.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import chain, cycle, islice
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import orjson
+
+from gateway.emulator.arguments import example_of
+from gateway.emulator.errors import invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gateway.emulator.directives import Directives
+
+StopReason: TypeAlias = Literal["end", "max_tokens", "stop_sequence", "tool_use"]
+
+_CHARS_PER_TOKEN: Final = 4
+_CHARS_OF_A_SOURCE: Final = 1600 * _CHARS_PER_TOKEN
+_ECHOED_CHARS: Final = 200
+_MAX_CHARS: Final = 10_000_000
+
+_OPENING: Final = "This answer comes from the embedded Bedrock emulator, not from a model."
+_FILLER: Final = (
+    " The words that follow say nothing, they only give this answer the length that was asked for."
+)
+_REASONING: Final = "The emulator does not think, it only shows where the thoughts of a model would stand. "
+_WORD: Final = re.compile(r"\s*\S+")
+_FILLER_WORDS: Final = tuple(_WORD.findall(_FILLER))
+_REASONING_WORDS: Final = tuple(_WORD.findall(_REASONING))
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool of the request; `schema` is its JSON Schema."""
+
+    name: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a family read from a body that it found valid.
+
+    `said` is the text of the last user turn, directives included; `returned` the text of its tool results.
+    `forced` are the tools of which one must be called. `reasoning`: the request turns reasoning on.
+    `speaks_reasoning`: the family has a shape for it.
+    """
+
+    said: str
+    input_tokens: int
+    returned: str = ""
+    max_tokens: int | None = None
+    stop_sequences: tuple[str, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    forced: tuple[Tool, ...] = ()
+    reasoning: bool = False
+    speaks_reasoning: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call; `key` makes its id in the family's own style, `arguments` is JSON text."""
+
+    key: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer in the pieces in which it streams. `key` makes the ids, `signature` signs the reasoning."""
+
+    key: str
+    reasoning: tuple[str, ...]
+    signature: str
+    text: tuple[str, ...]
+    tool_calls: tuple[ToolCall, ...]
+    stop: StopReason
+    stop_sequence: str | None
+    input_tokens: int
+    output_tokens: int
+    first_byte_ms: int
+    latency_ms: int
+
+
+def tokens(chars: int) -> int:
+    """Return the estimate for a text of `chars` characters."""
+    return -(-chars // _CHARS_PER_TOKEN)
+
+
+def measure(value: Any) -> int:
+    """Return the number of characters in all strings of a JSON value, sources of pictures at a flat rate."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, list):
+        return sum(map(measure, value))
+    if isinstance(value, dict):
+        return sum(_CHARS_OF_A_SOURCE if name == "source" else measure(part) for name, part in value.items())
+    return 0
+
+
+def compose(question: Question, said: str, directives: Directives, seed: bytes) -> Answer:
+    """Return the answer to `question`, where `said` is what the user said without directives.
+
+    `seed` is the request's body: the same body has the same answer, with the same ids.
+
+    Raises:
+        BedrockError: the directives ask for what the request or the family does not allow.
+    """
+    if directives.deltas * max(directives.delta_chars, 1) > _MAX_CHARS:
+        raise invalid(f"The directives ask for a text of more than {_MAX_CHARS} characters.")
+    key = sha256(seed).hexdigest()
+    calls = _tool_calls(question, directives, key)
+    budget = None if question.max_tokens is None else question.max_tokens * _CHARS_PER_TOKEN
+    reasoning, left = _fit(_reasoning(question, directives), budget)
+    text, left = _fit(() if question.forced else _text(question, said, directives), left)
+    text, sequence = _stop(text, question.stop_sequences)
+    stop: StopReason = "end"
+    if sequence is not None:
+        calls, stop = (), "stop_sequence"
+    elif left is not None and left < sum(len(call.arguments) for call in calls):
+        calls, stop = (), "max_tokens"
+    elif calls:
+        stop = "tool_use"
+    chars = sum(map(len, chain(reasoning, text))) + sum(len(call.arguments) for call in calls)
+    first_byte = directives.first_byte_ms
+    return Answer(
+        key=key,
+        reasoning=reasoning,
+        signature=f"emulated/{key}" if reasoning else "",
+        text=text,
+        tool_calls=calls,
+        stop=stop,
+        stop_sequence=sequence,
+        input_tokens=question.input_tokens,
+        output_tokens=tokens(chars),
+        first_byte_ms=round(first_byte),
+        latency_ms=max(1, round(first_byte + directives.pace_ms * (len(reasoning) + len(text)))),
+    )
+
+
+def pieces(text: str, length: int) -> list[str]:
+    """Return `text` cut into pieces of `length` characters."""
+    return [text[start : start + length] for start in range(0, len(text), length)]
+
+
+def _text(question: Question, said: str, directives: Directives) -> tuple[str, ...]:
+    echoes = ((" You said:", said), (" Your tool returned:", question.returned))
+    opening = _OPENING + "".join(
+        f"{verb} {' '.join(words.split())[:_ECHOED_CHARS]}" for verb, words in echoes if words
+    )
+    if not directives.delta_chars:
+        words = chain(_WORD.findall(opening), cycle(_FILLER_WORDS))
+        return tuple(islice(words, directives.deltas))
+    wanted = directives.deltas * directives.delta_chars
+    filler = _FILLER * (max(0, wanted - len(opening)) // len(_FILLER) + 1)
+    return tuple(pieces((opening + filler)[:wanted], directives.delta_chars))
+
+
+def _reasoning(question: Question, directives: Directives) -> tuple[str, ...]:
+    count = directives.reasoning
+    if count is None:
+        count = directives.usual_reasoning if question.reasoning else 0
+    if count and not question.speaks_reasoning:
+        raise invalid("The directive [reasoning] asks for what this family has no shape for.")
+    return tuple(islice(cycle(_REASONING_WORDS), count))
+
+
+def _tool_calls(question: Question, directives: Directives, key: str) -> tuple[ToolCall, ...]:
+    count = directives.tool
+    offered = question.forced or question.tools
+    if count and not offered:
+        raise invalid("The directive [tool] asks for a tool call, but the request has no tools.")
+    if count is None:
+        count = 1 if question.forced else 0
+    return tuple(
+        ToolCall(
+            key=sha256(f"{key}/{number}".encode()).hexdigest(),
+            name=tool.name,
+            arguments=orjson.dumps(example_of(tool.schema)).decode(),
+        )
+        for number, tool in enumerate(islice(cycle(offered), count))
+    )
+
+
+def _fit(parts: tuple[str, ...], budget: int | None) -> tuple[tuple[str, ...], int | None]:
+    """Return as many of the parts as fit, the last one cut, and the characters left: -1 if any was cut."""
+    if budget is None:
+        return parts, None
+    return _within(parts, budget) if budget >= 0 else ((), -1 if parts else budget)
+
+
+def _within(parts: tuple[str, ...], budget: int) -> tuple[tuple[str, ...], int]:
+    fitting: list[str] = []
+    for part in parts:
+        if len(part) > budget:
+            return (*fitting, part[:budget]) if budget else tuple(fitting), -1
+        fitting.append(part)
+        budget -= len(part)
+    return parts, budget
+
+
+def _stop(parts: tuple[str, ...], sequences: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
+    """Return the parts up to the first stop sequence in them, and that sequence."""
+    text = "".join(parts)
+    found = min(((text.find(s), s) for s in sequences if s in text), default=None)
+    if found is None:
+        return parts, None
+    return tuple(_until(parts, found[0])), found[1]
+
+
+def _until(parts: tuple[str, ...], end: int) -> Iterator[str]:
+    for part in parts:
+        if end <= 0:
+            return
+        yield part[:end]
+        end -= len(part)

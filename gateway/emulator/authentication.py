@@ -1,0 +1,144 @@
+"""Who asks: SigV4 by computing the signature again, API keys by comparing them."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, Protocol
+
+from gateway.emulator.errors import BedrockError
+from gateway.wire import sigv4
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.emulator.settings import EmulatorSettings
+
+_SERVICE: Final = "bedrock"
+_MAX_SKEW: Final = timedelta(minutes=5)
+_BEARER: Final = "Bearer "
+_DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
+_REQUIRED_HEADERS: Final = frozenset({"host", "x-amz-date"})
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """The parts of a request that a signature covers. `headers` has lower-case names."""
+
+    method: str
+    raw_path: str
+    raw_query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Clock(Protocol):
+    """Tells the time, with its zone."""
+
+    def __call__(self) -> datetime:
+        """Return now."""
+
+
+def utc_now() -> datetime:
+    """Return now in UTC."""
+    return datetime.now(UTC)
+
+
+def authenticate(request: SignedRequest, settings: EmulatorSettings, now: Clock = utc_now) -> None:
+    """Return if the request comes from the one caller that the settings know.
+
+    Raises:
+        BedrockError: as AWS refuses, which is before it looks at the body.
+    """
+    if not settings.verify_signatures:
+        return
+    authorization = request.headers.get("authorization")
+    if authorization is None:
+        raise BedrockError("MissingAuthenticationTokenException")
+    if authorization.startswith(_BEARER):
+        _check_api_key(authorization.removeprefix(_BEARER), settings)
+    else:
+        _check_signature(authorization, request, settings, now())
+
+
+def _check_api_key(token: str, settings: EmulatorSettings) -> None:
+    if settings.bearer_token is None or not _same(token, settings.bearer_token):
+        raise BedrockError(
+            "AccessDeniedException", "Authentication failed: Please make sure your API Key is valid."
+        )
+
+
+def _check_signature(value: str, request: SignedRequest, settings: EmulatorSettings, now: datetime) -> None:
+    try:
+        claim = sigv4.parse_authorization(value)
+    except ValueError as exc:
+        raise BedrockError("IncompleteSignatureException", str(exc)) from exc
+    _check_scope(claim, request, settings)
+    _check_date(claim.date, request.headers["x-amz-date"], now)
+    if claim.access_key_id != settings.access_key_id or not _token_matches(request, settings):
+        raise BedrockError("UnrecognizedClientException")
+    expected = sigv4.signature_of(
+        settings.secret_access_key,
+        method=request.method,
+        raw_path=request.raw_path,
+        raw_query=request.raw_query,
+        headers=request.headers,
+        signed_headers=claim.signed_headers,
+        payload_hash=sha256(request.body).hexdigest(),
+        amz_date=request.headers["x-amz-date"],
+        region=claim.region,
+        service=claim.service,
+    )
+    if not _same(expected, claim.signature):
+        raise BedrockError("InvalidSignatureException")
+
+
+def _check_scope(claim: sigv4.Authorization, request: SignedRequest, settings: EmulatorSettings) -> None:
+    required = _REQUIRED_HEADERS
+    if "x-amz-security-token" in request.headers:
+        required = required | {"x-amz-security-token"}
+    unsigned = required.difference(claim.signed_headers)
+    absent = required.union(claim.signed_headers).difference(request.headers)
+    if unsigned or absent:
+        named = ", ".join(sorted(unsigned | absent))
+        raise BedrockError("InvalidSignatureException", f"Headers must be sent and signed: {named}.")
+    if claim.service != _SERVICE:
+        raise BedrockError(
+            "InvalidSignatureException", f"Credential should be scoped to correct service: '{_SERVICE}'. "
+        )
+    if claim.region != settings.region:
+        raise BedrockError("InvalidSignatureException", "Credential should be scoped to a valid region. ")
+
+
+def _check_date(scope_date: str, amz_date: str, now: datetime) -> None:
+    try:
+        signed_at = datetime.strptime(amz_date, _DATE_FORMAT).replace(tzinfo=UTC)
+    except ValueError as exc:
+        raise BedrockError(
+            "IncompleteSignatureException", "Date must be in ISO-8601 'basic format'."
+        ) from exc
+    if not amz_date.startswith(scope_date):
+        raise BedrockError(
+            "InvalidSignatureException", "Date in Credential scope does not match YYYYMMDD from X-Amz-Date."
+        )
+    stated = f"{now:{_DATE_FORMAT}}"
+    if signed_at < now - _MAX_SKEW:
+        raise BedrockError(
+            "InvalidSignatureException", f"Signature expired: {amz_date} is earlier than {stated} - 5 min."
+        )
+    if signed_at > now + _MAX_SKEW:
+        raise BedrockError(
+            "InvalidSignatureException",
+            f"Signature not yet current: {amz_date} is later than {stated} + 5 min.",
+        )
+
+
+def _token_matches(request: SignedRequest, settings: EmulatorSettings) -> bool:
+    return _same(request.headers.get("x-amz-security-token", ""), settings.session_token or "")
+
+
+def _same(sent: str, known: str) -> bool:
+    # aiohttp hands bytes that are not UTF-8 on as surrogates
+    return hmac.compare_digest(sent.encode("utf-8", "surrogateescape"), known.encode())

@@ -1,0 +1,165 @@
+"""Claude's Messages by InvokeModel: typed blocks, opened and closed by name (bedrock-wire.md §4.1)."""
+
+from __future__ import annotations
+
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from gateway.emulator.answer import Question, Tool, measure, pieces, tokens
+from gateway.emulator.families.claude_rules import check_conversation, check_options
+from gateway.emulator.families.claude_shapes import ClaudeBody, CustomTool, Text, ToolResult
+from gateway.emulator.families.native import METRICS, chunk, counters, metrics
+from gateway.emulator.shapes import read_anthropic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from gateway.emulator.answer import Answer, StopReason, ToolCall
+    from gateway.emulator.frames import Event
+    from gateway.emulator.models import ModelId
+
+_STOP_REASONS: Final[Mapping[StopReason, str]] = MappingProxyType(
+    {
+        "end": "end_turn",
+        "max_tokens": "max_tokens",
+        "stop_sequence": "stop_sequence",
+        "tool_use": "tool_use",
+    }
+)
+_COUNTED_KEYS: Final = ("messages", "system", "tools")
+_VERSION: Final = re.compile(r"-v\d+(?::\w+)*$")
+_ARGUMENT_PIECE: Final = 12
+_ID_CHARS: Final = 22
+
+
+class Claude:
+    """Speaks for Claude."""
+
+    def question(self, body: Any, model: ModelId, *, streamed: bool) -> Question:
+        """Return what the conversation asks."""
+        del model, streamed  # the same body for every Claude and both operations
+        asked = read_anthropic(ClaudeBody, body)
+        check_conversation(asked.messages)
+        check_options(asked)
+        tools = tuple(
+            Tool(tool.name, tool.input_schema.model_dump(by_alias=True))
+            for tool in asked.tools
+            if isinstance(tool, CustomTool)
+        )
+        said, returned = _last_words(asked)
+        return Question(
+            said=said,
+            returned=returned,
+            input_tokens=tokens(sum(measure(body.get(key)) for key in _COUNTED_KEYS)),
+            max_tokens=asked.max_tokens,
+            stop_sequences=tuple(asked.stop_sequences),
+            tools=() if asked.tool_choice is not None and asked.tool_choice.type == "none" else tools,
+            forced=_forced(asked, tools),
+            reasoning=asked.thinking is not None and asked.thinking.type != "disabled",
+        )
+
+    def stream(self, answer: Answer, model: ModelId, body: Mapping[str, Any]) -> Iterator[Event]:
+        """Yield the chunks of one message."""
+        del body
+        message = {
+            **_message_head(answer, model),
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": {"input_tokens": answer.input_tokens, "output_tokens": 1},
+        }
+        yield chunk({"type": "message_start", "message": message})
+        for index, (start, deltas) in enumerate(_blocks(answer)):
+            yield chunk({"type": "content_block_start", "index": index, "content_block": start})
+            for delta in deltas:
+                yield chunk({"type": "content_block_delta", "index": index, "delta": delta}, delta=True)
+            yield chunk({"type": "content_block_stop", "index": index})
+        yield chunk(
+            {
+                "type": "message_delta",
+                "delta": {"stop_reason": _STOP_REASONS[answer.stop], "stop_sequence": answer.stop_sequence},
+                "usage": {"output_tokens": answer.output_tokens},
+            }
+        )
+        yield chunk({"type": "message_stop", METRICS: metrics(answer)})
+
+    def whole(self, answer: Answer, model: ModelId, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the message."""
+        del body
+        content: list[dict[str, Any]] = []
+        if answer.reasoning:
+            thinking = "".join(answer.reasoning)
+            content.append({"type": "thinking", "thinking": thinking, "signature": answer.signature})
+        if answer.text:
+            content.append({"type": "text", "text": "".join(answer.text)})
+        content.extend(
+            {**_call_head(call), "input": orjson.loads(call.arguments)} for call in answer.tool_calls
+        )
+        return {
+            **_message_head(answer, model),
+            "content": content,
+            "stop_reason": _STOP_REASONS[answer.stop],
+            "stop_sequence": answer.stop_sequence,
+            "usage": {"input_tokens": answer.input_tokens, "output_tokens": answer.output_tokens},
+        }
+
+    def counters(self, answer: Answer) -> Mapping[str, str]:
+        """Return the three counters."""
+        return counters(answer)
+
+
+def _blocks(answer: Answer) -> Iterator[tuple[dict[str, Any], Iterator[dict[str, str]]]]:
+    """Yield each block's start and its deltas."""
+    if answer.reasoning:
+        yield {"type": "thinking", "thinking": "", "signature": ""}, _thinking_deltas(answer)
+    if answer.text:
+        yield {"type": "text", "text": ""}, ({"type": "text_delta", "text": text} for text in answer.text)
+    for call in answer.tool_calls:
+        parts = ["", *pieces(call.arguments, _ARGUMENT_PIECE)]  # the first is empty in every recording
+        yield (
+            {**_call_head(call), "input": {}},
+            ({"type": "input_json_delta", "partial_json": part} for part in parts),
+        )
+
+
+def _thinking_deltas(answer: Answer) -> Iterator[dict[str, str]]:
+    for text in answer.reasoning:
+        yield {"type": "thinking_delta", "thinking": text}
+    yield {"type": "signature_delta", "signature": answer.signature}
+
+
+def _message_head(answer: Answer, model: ModelId) -> dict[str, Any]:
+    """Return the start of the message: `model` is Anthropic's name, not Bedrock's id (recorded)."""
+    return {
+        "id": f"msg_bdrk_01{answer.key[:_ID_CHARS]}",
+        "type": "message",
+        "role": "assistant",
+        "model": _VERSION.sub("", model.name) or model.given,
+    }
+
+
+def _call_head(call: ToolCall) -> dict[str, Any]:
+    return {"type": "tool_use", "id": f"toolu_bdrk_01{call.key[:_ID_CHARS]}", "name": call.name}
+
+
+def _forced(asked: ClaudeBody, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
+    choice = asked.tool_choice
+    if choice is None or choice.type in {"auto", "none"}:
+        return ()
+    return tuple(tool for tool in tools if choice.type == "any" or tool.name == choice.name)
+
+
+def _last_words(asked: ClaudeBody) -> tuple[str, str]:
+    last = next(turn for turn in reversed(asked.messages) if turn.role == "user")
+    said = [block.text for block in last.blocks if isinstance(block, Text)]
+    returned: list[str] = []
+    for block in last.blocks:
+        if isinstance(block, ToolResult):
+            if isinstance(block.content, str):
+                returned.append(block.content)
+            else:
+                returned.extend(part.text for part in block.content if isinstance(part, Text))
+    return "\n".join(said), "\n".join(returned)

@@ -1,0 +1,38 @@
+"""What the native answers of all families have in common: Bedrock's own counters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from gateway.emulator.frames import CHUNK, Event
+
+if TYPE_CHECKING:
+    from gateway.emulator.answer import Answer
+
+METRICS: Final = "amazon-bedrock-invocationMetrics"
+
+
+def chunk(payload: dict[str, Any], *, delta: bool = False) -> Event:
+    """Return the event of one provider object, its keys in the order of the recordings."""
+    return Event(CHUNK, orjson.dumps(payload), delta)
+
+
+def metrics(answer: Answer) -> dict[str, int]:
+    """Return what Bedrock adds to the last chunk of a stream."""
+    return {
+        "inputTokenCount": answer.input_tokens,
+        "outputTokenCount": answer.output_tokens,
+        "invocationLatency": answer.latency_ms,
+        "firstByteLatency": answer.first_byte_ms,
+    }
+
+
+def counters(answer: Answer) -> dict[str, str]:
+    """Return the headers that Bedrock adds to an answer in one piece."""
+    return {
+        "X-Amzn-Bedrock-Input-Token-Count": str(answer.input_tokens),
+        "X-Amzn-Bedrock-Output-Token-Count": str(answer.output_tokens),
+        "X-Amzn-Bedrock-Invocation-Latency": str(answer.latency_ms),
+    }

@@ -1,0 +1,203 @@
+"""The emulator itself: HTTP in, one of five operations, HTTP out."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from urllib.parse import unquote
+from uuid import uuid4
+
+from aiohttp import web
+
+from gateway.emulator import directives
+from gateway.emulator.activity import Activity, Call
+from gateway.emulator.authentication import SignedRequest, authenticate
+from gateway.emulator.delivery import Reply, deliver, error_reply
+from gateway.emulator.errors import BedrockError
+from gateway.emulator.operations import HEADER_PREFIX, Asked, parse, replayed, reply_to
+from gateway.emulator.replay import OPERATIONS, Replay
+from gateway.emulator.settings import EmulatorSettings
+
+if TYPE_CHECKING:
+    from collections import deque
+    from types import TracebackType
+
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.http_parser import RawRequestMessage
+    from aiohttp.streams import StreamReader
+    from aiohttp.web_protocol import RequestHandler
+
+    from gateway.emulator.activity import Outcome
+
+_PATH: Final = re.compile(r"/model/(.+)/([a-z-]+)")
+_MAX_BODY: Final = 25_000_000
+"""In bytes, as in the service model (bedrock-wire.md §1)."""
+
+_CACHED_BODY: Final = 16_384
+_CACHED_REPLY: Final = 131_072
+_CACHED_EXCHANGES: Final = 256
+_GRACE_S: Final = 0.1
+
+
+class _Exchange(NamedTuple):
+    """What was asked, as JSON, and what is answered. `request_id` is that of a recording."""
+
+    body: Any
+    reply: Reply
+    request_id: str | None = None
+
+
+class Emulator:
+    """A Bedrock runtime on loopback, as an async context manager or by `start` and `close`.
+
+    Deterministic: the same body gets the same answer, down to the ids and the padding; only the request id
+    and the date are new each time. `settings` is what it was told; `replay` is None without recordings.
+    """
+
+    def __init__(self, settings: EmulatorSettings | None = None) -> None:
+        self.settings = EmulatorSettings() if settings is None else settings
+        self.replay = None if self.settings.recordings is None else Replay(self.settings.recordings)
+        self.url = ""
+        self._activity = Activity()
+        self._usual = directives.defaults(self.settings)
+        self._runner: web.ServerRunner | None = None
+        # A benchmark asks the same thing over and over, and it is not this process that it measures.
+        self._kept: dict[Asked, _Exchange] = {}
+
+    def __repr__(self) -> str:
+        return f"<Emulator {self.url or 'not started'}, {self.active} active, {len(self.calls)} calls>"
+
+    @property
+    def active(self) -> int:
+        """The requests that are being answered now."""
+        return self._activity.active
+
+    @property
+    def peak_active(self) -> int:
+        """The most requests that were being answered at the same time."""
+        return self._activity.peak
+
+    @property
+    def calls(self) -> deque[Call]:
+        """The last requests that ended, oldest first."""
+        return self._activity.calls
+
+    async def wait_active(self, n: int) -> None:
+        """Return once exactly `n` requests are being answered; every other one is in `calls` by then."""
+        await self._activity.wait(n)
+
+    async def start(self) -> None:
+        """Listen; `url` says where."""
+        server = web.Server(
+            self._serve, handler_cancellation=True, request_factory=_make_request, access_log=None
+        )
+        self._runner = web.ServerRunner(server, shutdown_timeout=_GRACE_S)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self.settings.host, self.settings.port).start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+
+    async def close(self) -> None:
+        """Stop listening and break off what is being answered; does nothing if not started."""
+        if self._runner is not None:
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        raw_path, _, raw_query = request.raw_path.partition("?")
+        operation, model_id = _route(request.method, raw_path)
+        request_id, status, body = str(uuid4()), 0, None
+        outcome: Outcome = "client_gone"
+        with self._activity:
+            try:
+                body, reply, recorded_id = await self._exchange(
+                    request, raw_path, raw_query, operation, model_id
+                )
+                request_id = recorded_id or request_id
+                status = reply.status
+                response = await deliver(request, reply, request_id)
+                outcome = reply.outcome
+            except ConnectionError:
+                response = web.Response()  # aiohttp wants one, and finds for itself that nobody is there
+            finally:
+                call = Call(
+                    operation=operation,
+                    model_id=model_id,
+                    status=status,
+                    request_id=request_id,
+                    body=body,
+                    outcome=outcome,
+                )
+                self.calls.append(call)
+        return response
+
+    async def _exchange(
+        self, request: web.BaseRequest, raw_path: str, raw_query: str, operation: str, model_id: str
+    ) -> _Exchange:
+        if operation not in OPERATIONS:
+            return _Exchange(None, error_reply(BedrockError("UnknownOperationException")))
+        try:
+            body = await request.read()
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            authenticate(SignedRequest(request.method, raw_path, raw_query, headers, body), self.settings)
+        except BedrockError as error:
+            return _Exchange(None, error_reply(error))
+        except web.HTTPRequestEntityTooLarge:
+            return _Exchange(None, error_reply(BedrockError("RequestEntityTooLargeException")))
+        options = tuple(sorted(item for item in headers.items() if item[0].startswith(HEADER_PREFIX)))
+        return self._prepare(Asked(operation, model_id, body, options))
+
+    def _prepare(self, asked: Asked) -> _Exchange:
+        """Return the exchange, a kept one if there is. A replay is not kept: its pins are used up."""
+        kept = self._kept.get(asked)
+        if kept is not None:
+            return kept
+        exchange = self._make_exchange(asked)
+        small = len(asked.body) <= _CACHED_BODY and exchange.reply.size <= _CACHED_REPLY
+        if small and self.replay is None:
+            if len(self._kept) == _CACHED_EXCHANGES:
+                del self._kept[next(iter(self._kept))]
+            self._kept[asked] = exchange
+        return exchange
+
+    def _make_exchange(self, asked: Asked) -> _Exchange:
+        body = None
+        try:
+            body = parse(asked.body)
+            if self.replay is not None:
+                return _Exchange(body, *replayed(asked, body, self.replay, self._usual))
+            return _Exchange(body, reply_to(asked, body, self._usual))
+        except BedrockError as error:
+            return _Exchange(body, error_reply(error))
+
+
+def _route(method: str, raw_path: str) -> tuple[str, str]:
+    """Return operation and model id; a path that is neither of ours is its own operation, without a model."""
+    match = _PATH.fullmatch(raw_path)
+    if method != "POST" or match is None or match[2] not in OPERATIONS:
+        return raw_path, ""
+    return match[2], unquote(match[1])
+
+
+def _make_request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_MAX_BODY)

@@ -1,0 +1,41 @@
+"""What an emulator is told at its start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmulatorSettings:
+    """Where the emulator listens, whom it trusts, and how it answers unless a directive says otherwise.
+
+    Port 0 takes any free port. The access key is the only one that is accepted; with `session_token`,
+    requests must carry that token too. `bearer_token` is the only API key that is accepted, None for none.
+
+    `deltas` is the number of text deltas of an answer; `delta_chars` is the length of each in characters,
+    0 for one word each. `reasoning` is the number of reasoning deltas where a request turns thinking on.
+    `first_byte_ms` passes before the headers are sent, `pace_ms` before each delta. `frames_per_write` is
+    the number of frames in one write, 0 for all of them; None means 1 for a paced answer and 0 for others.
+
+    With `recordings`, a folder of recorded exchanges, the emulator only replays (see `Replay`).
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    region: str = "us-east-1"
+    access_key_id: str = "AKIAEMULATOR00000000"
+    secret_access_key: str = "emulator-secret-access-key"  # noqa: S105 - trusted by this emulator, by nobody else
+    session_token: str | None = None
+    bearer_token: str | None = None
+    verify_signatures: bool = True
+    deltas: int = 24
+    delta_chars: int = 0
+    reasoning: int = 8
+    pace_ms: float = 0.0
+    first_byte_ms: float = 0.0
+    frames_per_write: int | None = None
+    recordings: Path | None = None
