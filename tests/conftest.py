@@ -36,9 +36,9 @@ def _isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def log() -> Iterator[io.StringIO]:
-    """The JSON log of the code under test, at debug."""
+    """The JSON log of the code under test, at debug, away from the terminal."""
     stream = io.StringIO()
     logging.configure(level="debug", json=True, stream=stream)
     yield stream

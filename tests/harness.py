@@ -17,7 +17,7 @@ from gateway.settings import AwsSettings, Settings
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from gateway.app import Gateway
@@ -81,13 +81,13 @@ class Caller:
 
     async def stream(
         self, body: dict[str, Any], **headers: str
-    ) -> tuple[int, list[dict[str, Any]], dict[str, str]]:
+    ) -> tuple[int, list[dict[str, Any]], Mapping[str, str]]:
         """POST to the stream and return status, records (or the one error object) and headers."""
         url = f"{self.url}/chat/completions/stream"
         async with self.session.post(url, json=body, headers=headers) as response:
             data = await response.read()
             records = [json.loads(line) for line in data.split(b"\n") if line]
-            return response.status, records, dict(response.headers)
+            return response.status, records, response.headers
 
     async def complete(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """POST to the unary route and return status and object."""

@@ -69,8 +69,6 @@ class StreamReader:
         event_type = str(headers.get(":event-type", ""))
         if self._enveloped and event_type == "chunk":
             payload = _open_envelope(payload)
-            if not payload:
-                return
         self._extractor.feed(event_type, payload, events)
 
 
@@ -102,7 +100,7 @@ class UnaryReader:
 def _open_envelope(payload: bytes) -> bytes:
     """Return the provider's JSON out of `{"bytes": base64, "p": padding}`; `bytes` may be absent (§1.1)."""
     try:
-        return a2b_base64(orjson.loads(payload).get("bytes", ""))
+        return a2b_base64(orjson.loads(payload).get("bytes", ""), strict_mode=True)
     except (orjson.JSONDecodeError, Base64Error, AttributeError, TypeError, ValueError) as error:
         raise UpstreamProtocolError("Bedrock sent a chunk that cannot be read.", detail=str(error)) from error
 

@@ -115,12 +115,13 @@ class Envelope:
         self._fill(Usage(**found), events)
 
     def stop(self, reason: FinishReason, raw: str) -> Stop:
-        """Return how the answer ended: a guardrail's word counts more than the model's.
+        """Return how the answer ended: a guardrail's verdict counts more than the model's reason.
 
         `INTERVENED` covers masking as well as blocking; Converse too says `guardrail_intervened` for both.
+        The model's own word stays as the raw reason, where it gave one: a masked answer may have been cut.
         """
         if self.intervened:
-            return Stop(FinishReason.CONTENT_FILTER, _INTERVENED)
+            return Stop(FinishReason.CONTENT_FILTER, raw or _INTERVENED)
         return Stop(reason, raw)
 
     def _fill(self, weaker: Usage, events: list[Event]) -> None:

@@ -1,7 +1,8 @@
 """The conversation of a request, checked and brought into the order that every family demands.
 
-Families want turns to alternate, beginning with the user. Adjacent turns of one role are merged by putting
-their parts one after the other: a turn is nothing but a role and its parts in order, so nothing is lost.
+Families want turns to alternate. Adjacent turns of one role are merged by putting their parts one after the
+other: a turn is nothing but a role and its parts in order, so nothing is lost. Who may speak first is left to
+Bedrock: Converse with Claude 4.5 has been recorded to answer a conversation that the assistant began.
 """
 
 from __future__ import annotations
@@ -42,12 +43,10 @@ def turns(request: CompletionRequest) -> list[Turn]:
     """Return the alternating turns of the conversation.
 
     Raises:
-        InvalidRequest: no messages, the first is not the user's, or a part is in the wrong role's turn.
+        InvalidRequest: no messages, or a part is in the wrong role's turn.
     """
     if not request.messages:
         raise InvalidRequest("messages must not be empty.", param="messages")
-    if request.messages[0].role != "user":
-        raise InvalidRequest("the first message must be the user's.", param="messages[0].role")
     merged: list[Turn] = []
     for number, message in enumerate(request.messages):
         if not message.content:

@@ -48,6 +48,16 @@ class _Exchange(NamedTuple):
     request_id: str | None = None
 
 
+class _Server(web.Server):
+    """Counts the connections that it accepts."""
+
+    accepted = 0
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        self.accepted += 1
+        super().connection_made(handler, transport)
+
+
 class Emulator:
     """A Bedrock runtime on loopback, as an async context manager or by `start` and `close`.
 
@@ -62,6 +72,7 @@ class Emulator:
         self._activity = Activity()
         self._usual = directives.defaults(self.settings)
         self._runner: web.ServerRunner | None = None
+        self._server: _Server | None = None
         # A benchmark asks the same thing over and over, and it is not this process that it measures.
         self._kept: dict[Asked, _Exchange] = {}
 
@@ -83,16 +94,21 @@ class Emulator:
         """The last requests that ended, oldest first."""
         return self._activity.calls
 
+    @property
+    def connections(self) -> int:
+        """The connections accepted since the start: fewer than calls where a client reuses them."""
+        return 0 if self._server is None else self._server.accepted
+
     async def wait_active(self, n: int) -> None:
         """Return once exactly `n` requests are being answered; every other one is in `calls` by then."""
         await self._activity.wait(n)
 
     async def start(self) -> None:
         """Listen; `url` says where."""
-        server = web.Server(
+        self._server = _Server(
             self._serve, handler_cancellation=True, request_factory=_make_request, access_log=None
         )
-        self._runner = web.ServerRunner(server, shutdown_timeout=_GRACE_S)
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=_GRACE_S)
         await self._runner.setup()
         await web.TCPSite(self._runner, self.settings.host, self.settings.port).start()
         host, port = self._runner.addresses[0][:2]

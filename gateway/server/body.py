@@ -35,7 +35,11 @@ async def read_json(exchange: Exchange) -> Any:
         raise RequestTimeout(f"The request body did not arrive within {limits.body_timeout:g} s.") from None
     if not data:
         raise InvalidRequest("The request body is empty; send a JSON object.", param="body")
-    return json.loads(data)
+    try:
+        return json.loads(data)
+    except InvalidRequest as error:
+        error.param = error.param or "body"
+        raise
 
 
 def _check_headers(request: BaseRequest) -> None:

@@ -19,14 +19,12 @@ from gateway.server.request_id import new_request_id
 if TYPE_CHECKING:
     from aiohttp.web_request import BaseRequest
 
-MALFORMED: tuple[tuple[type[BaseException], str, str | None], ...] = (
+MALFORMED: tuple[tuple[type[BaseException], str, str], ...] = (
     (http_exceptions.LineTooLong, "The request line or a header is too long.", "headers"),
-    (http_exceptions.InvalidHeader, "A header is malformed.", "headers"),
     (http_exceptions.InvalidURLError, "The request target is malformed.", "path"),
     (http_exceptions.BadHttpMethod, "The method is malformed.", "method"),
     (http_exceptions.BadStatusLine, "The request line is malformed.", "path"),
-    (http_exceptions.TransferEncodingError, "The body's transfer encoding is malformed.", "body"),
-    (http_exceptions.ContentEncodingError, "The body's content encoding is malformed.", "body"),
+    (http_exceptions.BadHttpMessage, "A header, or the framing of the body, is malformed.", "headers"),
 )
 """What aiohttp's parser raises, our words for it, and the part of the request that they name."""
 

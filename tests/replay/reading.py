@@ -81,19 +81,24 @@ METRICS_USAGE = (
 )  # fmt: skip
 
 
+SERVER_TOOL = "server_tool_use"
+"""A tool that Bedrock itself ran inside the answer: no call for the caller to answer."""
+
+
 def read_blocks_stream(events: list[dict[str, Any]], usage_names: tuple[str, str, str, str]) -> Reading:
     """Read ConverseStream events, or Nova's chunks, which have the same shape."""
     reading = Reading()
     arguments: dict[int, str] = {}
     started: dict[int, tuple[str, str]] = {}
     for event in events:
-        if start := event.get("contentBlockStart", {}).get("start", {}).get("toolUse"):
+        start = event.get("contentBlockStart", {}).get("start", {}).get("toolUse")
+        if start and start.get("type") != SERVER_TOOL:
             started[event["contentBlockStart"]["contentBlockIndex"]] = (start["toolUseId"], start["name"])
         if block := event.get("contentBlockDelta"):
             delta = block["delta"]
             reading.text += delta.get("text", "")
-            if "toolUse" in delta:
-                index = block["contentBlockIndex"]
+            index = block["contentBlockIndex"]
+            if "toolUse" in delta and index in started:
                 arguments[index] = arguments.get(index, "") + delta["toolUse"]["input"]
             _read_reasoning(delta.get("reasoningContent", {}), reading)
         if stop := event.get("messageStop"):
@@ -118,7 +123,8 @@ def read_blocks_answer(answer: dict[str, Any], usage_names: tuple[str, str, str,
     for block in answer["output"]["message"]["content"]:
         reading.text += block.get("text", "")
         reading.text += "".join(item["text"] for item in block.get("citationsContent", {}).get("content", ()))
-        if use := block.get("toolUse"):
+        use = block.get("toolUse")
+        if use and use.get("type") != SERVER_TOOL:
             reading.tool_calls.append((use["toolUseId"], use["name"], use["input"]))
         piece = block.get("reasoningContent", {})
         flat = {

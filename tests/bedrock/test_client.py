@@ -1,0 +1,191 @@
+"""The pooled client: what it sends, how it is set up, and the ground it stands on."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from aiobotocore.awsrequest import AioAWSResponse
+from aiobotocore.httpsession import AIOHTTPSession
+from aiobotocore.session import get_session
+from botocore.exceptions import BotoCoreError
+from pydantic import SecretStr
+
+from gateway.bedrock.client import POOL_HEADROOM, open_client
+from gateway.emulator import Emulator, EmulatorSettings
+from gateway.errors import UpstreamDenied
+from gateway.settings import AwsSettings, BedrockSettings
+from tests.harness import CLAUDE, StartGateway, ask
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEYS: dict[str, Any] = {
+    "access_key_id": SecretStr("AKIAXXXXXXXXXXXXXXXX"),
+    "secret_access_key": SecretStr("s"),
+}
+
+
+class TestGround:
+    """The private parts of aiobotocore that `bedrock/client.py` uses are as it believes them to be."""
+
+    async def test_client_has_an_http_session(self) -> None:
+        """`client._endpoint.http_session` is the aiohttp session with one connector per proxy."""
+        session = get_session()
+        session.set_credentials("a", "b")
+        async with session.create_client("bedrock-runtime", region_name="us-east-1") as client:
+            assert type(client._endpoint.http_session) is AIOHTTPSession
+            assert client.meta.service_model.signing_name == "bedrock"
+
+    def test_send_reads_what_we_give(self) -> None:
+        """`send` takes one request, of which it reads the attributes that `_Request` has, and no other."""
+        source = inspect.getsource(AIOHTTPSession.send) + inspect.getsource(
+            AIOHTTPSession._get_request_timeout
+        )
+        read = {name for name in dir(aiohttp.ClientRequest) if f"request.{name}" in source}
+
+        assert list(inspect.signature(AIOHTTPSession.send).parameters) == ["self", "request"]
+        for name in ("method", "url", "headers", "body", "stream_output"):
+            assert f"request.{name}" in source
+        assert "getattr(request, 'context'" in source
+        assert read <= {"method", "url", "headers", "body"}
+
+    def test_raw_is_the_fourth_argument(self) -> None:
+        """`AioAWSResponse.raw` is the response object that `send` was given."""
+        marker: Any = object()
+
+        assert AioAWSResponse("http://x", 200, {}, marker).raw is marker
+
+
+@pytest.mark.parametrize(
+    ("aws", "url"),
+    [
+        ({"region": "eu-west-1"}, "https://bedrock-runtime.eu-west-1.amazonaws.com"),
+        ({}, "https://bedrock-runtime.us-east-1.amazonaws.com"),
+        (
+            {"region": "us-gov-west-1", "use_fips_endpoint": True},
+            "https://bedrock-runtime-fips.us-gov-west-1.amazonaws.com",
+        ),
+        ({"use_dualstack_endpoint": True}, "https://bedrock-runtime.us-east-1.api.aws"),
+        ({"endpoint_url": "https://vpce-1.example"}, "https://vpce-1.example"),
+    ],
+)
+async def test_endpoint(aws: dict[str, Any], url: str) -> None:
+    """Region, FIPS, dual stack and an endpoint of one's own lead to AWS's own host names."""
+    async with open_client(BedrockSettings(), AwsSettings(**KEYS, **aws), max_concurrency=5) as client:
+        assert client.endpoint_url == url
+
+
+async def test_region_of_the_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where no variable names a region, the profile's is taken before the default."""
+    config = tmp_path / "config"
+    config.write_text("[profile team]\nregion = eu-central-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_PROFILE", "team")
+
+    async with open_client(BedrockSettings(), AwsSettings(**KEYS), max_concurrency=5) as client:
+        assert client.region == "eu-central-1"
+
+
+async def test_pool_is_larger_than_the_limit() -> None:
+    """The pool never becomes a second, hidden queue."""
+    async with open_client(BedrockSettings(), AwsSettings(**KEYS), max_concurrency=7) as client:
+        assert client._http_session._max_pool_connections == 7 + POOL_HEADROOM
+
+
+async def test_keys_of_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, emulator: Emulator) -> None:
+    """Without keys in the environment, the default chain finds those of the profile."""
+    keys = emulator.settings
+    file = tmp_path / "credentials"
+    file.write_text(
+        f"[team]\naws_access_key_id={keys.access_key_id}\naws_secret_access_key={keys.secret_access_key}\n"
+    )
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+    monkeypatch.setenv("AWS_PROFILE", "team")
+    aws = AwsSettings(endpoint_url=emulator.url, region=keys.region)
+
+    async with open_client(BedrockSettings(), aws, max_concurrency=5) as client:
+        response = await client.post("amazon.titan-text-express-v1", "invoke", b'{"inputText":"x"}', {})
+        status = response.status
+        response.close()
+
+    assert status == 200
+
+
+async def test_no_credentials(emulator: Emulator) -> None:
+    """Without any credentials a call is refused here, and said to be the operator's matter."""
+    aws = AwsSettings(endpoint_url=emulator.url)
+    async with open_client(BedrockSettings(), aws, max_concurrency=5) as client:
+        with pytest.raises(UpstreamDenied):
+            await client.credentials.current()
+
+
+async def test_wrong_secret(emulator: Emulator) -> None:
+    """A wrong secret reaches Bedrock and is refused there."""
+    aws = AwsSettings(
+        endpoint_url=emulator.url,
+        access_key_id=SecretStr(emulator.settings.access_key_id),
+        secret_access_key=SecretStr("wrong"),
+    )
+    async with open_client(BedrockSettings(), aws, max_concurrency=5) as client:
+        response = await client.post(CLAUDE, "invoke", b"{}", {})
+        code = response.headers["x-amzn-ErrorType"]
+        response.close()
+
+    assert (response.status, code.partition(":")[0]) == (403, "InvalidSignatureException")
+
+
+async def test_ambient_bearer_token_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator, start: StartGateway
+) -> None:
+    """AWS_BEARER_TOKEN_BEDROCK in the environment changes nothing unless bearer was chosen."""
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "ambient-token")
+    async with start(emulator) as caller:
+        status, _, _ = await caller.stream(ask())
+
+    assert status == 200
+
+
+async def test_chosen_bearer_token() -> None:
+    """With `auth = bearer` the token is sent, and no signature."""
+    async with Emulator(EmulatorSettings(bearer_token="the-token")) as emulator:
+        aws = AwsSettings(endpoint_url=emulator.url, bearer_token=SecretStr("the-token"))
+        async with open_client(BedrockSettings(auth="bearer"), aws, max_concurrency=5) as client:
+            response = await client.post("amazon.titan-text-express-v1", "invoke", b'{"inputText":"x"}', {})
+            response.close()
+
+    assert response.status == 200
+    assert "the-token" not in repr(client.credentials)
+
+
+async def test_proxy_is_not_used_for_loopback(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator, start: StartGateway
+) -> None:
+    """HTTP_PROXY of the environment does not stand between gateway and a loopback endpoint."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    async with start(emulator) as caller:
+        status, _, _ = await caller.stream(ask())
+
+    assert status == 200
+
+
+async def test_proxy_is_used_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTPS_PROXY is honoured for an endpoint that is not on loopback."""
+    asked = asyncio.get_running_loop().create_future()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set_result(await reader.readline())
+        writer.close()
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+    aws = AwsSettings(**KEYS, endpoint_url="https://bedrock.invalid")
+    async with server, open_client(BedrockSettings(), aws, max_concurrency=5) as client:
+        with pytest.raises(BotoCoreError):
+            await client.post(CLAUDE, "invoke", b"{}", {})
+
+    assert (await asked).startswith(b"CONNECT bedrock.invalid:443")

@@ -1,0 +1,200 @@
+"""From bytes to events: the fragmentation law, and the truth about how an answer ended."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.bedrock.reader import StreamReader, UnaryReader
+from gateway.codecs import CODECS
+from gateway.domain import FinishReason, Stop, TextDelta, Usage
+from gateway.errors import GatewayError, UpstreamFailed, UpstreamProtocolError, UpstreamThrottled
+from gateway.wire.eventstream import encode
+from tests.harness import shared
+
+if TYPE_CHECKING:
+    from gateway.catalog.model import Family
+    from gateway.domain import Event
+
+STREAMS = ("converse-stream", "invoke-with-response-stream")
+
+
+def _chunk(payload: dict[str, Any]) -> bytes:
+    envelope = {"bytes": base64.b64encode(orjson.dumps(payload)).decode(), "p": "abcd"}
+    return _event("chunk", envelope)
+
+
+def _event(kind: str, payload: dict[str, Any]) -> bytes:
+    headers = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
+    return encode(headers, orjson.dumps(payload))
+
+
+def _exception(kind: str, message: str) -> bytes:
+    headers = {":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"}
+    return encode(headers, orjson.dumps({"message": message}))
+
+
+def _titan(text: str, **more: Any) -> bytes:
+    return _chunk({"outputText": text, "index": 0, **more})
+
+
+LAST = {"completionReason": "FINISH", "totalOutputTextTokenCount": 2}
+WHOLE = _titan("Hel", inputTextTokenCount=3) + _titan("lo", **LAST)
+
+
+def _reader(family: Family = "titan") -> StreamReader:
+    return StreamReader(CODECS[family].extractor(), enveloped=family != "converse")
+
+
+def _read(*pieces: bytes, family: Family = "titan") -> list[Event]:
+    reader, events = _reader(family), list[Any]()
+    for piece in pieces:
+        reader.feed(piece, events)
+    reader.close(events)
+    return events
+
+
+EVENTS = [
+    TextDelta("Hel"),
+    Usage(input_tokens=3),
+    TextDelta("lo"),
+    Usage(output_tokens=2),
+    Stop(FinishReason.STOP, "FINISH"),
+]
+
+
+def test_whole() -> None:
+    """Two chunks become their events, and the end is accepted."""
+    assert _read(WHOLE) == EVENTS
+
+
+@given(st.lists(st.integers(0, len(WHOLE)), max_size=8).map(sorted))
+def test_fragmentation(cuts: list[int]) -> None:
+    """However the network cuts the bytes, the events are the same."""
+    edges = [0, *cuts, len(WHOLE)]
+
+    assert _read(*(WHOLE[a:b] for a, b in itertools.pairwise(edges))) == EVENTS
+
+
+def test_byte_by_byte() -> None:
+    """One byte at a time gives the same events."""
+    assert _read(*(WHOLE[i : i + 1] for i in range(len(WHOLE)))) == EVENTS
+
+
+def test_events_before_a_fault_are_kept() -> None:
+    """A bad checksum in the second frame loses nothing of the first."""
+    reader, events = _reader(), list[Any]()
+    broken = bytearray(WHOLE)
+    broken[-1] ^= 1
+
+    with pytest.raises(UpstreamProtocolError):
+        reader.feed(bytes(broken), events)
+
+    assert events == EVENTS[:2]
+    assert not reader.finished
+
+
+@pytest.mark.parametrize(
+    ("frame", "error"),
+    [
+        (_exception("throttlingException", "slow down"), UpstreamThrottled),
+        (_exception("someNewException", "?"), UpstreamFailed),
+        (encode({":message-type": "error", ":error-code": "InternalFailure"}, b""), UpstreamFailed),
+        (encode({":message-type": "riddle"}, b""), UpstreamProtocolError),
+        (encode({}, b""), UpstreamProtocolError),
+        (_event("chunk", {"bytes": "***"}), UpstreamProtocolError),
+        (_event("chunk", {"bytes": 5}), UpstreamProtocolError),
+        (encode({":message-type": "event", ":event-type": "chunk"}, b"[]"), UpstreamProtocolError),
+        (encode({":message-type": "event", ":event-type": "chunk"}, b"no"), UpstreamProtocolError),
+    ],
+)
+def test_faults(frame: bytes, error: type[GatewayError]) -> None:
+    """Exception and error frames, and envelopes that cannot be read, are named for what they are."""
+    reader, events = _reader(), list[Any]()
+
+    with pytest.raises(error):
+        reader.feed(_titan("Hel") + frame, events)
+
+    assert events == [TextDelta("Hel")]
+
+
+def test_unknown_event_type_is_reported() -> None:
+    """A frame type that we do not know breaks nothing and does not vanish."""
+    reader, events = _reader("converse"), list[Any]()
+
+    reader.feed(_event("messageStart", {"role": "assistant"}) + _event("novelty", {}), events)
+
+    assert events == []
+    assert reader.unknown == {"event:novelty"}
+
+
+def test_unary_reader_reads_at_the_end() -> None:
+    """A unary body means nothing before it is whole."""
+    body = orjson.dumps(
+        {
+            "inputTextTokenCount": 3,
+            "results": [{"tokenCount": 2, "outputText": "Hello", "completionReason": "FINISH"}],
+        }
+    )
+    reader, events = UnaryReader(CODECS["titan"], {}), list[Any]()
+
+    reader.feed(body[:10], events)
+    reader.feed(body[10:], events)
+    before = list(events)
+    reader.close(events)
+
+    assert before == []
+    assert [e for e in events if not isinstance(e, Usage)] == [TextDelta("Hello"), EVENTS[-1]]
+    assert reader.unknown == frozenset()
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=300)
+def test_garbage_never_ends_well(data: bytes) -> None:
+    """Arbitrary bytes never make a whole answer, and only our own errors come out."""
+    with pytest.raises(GatewayError):
+        _read(data)
+
+
+def _recorded() -> list[Any]:
+    try:
+        folder = shared("recordings", "GATEWAY_RECORDINGS")
+    except pytest.skip.Exception:
+        return []
+    recordings = [json.loads(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
+    return [
+        pytest.param(recording, id=recording["id"])
+        for recording in recordings
+        if recording["operation"] in STREAMS and recording["status"] == 200
+    ]
+
+
+def _family(recording: dict[str, Any]) -> Family:
+    if recording["operation"] == "converse-stream":
+        return "converse"
+    model = recording["model_id"]
+    return "claude" if "anthropic." in model else "nova" if "nova" in model else "titan"
+
+
+@pytest.mark.parametrize("recording", _recorded())
+def test_recorded_stream_cut_at_every_byte(recording: dict[str, Any]) -> None:
+    """A recorded stream is whole after its last byte and after no byte before it."""
+    data = base64.b64decode(recording["response_base64"])
+    family, whole_at = _family(recording), []
+
+    for end in range(len(data) + 1):
+        try:
+            events = _read(data[:end], family=family)
+        except UpstreamProtocolError:
+            continue
+        whole_at.append(end)
+        assert isinstance(events[-1], Stop)
+
+    assert whole_at == [len(data)]

@@ -1,0 +1,82 @@
+"""Liveness, readiness and version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from aiobotocore.session import get_session
+
+from gateway import __version__, app
+from gateway.settings import AwsSettings, Settings
+from tests.harness import lines, settings_for
+
+if TYPE_CHECKING:
+    import io
+
+    import pytest
+
+    from gateway.emulator import Emulator
+    from tests.harness import Caller
+
+
+async def _get(url: str, path: str) -> tuple[int, dict[str, Any]]:
+    async with aiohttp.ClientSession() as session, session.get(url + path) as response:
+        return response.status, await response.json()
+
+
+async def test_healthy(caller: Caller) -> None:
+    """A gateway with valid credentials is live and ready, and says how full it is."""
+    assert await _get(caller.url, "/livez") == (200, {"status": "live"})
+    assert await _get(caller.url, "/readyz") == (
+        200,
+        {"status": "ready", "problems": [], "streams": {"running": 0, "waiting": 0, "slots": 100}},
+    )
+    assert await _get(caller.url, "/version") == (200, {"name": "bedrock-gateway", "version": __version__})
+
+
+async def test_no_credentials_is_unready_but_live(emulator: Emulator) -> None:
+    """Without credentials a gateway must not get requests, but restarting it would not help."""
+    settings = Settings(port=0, aws=AwsSettings(endpoint_url=emulator.url))
+    async with app.running(settings) as gateway:
+        live, _ = await _get(gateway.url, "/livez")
+        status, answer = await _get(gateway.url, "/readyz")
+
+    assert live == 200
+    assert (status, answer["status"], answer["problems"]) == (503, "unready", ["no AWS credentials"])
+
+
+async def test_broken_chain_is_unready(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator, log: io.StringIO
+) -> None:
+    """A source of the chain that fails in its own way is no credentials either; the log says which."""
+    settings = Settings(port=0, aws=AwsSettings(endpoint_url=emulator.url))
+    async with app.running(settings) as gateway:
+        monkeypatch.setenv("AWS_PROFILE", "nobody")
+        monkeypatch.setattr(gateway.client.credentials, "_session", get_session())
+        status, answer = await _get(gateway.url, "/readyz")
+
+    assert (status, answer["problems"]) == (503, ["no AWS credentials"])
+    assert [line["exception"].split(" ")[0] for line in lines(log, "credentials")] == [
+        "botocore.exceptions.ProfileNotFound"
+    ]
+
+
+async def test_draining_is_unready(emulator: Emulator) -> None:
+    """A process that stops says so to the load balancer first."""
+    async with app.running(settings_for(emulator)) as gateway:
+        readiness = app.ProcessReadiness(gateway.client)
+        readiness.draining = True
+
+        assert await readiness.problems() == ["draining"]
+
+
+async def test_good_probes_are_not_noise(caller: Caller, log: io.StringIO) -> None:
+    """A good probe is logged at debug, everything else at info or above."""
+    await _get(caller.url, "/livez")
+    await _get(caller.url, "/version")
+
+    assert [(line["route"], line["level"]) for line in lines(log)] == [
+        ("/livez", "debug"),
+        ("/version", "info"),
+    ]
