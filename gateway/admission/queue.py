@@ -46,7 +46,7 @@ class ConcurrencyLimiter:
     @property
     def waiting(self) -> int:
         """Requests in the queue that have neither a slot nor given up."""
-        return len(self._queue)
+        return sum(not turn.done() for turn in self._queue)
 
     async def acquire(self) -> None:
         """Take a slot, waiting for one if need be. Each success needs exactly one `release`.
@@ -57,7 +57,8 @@ class ConcurrencyLimiter:
         if self._running < self.max_running:
             self._running += 1
             return
-        if len(self._queue) >= self.max_waiting:
+        # who gave up stays in the deque until its task runs: count the living, but only where it matters
+        if len(self._queue) >= self.max_waiting and self.waiting >= self.max_waiting:
             raise Overloaded(
                 f"All {self.max_running} slots are in use and the queue of {self.max_waiting} is full.",
                 retry_after=self._retry_after(),

@@ -1,0 +1,481 @@
+"""The limiter: first come, first served, bounded in count and time, and no slot is ever lost (R35, R36)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from gateway.admission.queue import ConcurrencyLimiter
+from gateway.errors import Overloaded
+from tests import virtual_clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
+Task: TypeAlias = asyncio.Task[None]
+Scene: TypeAlias = "Callable[[ConcurrencyLimiter], Coroutine[Any, Any, None]]"
+
+
+def limiter_of(max_running: int = 1, max_waiting: int = 3, queue_timeout: float = 5.0) -> ConcurrencyLimiter:
+    """Return a limiter with small limits."""
+    return ConcurrencyLimiter(max_running=max_running, max_waiting=max_waiting, queue_timeout=queue_timeout)
+
+
+def queued(limiter: ConcurrencyLimiter) -> Task:
+    """Start an `acquire`; it runs up to its wait when the loop comes to it."""
+    return asyncio.get_running_loop().create_task(limiter.acquire())
+
+
+async def settle() -> None:
+    """Let everything run that can run without time passing."""
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+def has_slot(task: Task) -> bool:
+    """Say whether the `acquire` succeeded."""
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def state(limiter: ConcurrencyLimiter) -> tuple[int, int]:
+    """Return running and waiting."""
+    return limiter.running, limiter.waiting
+
+
+# ── the table ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def slots_are_given_at_once(limiter: ConcurrencyLimiter) -> None:
+    """While slots are free, `acquire` does not wait and nobody is in the queue."""
+    await limiter.acquire()
+    assert state(limiter) == (1, 0)
+    limiter.release()
+    assert state(limiter) == (0, 0)
+
+
+async def first_come_first_served(limiter: ConcurrencyLimiter) -> None:
+    """Waiters get slots in the order in which they came."""
+    await limiter.acquire()
+    waiters = [queued(limiter) for _ in range(3)]
+    await settle()
+    order = []
+    for _ in waiters:
+        limiter.release()
+        await settle()
+        order.append([has_slot(waiter) for waiter in waiters])
+    assert order == [[True, False, False], [True, True, False], [True, True, True]]
+    assert state(limiter) == (1, 0)
+
+
+async def a_slot_changes_hands(limiter: ConcurrencyLimiter) -> None:
+    """A released slot is never free while somebody waits, so a newcomer cannot overtake."""
+    await limiter.acquire()
+    waiter = queued(limiter)
+    await settle()
+    limiter.release()
+    newcomer = queued(limiter)
+    assert state(limiter) == (1, 0)
+    await settle()
+    assert (has_slot(waiter), newcomer.done(), state(limiter)) == (True, False, (1, 1))
+    limiter.release()
+    await newcomer
+
+
+async def the_queue_is_bounded(limiter: ConcurrencyLimiter) -> None:
+    """One more than the queue takes is refused at once, in words and with a time to come back."""
+    await limiter.acquire()
+    waiters = [queued(limiter) for _ in range(3)]
+    await settle()
+    with pytest.raises(Overloaded) as caught:
+        await limiter.acquire()
+    assert caught.value.message == "All 1 slots are in use and the queue of 3 is full."
+    assert caught.value.retry_after == 5
+    assert asyncio.get_running_loop().time() == 0
+    assert [waiter.done() for waiter in waiters] == [False] * 3
+    for _ in waiters:
+        limiter.release()
+        await settle()
+
+
+async def the_wait_is_bounded(limiter: ConcurrencyLimiter) -> None:
+    """Who waited too long is told so, leaves the queue, and has taken no slot."""
+    await limiter.acquire()
+    with pytest.raises(Overloaded) as caught:
+        await limiter.acquire()
+    assert (caught.value.message, caught.value.retry_after) == ("No slot came free within 5 s.", 5)
+    assert asyncio.get_running_loop().time() == 5
+    assert state(limiter) == (1, 0)
+
+
+async def the_clock_of_each_waiter_is_its_own(limiter: ConcurrencyLimiter) -> None:
+    """A waiter that came later gives up later; one that got its slot has no clock any more."""
+    await limiter.acquire()
+    first = queued(limiter)
+    await asyncio.sleep(2)
+    second = queued(limiter)
+    await asyncio.sleep(2)
+    limiter.release()
+    await asyncio.sleep(2.5)
+    assert (has_slot(first), second.done()) == (True, False)
+    await asyncio.sleep(1)
+    assert isinstance(second.exception(), Overloaded)
+
+
+async def a_cancelled_waiter_leaves_at_once(limiter: ConcurrencyLimiter) -> None:
+    """Its place is free in the very moment of the cancel, before its task has run (R36)."""
+    await limiter.acquire()
+    waiters = [queued(limiter) for _ in range(3)]
+    await settle()
+    waiters[1].cancel()
+    assert state(limiter) == (1, 2)
+    newcomer = queued(limiter)
+    await settle()
+    assert (newcomer.done(), state(limiter)) == (False, (1, 3))
+    limiter.release()
+    limiter.release()
+    limiter.release()
+    await settle()
+    assert [has_slot(task) for task in (*waiters, newcomer)] == [True, False, True, True]
+
+
+async def a_newcomer_takes_a_cancelled_place_in_the_same_step(limiter: ConcurrencyLimiter) -> None:
+    """A full queue with a waiter who has just left has room, though the leaver has not run yet."""
+    await limiter.acquire()
+    waiters = [queued(limiter) for _ in range(3)]
+    await settle()
+    waiters[0].cancel()
+    for _ in range(3):
+        asyncio.get_running_loop().call_later(1, limiter.release)
+    await limiter.acquire()  # not refused: it runs on at once, before the leaver does
+    assert [has_slot(waiter) for waiter in waiters] == [False, True, True]
+    assert state(limiter) == (1, 0)
+
+
+async def cancel_then_hand_over(limiter: ConcurrencyLimiter) -> None:
+    """The head is cancelled just before a slot is handed over: the slot goes to the next."""
+    await limiter.acquire()
+    head, following = queued(limiter), queued(limiter)
+    await settle()
+    head.cancel()
+    limiter.release()
+    await settle()
+    assert (head.cancelled(), has_slot(following), state(limiter)) == (True, True, (1, 0))
+
+
+async def hand_over_then_cancel(limiter: ConcurrencyLimiter) -> None:
+    """The head is cancelled just after a slot was handed to it: the slot goes on to the next."""
+    await limiter.acquire()
+    head, following = queued(limiter), queued(limiter)
+    await settle()
+    limiter.release()
+    head.cancel()
+    await settle()
+    assert (head.cancelled(), has_slot(following), state(limiter)) == (True, True, (1, 0))
+
+
+async def hand_over_then_cancel_of_the_last(limiter: ConcurrencyLimiter) -> None:
+    """With nobody behind it, the slot of a cancelled head becomes free."""
+    await limiter.acquire()
+    head = queued(limiter)
+    await settle()
+    limiter.release()
+    head.cancel()
+    await settle()
+    assert (head.cancelled(), state(limiter)) == (True, (0, 0))
+
+
+async def hand_over_at_the_instant_of_the_timeout(limiter: ConcurrencyLimiter) -> None:
+    """Slot and timeout at one moment: whichever way it ends for the head, the slot is not lost."""
+    await limiter.acquire()
+    head = queued(limiter)
+    await asyncio.sleep(2)
+    following = queued(limiter)
+    asyncio.get_running_loop().call_at(5, limiter.release)
+    await asyncio.sleep(3.5)
+    assert has_slot(head) != has_slot(following)
+    assert state(limiter) == (1, 0 if has_slot(following) else 1)
+    limiter.release()
+    await settle()
+    assert has_slot(following)
+
+
+async def a_closed_coroutine_leaves(limiter: ConcurrencyLimiter) -> None:
+    """Also who is thrown away instead of being cancelled leaves nothing in the queue."""
+    await limiter.acquire()
+    entering = limiter.acquire()
+    entering.send(None)
+    assert state(limiter) == (1, 1)
+    entering.close()
+    assert state(limiter) == (1, 0)
+
+
+async def who_leaves_leaves_nothing(limiter: ConcurrencyLimiter) -> None:
+    """The queue does not grow by those who gave up while no slot comes free."""
+    await limiter.acquire()
+    waiters = [queued(limiter) for _ in range(3)]
+    await settle()
+    waiters[0].cancel()
+    await asyncio.sleep(6)
+    assert [type(waiter.exception()) for waiter in waiters[1:]] == [Overloaded, Overloaded]
+    assert len(limiter._queue) == 0
+
+
+async def all_waiters_cancelled(limiter: ConcurrencyLimiter) -> None:
+    """A release behind waiters that have all left makes the slot free."""
+    await limiter.acquire()
+    waiters = [queued(limiter) for _ in range(3)]
+    await settle()
+    for waiter in waiters:
+        waiter.cancel()
+    limiter.release()
+    assert state(limiter) == (0, 0)
+    await limiter.acquire()
+    await settle()
+    assert state(limiter) == (1, 0)
+
+
+async def the_repr_tells_the_truth(limiter: ConcurrencyLimiter) -> None:
+    """An operator reads the state in the log, and a waiter that has left is not in it."""
+    await limiter.acquire()
+    waiters = [queued(limiter) for _ in range(2)]
+    await settle()
+    assert repr(limiter) == "<ConcurrencyLimiter 1 of 1 running, 2 of 3 waiting>"
+    waiters[0].cancel()
+    assert repr(limiter) == "<ConcurrencyLimiter 1 of 1 running, 1 of 3 waiting>"
+    limiter.release()
+    assert repr(limiter) == "<ConcurrencyLimiter 1 of 1 running, 0 of 3 waiting>"
+    await settle()
+
+
+async def held_gives_back_what_a_failure_took(limiter: ConcurrencyLimiter) -> None:
+    """However the block ends, its slot goes back once."""
+    for error in (RuntimeError, asyncio.CancelledError, GeneratorExit):
+        await limiter.acquire()
+        with pytest.raises(error), limiter.held():
+            raise error
+        assert state(limiter) == (0, 0)
+
+
+SCENES: list[Scene] = [
+    slots_are_given_at_once,
+    first_come_first_served,
+    a_slot_changes_hands,
+    the_queue_is_bounded,
+    the_wait_is_bounded,
+    the_clock_of_each_waiter_is_its_own,
+    a_cancelled_waiter_leaves_at_once,
+    a_newcomer_takes_a_cancelled_place_in_the_same_step,
+    cancel_then_hand_over,
+    hand_over_then_cancel,
+    hand_over_then_cancel_of_the_last,
+    hand_over_at_the_instant_of_the_timeout,
+    a_closed_coroutine_leaves,
+    who_leaves_leaves_nothing,
+    all_waiters_cancelled,
+    the_repr_tells_the_truth,
+    held_gives_back_what_a_failure_took,
+]
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
+def test_scene(scene: Scene) -> None:
+    """Each scene of the table holds; see its docstring."""
+    virtual_clock.run(scene(limiter_of()))
+
+
+def test_no_queue() -> None:
+    """With room for nobody, whoever finds no slot is refused at once."""
+
+    async def scene() -> None:
+        limiter = limiter_of(max_waiting=0)
+        await limiter.acquire()
+        with pytest.raises(Overloaded, match="queue of 0 is full"):
+            await limiter.acquire()
+
+    virtual_clock.run(scene())
+
+
+@pytest.mark.parametrize(("queue_timeout", "retry_after"), [(0.05, 1), (1, 1), (1.2, 2), (30, 30)])
+def test_retry_after(queue_timeout: float, retry_after: int) -> None:
+    """The time to come back is whole seconds, rounded up, and never none."""
+
+    async def scene() -> int | None:
+        limiter = limiter_of(queue_timeout=queue_timeout)
+        await limiter.acquire()
+        with pytest.raises(Overloaded) as caught:
+            await limiter.acquire()
+        return caught.value.retry_after
+
+    assert virtual_clock.run(scene()) == retry_after
+
+
+# ── against a model ───────────────────────────────────────────────────────────────────────────────────
+
+MAX_RUNNING, MAX_WAITING, QUEUE_TIMEOUT = 2, 3, 10.0
+
+
+class LimiterMachine(RuleBasedStateMachine):
+    """Random lives of a limiter beside the obvious model: a counter and a list.
+
+    Steps marked `now` leave the tasks no time to run, so that several things happen in one instant.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = virtual_clock.VirtualClockLoop()
+        self.limiter = limiter_of(MAX_RUNNING, MAX_WAITING, QUEUE_TIMEOUT)
+        self.waiting: list[tuple[Task, float]] = []  # with the moment when each gives up
+        self.holding: list[Task] = []  # some may not have run since the slot was handed to them
+        self.served: list[Task] = []
+        self.refused: list[Task] = []
+        self.cancelled: list[Task] = []
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run a step on the machine's own loop."""
+        return self.loop.run_until_complete(main)
+
+    @rule()
+    def acquire(self) -> None:
+        """A caller asks for a slot."""
+
+        async def step() -> Task:
+            task = queued(self.limiter)
+            await asyncio.sleep(0)
+            return task
+
+        task = self.run(step())
+        if len(self.holding) < MAX_RUNNING:
+            self.holding.append(task)
+        elif len(self.waiting) < MAX_WAITING:
+            self.waiting.append((task, self.loop.time() + QUEUE_TIMEOUT))
+        else:
+            self.refused.append(task)
+
+    def hand_over(self) -> None:
+        """The model's own hand-over: a free slot goes to whoever came first."""
+        if self.waiting:
+            self.holding.append(self.waiting.pop(0)[0])
+
+    @precondition(lambda self: any(task.done() for task in self.holding))
+    @rule(data=st.data())
+    def release_now(self, data: st.DataObject) -> None:
+        """A stream ends; its slot goes to the head of the queue in the same instant."""
+        task = data.draw(st.sampled_from([task for task in self.holding if task.done()]))
+        self.limiter.release()
+        self.holding.remove(task)
+        self.served.append(task)
+        self.hand_over()
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def cancel_a_waiter_now(self, data: st.DataObject) -> None:
+        """A caller leaves the queue."""
+        task, _ = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
+        task.cancel()
+        self.cancelled.append(task)
+
+    @precondition(lambda self: any(not task.done() for task in self.holding))
+    @rule(data=st.data())
+    def cancel_at_the_hand_over(self, data: st.DataObject) -> None:
+        """A caller leaves who does not know yet that it has a slot: the slot goes on when its task runs."""
+        task = data.draw(st.sampled_from([task for task in self.holding if not task.done()]))
+        task.cancel()
+        self.settle()
+        self.holding.remove(task)
+        self.cancelled.append(task)
+        self.hand_over()
+
+    @rule()
+    def settle(self) -> None:
+        """Everybody runs who can."""
+        self.run(settle())
+
+    @rule(seconds=st.sampled_from([0.5, 3.0, QUEUE_TIMEOUT]))
+    def time_passes(self, seconds: float) -> None:
+        """Who has waited too long gives up."""
+        self.run(asyncio.sleep(seconds + 0.25))  # never the instant of a timeout: the table has that one
+        self.settle()
+        late = [task for task, moment in self.waiting if moment <= self.loop.time()]
+        self.refused.extend(late)
+        self.waiting = [(task, moment) for task, moment in self.waiting if task not in late]
+
+    @invariant()
+    def the_limiter_agrees_with_the_model(self) -> None:
+        """At every instant, also before anybody has run."""
+        running, waiting = len(self.holding), len(self.waiting)
+        assert state(self.limiter) == (running, waiting)
+        assert running <= MAX_RUNNING
+        assert waiting <= MAX_WAITING
+        assert running == MAX_RUNNING or not waiting
+        assert repr(self.limiter) == (
+            f"<ConcurrencyLimiter {running} of {MAX_RUNNING} running, {waiting} of {MAX_WAITING} waiting>"
+        )
+
+    def teardown(self) -> None:
+        """Everybody ended as the model says, and when all have left, nothing is held."""
+        try:
+            self.settle()
+            assert all(has_slot(task) for task in (*self.holding, *self.served))
+            assert all(isinstance(task.exception(), Overloaded) for task in self.refused)
+            assert all(task.cancelled() for task in self.cancelled)
+            assert not any(task.done() for task, _ in self.waiting)
+            for task, _ in self.waiting:
+                task.cancel()
+            self.settle()
+            for _ in self.holding:
+                self.limiter.release()
+            assert state(self.limiter) == (0, 0)
+        finally:
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
+            self.settle()
+            self.loop.close()
+
+
+LimiterMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestLimiterMachine = LimiterMachine.TestCase
+
+
+def test_ten_thousand_random_cancels() -> None:
+    """Callers who leave at random moments, waiting or running, leave no slot behind (R35)."""
+    chance = random.Random(20)  # noqa: S311 - a seed, no secret
+    limiter = limiter_of(max_running=7, max_waiting=50, queue_timeout=3.0)
+    ends = {"served": 0, "refused": 0, "cancelled": 0}
+
+    async def caller(pauses: list[float]) -> None:
+        try:
+            await limiter.acquire()
+            with limiter.held():
+                assert limiter.running <= limiter.max_running
+                for pause in pauses:
+                    await asyncio.sleep(pause)
+            ends["served"] += 1
+        except Overloaded:
+            ends["refused"] += 1
+        except asyncio.CancelledError:
+            ends["cancelled"] += 1
+            raise
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        tasks = []
+        for _ in range(12_000):
+            pauses = [chance.choice([0, 0, 0.1, 0.4]) for _ in range(chance.randrange(6))]
+            task = loop.create_task(caller(pauses))
+            tasks.append(task)
+            if chance.random() < 10 / 12:  # some of these are too late: the caller is done
+                loop.call_later(chance.choice([0, 0, 0.05, 0.1, 0.5, 3.0]), task.cancel)
+            await asyncio.sleep(chance.choice([0, 0, 0, 0.02, 0.05]))
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    virtual_clock.run(scene())
+
+    assert state(limiter) == (0, 0)
+    assert [end for end, count in ends.items() if count < 100] == []  # the seed reaches all three
