@@ -1,0 +1,315 @@
+"""Who is measured: each in a process of its own, how to ask it, and how to know that its answer is right."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import sys
+from base64 import b64decode
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote
+
+import orjson
+
+from gateway.emulator import EmulatorSettings
+from gateway.wire.eventstream import Decoder, Message
+from tests.benchmarks.cpu import pinned
+from tests.benchmarks.load import HOST, StreamFailedError, encode_post
+from tests.benchmarks.scenarios import CLAUDE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from tests.benchmarks.scenarios import Point, Scenario
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+GATEWAY, NAIVE, NGINX = "gateway", "naive", "nginx"
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 5.0
+
+
+class Api(Protocol):
+    """How a subject is spoken to."""
+
+    def request(self, scenario: Scenario, point: Point) -> bytes:
+        """Return the bytes of the HTTP request."""
+
+    def check(self, body: bytes, deltas: int) -> None:
+        """Raise `StreamFailedError` unless the body is a whole answer of so many text deltas."""
+
+
+class NativeApi:
+    """The gateway's own API, and that of the naive loop: NDJSON."""
+
+    def request(self, scenario: Scenario, point: Point) -> bytes:
+        """Return the bytes of the HTTP request."""
+        body = {
+            "model": scenario.model,
+            "messages": [{"role": "user", "content": scenario.prompt(point)}],
+        }
+        return encode_post("/chat/completions/stream", orjson.dumps(body))
+
+    def check(self, body: bytes, deltas: int) -> None:
+        """Raise `StreamFailedError` unless `done` ends the records and the deltas are all there."""
+        last = body[body.rfind(b"\n", 0, -1) + 1 :]
+        counted = body.count(b'{"type":"text_delta",')
+        if counted != deltas or not last.startswith(b'{"type":"done",') or not last.endswith(b"\n"):
+            raise StreamFailedError(f"{counted} of {deltas} deltas, last record {last[:200]!r}")
+
+
+class BedrockApi:
+    """Bedrock's own API, which is what a proxy that only passes bytes speaks."""
+
+    def request(self, scenario: Scenario, point: Point) -> bytes:
+        """Return the bytes of the HTTP request, unsigned: the emulator is told to take it."""
+        text = scenario.prompt(point)
+        if scenario.model == CLAUDE:
+            operation, content = "invoke-with-response-stream", [{"type": "text", "text": text}]
+        else:
+            operation, content = "converse-stream", [{"text": text}]
+        body: dict[str, object] = {"messages": [{"role": "user", "content": content}]}
+        if scenario.model == CLAUDE:
+            body |= {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 4096}
+        return encode_post(f"/model/{quote(scenario.model, safe='')}/{operation}", orjson.dumps(body))
+
+    def check(self, body: bytes, deltas: int) -> None:
+        """Raise unless every frame is whole, the deltas are all there, and the terminal event is last."""
+        messages: list[Message] = []
+        decoder = Decoder()
+        decoder.feed(body, messages)
+        decoder.close()
+        kinds = [_kind(message) for message in messages]
+        counted = kinds.count("delta")
+        if counted != deltas or kinds[-1:] != ["end"]:
+            raise StreamFailedError(f"{counted} of {deltas} deltas, last event {kinds[-1:]}")
+
+
+def _kind(message: Message) -> str:
+    name = str(message.headers[":event-type"])
+    if name == "chunk":
+        inner = orjson.loads(_unwrap(message.payload))
+        name = inner.get("delta", {}).get("type") or inner["type"]
+    return {
+        "contentBlockDelta": "delta",
+        "text_delta": "delta",
+        "metadata": "end",
+        "message_stop": "end",
+    }.get(name, name)
+
+
+def _unwrap(payload: bytes) -> bytes:
+    return b64decode(orjson.loads(payload)["bytes"])
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A running process that answers on `port`."""
+
+    name: str
+    pid: int
+    port: int
+    api: Api
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Where the subject runs, and where all that is not measured does."""
+
+    subject: int
+    others: int
+
+    @property
+    def apart(self) -> bool:
+        """Whether these are two."""
+        return self.subject != self.others
+
+
+def choose_cores() -> Cores:
+    """Return the last core of this process for the subject, the first one for the rest."""
+    usable = sorted(os.sched_getaffinity(0))
+    return Cores(subject=usable[-1], others=usable[0])
+
+
+# ── starting them ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def nginx_binary() -> str | None:
+    """Return where nginx is, None if it is not installed."""
+    return shutil.which("nginx")
+
+
+@asynccontextmanager
+async def emulator(cores: Cores, scratch: Path) -> AsyncIterator[int]:
+    """Run the emulator and give its port.
+
+    It checks no signatures: then a proxy that passes bytes needs no signing caller, and one emulator serves
+    all. The subjects that sign still do, with its keys; that is their cost and stays in their numbers.
+    """
+    arguments = (sys.executable, "-m", "gateway.emulator", "--port", "0", "--no-verify-signatures")
+    async with _process(arguments, _environment(), cores.others, scratch, announces=True) as process:
+        yield int((await _announced(process))["url"].rpartition(":")[2])
+
+
+@asynccontextmanager
+async def gateway(upstream: int, cores: Cores, scratch: Path) -> AsyncIterator[Subject]:
+    """Run this gateway with the settings it has by default, and its JSON log going nowhere."""
+    port = _free_port()
+    environment = _environment(upstream) | {"GATEWAY_PORT": str(port), "GATEWAY_LOG__FORMAT": "json"}
+    arguments = (sys.executable, "-m", "gateway", "serve")
+    async with _process(arguments, environment, cores.subject, scratch) as process:
+        await _listening(process, port)
+        yield Subject(GATEWAY, process.pid, port, NativeApi())
+
+
+@asynccontextmanager
+async def naive(upstream: int, cores: Cores, scratch: Path) -> AsyncIterator[Subject]:
+    """Run the naive loop."""
+    endpoint = ("--endpoint", f"http://{HOST}:{upstream}")
+    arguments = (sys.executable, "-m", "tests.benchmarks.naive", *endpoint)
+    environment = _environment(upstream)
+    async with _process(arguments, environment, cores.subject, scratch, announces=True) as process:
+        yield Subject(NAIVE, process.pid, int((await _announced(process))["port"]), NativeApi())
+
+
+@asynccontextmanager
+async def nginx(upstream: int, cores: Cores, scratch: Path) -> AsyncIterator[Subject]:
+    """Run nginx as a proxy that passes Bedrock's bytes as they come: the floor."""
+    port = _free_port()
+    configuration = scratch / "nginx.conf"
+    configuration.write_text(NGINX_CONF.format(scratch=scratch, host=HOST, port=port, upstream=upstream))
+    arguments = (nginx_binary() or NGINX, "-e", "stderr", "-p", str(scratch), "-c", str(configuration))
+    async with _process(arguments, _environment(), cores.subject, scratch) as process:
+        await _listening(process, port)
+        yield Subject(NGINX, process.pid, port, BedrockApi())
+
+
+NGINX_CONF = """
+daemon off;
+master_process off;
+error_log stderr warn;
+pid {scratch}/nginx.pid;
+events {{ worker_connections 1024; }}
+http {{
+  access_log /dev/null;
+  client_body_temp_path {scratch}/body;
+  proxy_temp_path {scratch}/proxy;
+  fastcgi_temp_path {scratch}/fastcgi;
+  uwsgi_temp_path {scratch}/uwsgi;
+  scgi_temp_path {scratch}/scgi;
+  keepalive_requests 1000000;
+  upstream bedrock {{ server {host}:{upstream}; keepalive 128; keepalive_requests 1000000; }}
+  server {{
+    listen {host}:{port};
+    location / {{
+      proxy_pass http://bedrock;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_buffering off;
+    }}
+  }}
+}}
+"""
+
+STARTERS = {NAIVE: naive, GATEWAY: gateway, NGINX: nginx}
+"""Name to what starts it, in the order of the report."""
+
+
+@asynccontextmanager
+async def started(names: Sequence[str], cores: Cores) -> AsyncIterator[list[Subject]]:
+    """Run the emulator and these subjects in front of it."""
+    async with AsyncExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory(prefix="gateway-bench-")))
+        upstream = await stack.enter_async_context(emulator(cores, scratch))
+        yield [await stack.enter_async_context(STARTERS[name](upstream, cores, scratch)) for name in names]
+
+
+def _environment(upstream: int | None = None) -> dict[str, str]:
+    """Return an environment in which nothing of this machine's AWS set-up, proxies or settings is left."""
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT)}
+    if upstream is None:
+        return environment
+    keys = EmulatorSettings()
+    return environment | {
+        "AWS_ACCESS_KEY_ID": keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
+        "AWS_REGION": keys.region,
+        "AWS_DEFAULT_REGION": keys.region,
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": f"http://{HOST}:{upstream}",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+@asynccontextmanager
+async def _process(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    core: int,
+    folder: Path,
+    *,
+    announces: bool = False,
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a process on one core; what it complains of goes to our own standard error."""
+    with pinned({core}):
+        process = await asyncio.create_subprocess_exec(
+            *arguments,
+            env=environment,
+            cwd=folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE if announces else asyncio.subprocess.DEVNULL,
+        )
+    try:
+        yield process
+    finally:
+        await _stop(process)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT):
+            await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.communicate()
+
+
+async def _announced(process: asyncio.subprocess.Process) -> dict[str, str]:
+    """Return the one line of JSON with which a process says where it listens."""
+    if process.stdout is None:
+        raise RuntimeError("the process was started without a pipe to announce in")
+    async with asyncio.timeout(START_TIMEOUT):
+        line = await process.stdout.readline()
+    if not line:
+        raise RuntimeError("a process ended before it listened; its complaint is above")
+    announced: dict[str, str] = orjson.loads(line)
+    return announced
+
+
+async def _listening(process: asyncio.subprocess.Process, port: int) -> None:
+    """Return once somebody listens on the port, which is how a process without a word says it is ready."""
+    async with asyncio.timeout(START_TIMEOUT):
+        while process.returncode is None:
+            try:
+                _, writer = await asyncio.open_connection(HOST, port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.02)
+                continue
+            writer.close()
+            await writer.wait_closed()
+            return
+    raise RuntimeError("a process ended before it listened; its complaint is above")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
