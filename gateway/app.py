@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
+from botocore.exceptions import BotoCoreError
 
 from gateway import __version__
 from gateway.admission.queue import ConcurrencyLimiter
@@ -30,6 +31,14 @@ SHUTDOWN_TIMEOUT = 1.0
 """Seconds that aiohttp may wait for handlers at the end; it takes up to twice that (reliability.md S14)."""
 READINESS_TIMEOUT = 2.0
 """Seconds for the credential chain to answer a readiness probe."""
+
+
+class StartError(Exception):
+    """The process cannot start with these settings; `problems` says why, a line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 class ProcessReadiness:
@@ -67,18 +76,21 @@ def build_catalog(settings: Settings) -> Catalog:
     """Return the catalogue with the operator's choices.
 
     Raises:
-        ValueError: a choice cannot work; the message lists all of them.
+        StartError: a choice cannot work.
     """
-    return Catalog(
-        operation=settings.bedrock.operation,
-        streaming=settings.bedrock.streaming,
-        custom_ids=settings.custom_model_ids,
-        aliases=settings.aliases,
-        overrides={
-            name: ModelOverride(operation=model.operation, streaming=model.streaming)
-            for name, model in settings.models.items()
-        },
-    )
+    try:
+        return Catalog(
+            operation=settings.bedrock.operation,
+            streaming=settings.bedrock.streaming,
+            custom_ids=settings.custom_model_ids,
+            aliases=settings.aliases,
+            overrides={
+                name: ModelOverride(operation=model.operation, streaming=model.streaming)
+                for name, model in settings.models.items()
+            },
+        )
+    except ValueError as error:
+        raise StartError(str(error).split("; ")) from None
 
 
 @asynccontextmanager
@@ -86,7 +98,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     """Serve for as long as the block runs.
 
     Raises:
-        ValueError: the catalogue's settings cannot work.
+        StartError: the settings of the catalogue or of AWS cannot work.
         OSError: the address cannot be listened on.
     """
     log = structlog.get_logger()
@@ -96,9 +108,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         max_waiting=settings.max_queue,
         queue_timeout=settings.queue_timeout_ms / 1000,
     )
-    async with open_client(
-        settings.bedrock, settings.aws, max_concurrency=settings.max_concurrency
-    ) as client:
+    async with _client(settings) as client:
         readiness = ProcessReadiness(client)
         services = Services(
             upstream=BedrockUpstream(client, catalog, settings.bedrock),
@@ -118,6 +128,17 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
             finally:
                 readiness.draining = True
                 log.info("stopping", limiter=repr(limiter))
+
+
+@asynccontextmanager
+async def _client(settings: Settings) -> AsyncIterator[BedrockClient]:
+    async with AsyncExitStack() as stack:
+        opening = open_client(settings.bedrock, settings.aws, max_concurrency=settings.max_concurrency)
+        try:
+            client = await stack.enter_async_context(opening)
+        except BotoCoreError as error:  # a profile that is not there, a config file that cannot be read
+            raise StartError([f"AWS configuration: {error}"]) from error
+        yield client
 
 
 @asynccontextmanager

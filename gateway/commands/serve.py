@@ -22,14 +22,15 @@ def run() -> int:
     """Serve with the settings of the environment; return the exit code."""
     try:
         settings = load()
-        app.build_catalog(settings)
-    except (SettingsError, ValueError) as error:
-        problems = error.problems if isinstance(error, SettingsError) else [str(error)]
-        print_problems(problems)
+    except SettingsError as error:
+        print_problems(error.problems)
         return EXIT_CONFIG
     configure_logging(settings)
     try:
         asyncio.run(_serve(settings))
+    except app.StartError as error:
+        print_problems(error.problems)
+        return EXIT_CONFIG
     except OSError as error:
         print_problems([f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"])
         return EXIT_UNAVAILABLE

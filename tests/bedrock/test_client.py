@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import shutil
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -14,13 +16,15 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError
 from pydantic import SecretStr
 
+from gateway.bedrock import faults
 from gateway.bedrock.client import POOL_HEADROOM, open_client
 from gateway.emulator import Emulator, EmulatorSettings
-from gateway.errors import UpstreamDenied
+from gateway.errors import UpstreamDenied, UpstreamUnavailable
 from gateway.settings import AwsSettings, BedrockSettings
 from tests.harness import CLAUDE, StartGateway, ask
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 KEYS: dict[str, Any] = {
@@ -189,3 +193,52 @@ async def test_proxy_is_used_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
             await client.post(CLAUDE, "invoke", b"{}", {})
 
     assert (await asked).startswith(b"CONNECT bedrock.invalid:443")
+
+
+@pytest.fixture(name="tls")
+async def _tls(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
+    """An HTTPS server that answers 404 to everything, and the certificate that vouches for it."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "ca.pem"
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    command = [
+        openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", str(key),
+        "-out", str(certificate), "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+    ]  # fmt: skip
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+    assert await process.wait() == 0
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", certificate
+
+
+async def test_ca_bundle(tls: tuple[str, Path]) -> None:
+    """A certificate of one's own CA is trusted by AWS_CA_BUNDLE."""
+    url, certificate = tls
+    aws = AwsSettings(**KEYS, endpoint_url=url, ca_bundle=certificate)
+    async with open_client(BedrockSettings(), aws, max_concurrency=5) as client:
+        response = await client.post(CLAUDE, "invoke", b"{}", {})
+        response.close()
+
+    assert response.status == 404
+
+
+async def test_unknown_ca(tls: tuple[str, Path]) -> None:
+    """Without it the certificate is refused: TLS is always verified."""
+    url, _ = tls
+    aws = AwsSettings(**KEYS, endpoint_url=url)
+    async with open_client(BedrockSettings(), aws, max_concurrency=5) as client:
+        with pytest.raises(BotoCoreError) as caught:
+            await client.post(CLAUDE, "invoke", b"{}", {})
+
+    assert type(faults.from_exception(caught.value)) is UpstreamUnavailable

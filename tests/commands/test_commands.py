@@ -113,6 +113,15 @@ async def test_serve_with_a_broken_alias() -> None:
     assert "fast" in err
 
 
+async def test_serve_with_a_profile_that_is_not_there() -> None:
+    """What only the AWS SDK can judge ends the start as well, in one line."""
+    code, _, err = await _run("serve", AWS_PROFILE="nobody")
+
+    assert code == 78
+    assert "nobody" in err
+    assert "Traceback" not in err
+
+
 async def test_serve_on_a_port_in_use(emulator: Emulator) -> None:
     """A port in use ends at once with 69 and says so."""
     port = emulator.url.rpartition(":")[2]
