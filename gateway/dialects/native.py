@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 
 DATA_URL = re.compile(r"data:image/(png|jpeg|gif|webp);base64,(.*)", re.DOTALL)
 LISTED_PROBLEMS = 5
+UNION_ITEM = ("messages", "content")
+"""Lists whose items are unions, told apart by their role or type."""
+MAX_DEPTH = 64
+"""How deep the arguments of a tool call may nest, as `wire.json` bounds the body; orjson writes no deeper
+than 254."""
+WORDS = {
+    "extra_forbidden": "unknown field",
+    "union_tag_not_found": "Field required",
+    "model_type": "Input should be an object",
+    "model_attributes_type": "Input should be an object",
+    "dict_type": "Input should be an object",
+}
+"""In the caller's terms; pydantic's would name our classes."""
 TOOL_CHOICES = {
     "auto": domain.ToolChoice("auto"),
     "none": domain.ToolChoice("none"),
@@ -104,7 +117,7 @@ def _turns(turns: Iterable[tuple[int, Any]]) -> Iterable[domain.Message]:
 
 def _assistant(message: shape.AssistantMessage, path: str) -> tuple[domain.Part, ...]:
     parts: list[domain.Part] = [
-        domain.ReasoningPart(block.text, block.signature, block.redacted) for block in message.reasoning
+        _reasoning(block, f"{path}.reasoning[{number}]") for number, block in enumerate(message.reasoning)
     ]
     parts.extend(domain.TextPart(part.text) for part in message.content or ())
     for number, call in enumerate(message.tool_calls):
@@ -115,6 +128,12 @@ def _assistant(message: shape.AssistantMessage, path: str) -> tuple[domain.Part,
     return tuple(parts)
 
 
+def _reasoning(block: shape.Reasoning, path: str) -> domain.ReasoningPart:
+    if bool(block.redacted) == bool(block.text or block.signature):
+        raise InvalidRequest("Give either `text` with its `signature`, or `redacted`.", param=path)
+    return domain.ReasoningPart(block.text, block.signature, block.redacted)
+
+
 def _arguments(text: str, path: str) -> dict[str, Any]:
     try:
         value = orjson.loads(text or "{}")
@@ -122,7 +141,22 @@ def _arguments(text: str, path: str) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise InvalidRequest("The arguments must be the JSON text of an object.", param=path)
+    if _is_deeper(value, MAX_DEPTH):
+        raise InvalidRequest(f"The arguments nest more than {MAX_DEPTH} deep.", param=path)
     return value
+
+
+def _is_deeper(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [child for node in level for child in _children(node)]
+    return any(isinstance(node, dict | list) for node in level)
+
+
+def _children(node: Any) -> Iterable[Any]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
 
 
 def _content(parts: Sequence[Any], path: str) -> tuple[domain.TextPart | domain.ImagePart, ...]:
@@ -144,7 +178,7 @@ def _image(url: str, path: str) -> domain.ImagePart:
         )
     try:
         data = binascii.a2b_base64(match[2], strict_mode=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one; text beyond ASCII raises another
         raise InvalidRequest("The image is not valid base64.", param=path) from None
     if not data:
         raise InvalidRequest("The image is empty.", param=path)
@@ -176,36 +210,47 @@ def _tool_choice(body: shape.CompletionBody) -> domain.ToolChoice | None:
 
 
 def _invalid(error: ValidationError, value: Any) -> InvalidRequest:
-    problems = error.errors(include_input=False, include_url=False, include_context=False)
-    described = [(_path(problem["loc"], value), _words(problem)) for problem in problems]
-    listed = "; ".join(f"{path or 'body'}: {words}" for path, words in described[:LISTED_PROBLEMS])
-    more = len(described) - LISTED_PROBLEMS
+    problems = error.errors(include_input=False, include_url=False)
+    described = [_describe(problem, value) for problem in problems[:LISTED_PROBLEMS]]
+    listed = "; ".join(f"{path or 'body'}: {words}" for path, words in described)
+    more = len(problems) - LISTED_PROBLEMS
     return InvalidRequest(
         f"{listed}{f'; and {more} more' if more > 0 else ''}.", param=described[0][0] or None
     )
 
 
-def _words(problem: Any) -> str:
-    if problem["type"] == "extra_forbidden":
-        return "unknown field"
-    return str(problem["msg"]).removeprefix("Value error, ")
+def _describe(problem: Any, value: Any) -> tuple[str, str]:
+    """Return path and words; never pydantic's words for a wrong tag, which repeat it."""
+    path = _path(problem["loc"], value)
+    if problem["type"] in {"union_tag_invalid", "union_tag_not_found"}:
+        path += "." + problem["ctx"]["discriminator"].strip("'")
+    if problem["type"] == "union_tag_invalid":
+        return path, f"Input should be one of {problem['ctx']['expected_tags']}"
+    return path, WORDS.get(problem["type"], problem["msg"])
 
 
-def _path(location: Iterable[int | str], value: Any) -> str:
+def _path(location: Sequence[int | str], value: Any) -> str:
     """Return the path as the caller wrote it, such as `messages[2].content`.
 
-    Pydantic's locations also name the branch of a union that it tried; such a step is not in the caller's
-    value, so it is left out, except for the last step, which may name a field that is missing.
+    Pydantic's locations also name the branch of a union that it took, for example the role of a message.
+    Such a step is not in the caller's value, so it is left out, as is the index of an item that the caller
+    gave without its list. The last step may name a field that is missing.
     """
-    steps = list(location)
     path, node = "", value
-    for position, step in enumerate(steps):
-        last = position == len(steps) - 1
+    for position, step in enumerate(location):
+        last = position == len(location) - 1
         if isinstance(step, int):
-            path += f"[{step}]"
-            node = node[step] if isinstance(node, list) and step < len(node) else None
-        elif isinstance(node, dict) and (step in node or last):
+            if isinstance(node, list):
+                path, node = f"{path}[{step}]", node[step]
+        elif isinstance(node, dict) and (last or (step in node and not _is_tag(location, position, node))):
             name = step if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", step) else "?"
             path += f".{name}" if path else name
             node = node.get(step)
     return path
+
+
+def _is_tag(location: Sequence[int | str], position: int, node: Any) -> bool:
+    """Say whether this step is the role or type of an item, not a field that has the same name."""
+    if position < len(UNION_ITEM) or location[position - 2] not in UNION_ITEM:
+        return False
+    return location[position] in (node.get("role"), node.get("type"))

@@ -1,13 +1,22 @@
 """The JSON of the native API, in the style of OpenAI chat: shapes only, no meaning.
 
 Strict: types are not coerced, unknown fields are refused. `native.py` gives these shapes their meaning.
+Lists stop at their first wrong item: a hostile body of 90,000 of them would hold the loop for half a second.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+)
 
 
 class Shape(BaseModel):
@@ -23,6 +32,10 @@ def _as_parts(value: Any) -> Any:
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _form_of_choice(value: Any) -> str:
+    return "object" if isinstance(value, dict) else "word"
 
 
 class TextPart(Shape):
@@ -69,9 +82,11 @@ class Reasoning(Shape):
     redacted: str | None = None
 
 
-TextContent = Annotated[list[TextPart], BeforeValidator(_as_parts)]
+TextContent = Annotated[list[TextPart], Field(fail_fast=True), BeforeValidator(_as_parts)]
 MixedContent = Annotated[
-    list[Annotated[TextPart | ImagePart, Field(discriminator="type")]], BeforeValidator(_as_parts)
+    list[Annotated[TextPart | ImagePart, Field(discriminator="type")]],
+    Field(fail_fast=True),
+    BeforeValidator(_as_parts),
 ]
 
 
@@ -94,8 +109,8 @@ class AssistantMessage(Shape):
 
     role: Literal["assistant"]
     content: TextContent | None = None
-    tool_calls: list[ToolCall] = []
-    reasoning: list[Reasoning] = []
+    tool_calls: Annotated[list[ToolCall], Field(fail_fast=True)] = []
+    reasoning: Annotated[list[Reasoning], Field(fail_fast=True)] = []
 
 
 class ToolMessage(Shape):
@@ -140,21 +155,26 @@ class NamedTool(Shape):
     function: NamedFunction
 
 
+ToolChoice: TypeAlias = Annotated[
+    Annotated[Literal["auto", "none", "required"], Tag("word")] | Annotated[NamedTool, Tag("object")],
+    Discriminator(_form_of_choice),
+]
+StopSequence = Annotated[str, StringConstraints(min_length=1)]
+
+
 class CompletionBody(Shape):
     """The body of `POST /chat/completions` and of `POST /chat/completions/stream`."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
-    messages: Annotated[list[Message], Field(min_length=1)] | None = None
+    messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)] | None = None
     prompt: Annotated[str, StringConstraints(min_length=1)] | None = None
     system: str | None = None
     max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
-    stop: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], BeforeValidator(_as_list)] = Field(
-        default=[]
-    )
-    tools: list[Tool] = Field(default=[])
-    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    stop: Annotated[list[StopSequence], Field(fail_fast=True), BeforeValidator(_as_list)] = []
+    tools: Annotated[list[Tool], Field(fail_fast=True)] = []
+    tool_choice: ToolChoice | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     provider: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
