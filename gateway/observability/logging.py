@@ -3,11 +3,12 @@
 Every field that may appear is in `FIELDS`; anything else is dropped and its name reported, so that no prompt
 and no secret can slip in by a new keyword. Foreign loggers (aiohttp, botocore, asyncio) go through the same
 door: their message is redacted and of an exception only the type and the places are kept, because its text
-may hold a header (reliability.md S20, R54).
+may hold a header or a prompt (reliability.md S20, R54).
 """
 
 from __future__ import annotations
 
+import json as stdlib_json
 import logging
 import re
 import sys
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 FIELDS = frozenset(
     {
-        "event", "level", "timestamp", "logger", "message", "exception",
+        "event", "level", "timestamp", "logger", "message", "exception", "dropped",
         # one request
         "request_id", "upstream_request_id", "completion_id", "method", "route", "status", "outcome",
         "model", "provider", "family", "operation", "format", "finish_reason", "stop_reason",
@@ -39,19 +40,29 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 SECRETS = (
     (
-        re.compile(r"(?i)\b(authorization|x-api-key|x-amz-security-token|cookie)(['\"]?\s*[:=]\s*).*"),
+        re.compile(r"(?i)\b(authorization|x-api-key|x-amz-security-token|cookie)(['\"]?\s*[:=,]\s*).*"),
         r"\1\2***",
     ),
     (re.compile(r"(?i)\bbearer\s+[^\s'\"]+"), "Bearer ***"),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), "***"),
-    (re.compile(r"(?i)\b(signature|credential|secret\w*|password|token)=[^\s&,]+"), r"\1=***"),
+    (
+        re.compile(
+            r"(?i)(signature|credential|secret\w*|password|token|api_?key)(['\"]?\s*[:=]\s*b?['\"]?)[^\s&,'\"]+"
+        ),
+        r"\1\2***",
+    ),
 )
+FREE_TEXT = frozenset({"message", "detail", "reason", "problems"})
+"""Fields that quote others: AWS repeats signed headers, the session token too, in its signature errors."""
 
 FOREIGN_MINIMUM = {"botocore": logging.WARNING, "aiobotocore": logging.WARNING, "urllib3": logging.WARNING}
 """botocore prints headers and bodies at DEBUG: it is never let below WARNING, whatever our own level."""
 
-SILENT_TEXT = frozenset({"aiohttp.server"})
-"""Loggers whose text repeats what the peer sent; only the kind of the event is kept."""
+SILENT_TEXT = frozenset({"aiohttp"})
+"""Families of loggers whose text repeats what the peer sent; only the kind of the event is kept."""
+
+FIRST_LINE = frozenset({"asyncio"})
+"""Families of loggers that add the repr of tasks below the first line, and in it the text of exceptions."""
 
 
 def configure(*, level: str = "info", json: bool = True, stream: TextIO | None = None) -> None:
@@ -63,7 +74,8 @@ def configure(*, level: str = "info", json: bool = True, stream: TextIO | None =
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _render_exception,
             allow_listed,
-            _json_line if json else structlog.dev.ConsoleRenderer(colors=out.isatty()),
+            _redact_texts,
+            _json_line if json else _ConsoleLine(colors=out.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(file=out),
@@ -82,7 +94,7 @@ def allow_listed(_logger: object, _method: str, event: MutableMapping[str, Any])
     for name in strangers:
         del event[name]
     if strangers:
-        event["message"] = f"fields dropped from this line: {', '.join(sorted(strangers))}"
+        event["dropped"] = sorted(strangers)
     return event
 
 
@@ -98,13 +110,27 @@ class ForeignHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log the record through structlog, redacted."""
+        family = record.name.partition(".")[0]
+        if record.levelno < FOREIGN_MINIMUM.get(family, logging.NOTSET):
+            return
         fields: dict[str, Any] = {"logger": record.name}
-        if record.name not in SILENT_TEXT:
-            fields["message"] = redact(record.getMessage())
+        if family not in SILENT_TEXT:
+            fields["message"] = _text_of(record, first_line=family in FIRST_LINE)
         if record.exc_info and record.exc_info[0] is not None:
             fields["exception"] = describe(record.exc_info[0], record.exc_info[2])
-        level = record.levelname.lower() if record.levelname.lower() in LEVELS else "error"
-        structlog.get_logger().log(LEVELS[level], "foreign", **fields)
+        structlog.get_logger().log(_level_of(record), "foreign", **fields)
+
+
+def _text_of(record: logging.LogRecord, *, first_line: bool) -> str:
+    try:
+        text = record.getMessage()
+    except Exception as error:  # noqa: BLE001 - a stranger's format string must not fail whoever logs
+        return f"cannot be formatted: {type(error).__name__}"
+    return text.partition("\n")[0].partition(" exception=")[0] if first_line else text
+
+
+def _level_of(record: logging.LogRecord) -> int:
+    return max((level for level in LEVELS.values() if level <= record.levelno), default=logging.DEBUG)
 
 
 def describe(kind: type[BaseException], trace: TracebackType | None) -> str:
@@ -122,10 +148,29 @@ def _render_exception(
     _logger: object, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     error = event.pop("exc_info", None)
+    if error is True:  # `log.exception` means the one being handled
+        error = sys.exc_info()[1]
     if isinstance(error, BaseException):
         event["exception"] = describe(type(error), error.__traceback__)
     return event
 
 
+def _redact_texts(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name in FREE_TEXT & event.keys():
+        event[name] = redact(event[name] if isinstance(event[name], str) else repr(event[name]))
+    return event
+
+
+class _ConsoleLine(structlog.dev.ConsoleRenderer):
+    """structlog's own console form, in characters that any terminal's encoding takes."""
+
+    def __call__(self, logger: Any, name: str, event_dict: MutableMapping[str, Any]) -> str:
+        line = super().__call__(logger, name, event_dict)
+        return line.encode("utf-8", "backslashreplace").decode()
+
+
 def _json_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
-    return orjson.dumps(dict(event), default=repr).decode()
+    try:
+        return orjson.dumps(dict(event), default=repr).decode()
+    except TypeError:  # a lone surrogate, from a header's bytes, or a number beyond 64 bits
+        return stdlib_json.dumps(dict(event), default=repr, skipkeys=True)
