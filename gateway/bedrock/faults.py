@@ -6,6 +6,7 @@ or aiohttp. Codes differ only in their first letter between the first two (bedro
 
 from __future__ import annotations
 
+import math
 import re
 import ssl
 from typing import TYPE_CHECKING
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 import aiohttp
 import botocore.exceptions
 import orjson
+from botocore.eventstream import ParserError
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from gateway.errors import (
     GatewayError,
@@ -34,6 +37,7 @@ DENIED = "Bedrock does not accept the gateway's credentials for this call; its o
 
 CODES: dict[str, tuple[type[GatewayError], str]] = {
     "AccessDeniedException": (UpstreamDenied, DENIED),
+    "AccessDenied": (UpstreamDenied, DENIED),  # so STS says it
     "UnrecognizedClientException": (UpstreamDenied, DENIED),
     "InvalidSignatureException": (UpstreamDenied, DENIED),
     "IncompleteSignatureException": (UpstreamDenied, DENIED),
@@ -57,7 +61,9 @@ CODES: dict[str, tuple[type[GatewayError], str]] = {
         UpstreamFailed,
         "The endpoint does not know this operation: is it Bedrock's?",
     ),
+    "ConflictException": (UpstreamFailed, "Bedrock reports a conflict, which no call of ours can have."),
     "ThrottlingException": (UpstreamThrottled, "Bedrock throttled the request."),
+    "Throttling": (UpstreamThrottled, "Bedrock throttled the request."),  # so STS says it
     "TooManyRequestsException": (UpstreamThrottled, "Bedrock throttled the request."),
     "ModelNotReadyException": (UpstreamThrottled, "The model is not ready yet."),
     "ServiceQuotaExceededException": (UpstreamThrottled, "A service quota of the account is used up."),
@@ -88,7 +94,9 @@ STATUSES: dict[int, tuple[type[GatewayError], str]] = {
 UNKNOWN_MODEL_MESSAGES = ("model identifier is invalid",)
 PROFILE_NEEDED = "on-demand throughput isn"
 _THROTTLE_RETRY_AFTER = 1
+_MAX_RETRY_AFTER = 3600
 _MASKED_ACCOUNT = re.compile(r"\b\d{12}\b")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -96,9 +104,21 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes) -> Gateway
     """Return the error that an HTTP error answer means; `headers` has lower-case names."""
     fields = _error_fields(body)
     code = headers.get("x-amzn-errortype", "").partition(":")[0] or fields.get("code", "")
+    request_id = headers.get("x-amzn-requestid", "")
     return from_code(
-        code, fields.get("message", ""), status=status, request_id=headers.get("x-amzn-requestid")
+        code.rpartition("#")[2],
+        fields.get("message", ""),
+        status=status,
+        request_id=request_id if _REQUEST_ID.fullmatch(request_id) else None,
+        retry_after=_retry_after(headers.get("x-amz-retry-after", "")),
     )
+
+
+def _retry_after(milliseconds: str) -> int | None:
+    """Return `x-amz-retry-after` in whole seconds, rounded up (bedrock-wire.md §7.1)."""
+    if not re.fullmatch(r"[0-9]{1,15}", milliseconds):
+        return None
+    return min(max(1, math.ceil(int(milliseconds) / 1000)), _MAX_RETRY_AFTER)
 
 
 def from_frame(exception_type: str, payload: bytes) -> GatewayError:
@@ -107,9 +127,17 @@ def from_frame(exception_type: str, payload: bytes) -> GatewayError:
 
 
 def from_code(
-    code: str, message: str, *, status: int | None = None, request_id: str | None = None
+    code: str,
+    message: str,
+    *,
+    status: int | None = None,
+    request_id: str | None = None,
+    retry_after: int | None = None,
 ) -> GatewayError:
-    """Return the error that an AWS code means; for an unknown code the HTTP status decides."""
+    """Return the error that an AWS code means; for an unknown code the HTTP status decides.
+
+    `retry_after`, in seconds, is what Bedrock asked for; it counts only where a retry may help.
+    """
     normal = code[:1].upper() + code[1:]
     default = (UpstreamFailed, "Bedrock failed without saying why.")
     cls, text = CODES.get(normal) or STATUSES.get(status or 0) or default
@@ -120,10 +148,14 @@ def from_code(
         text,
         param=param or ("model" if cls is UnknownModel else None),
         detail=_clean(message) or None,
-        retry_after=_THROTTLE_RETRY_AFTER if cls is UpstreamThrottled else None,
+        retry_after=(retry_after or _usual_wait(cls)) if cls.retryable else None,
         upstream_request_id=request_id,
         upstream_code=normal or None,
     )
+
+
+def _usual_wait(cls: type[GatewayError]) -> int | None:
+    return _THROTTLE_RETRY_AFTER if cls is UpstreamThrottled else None
 
 
 def _validation(message: str) -> tuple[type[GatewayError], str, str | None]:
@@ -176,13 +208,22 @@ NO_CREDENTIALS = (
     botocore.exceptions.TokenRetrievalError,
     botocore.exceptions.MetadataRetrievalError,
     botocore.exceptions.InvalidConfigError,
+    botocore.exceptions.ConfigNotFound,
+    botocore.exceptions.ConfigParseError,
+    botocore.exceptions.UnknownCredentialError,
+    botocore.exceptions.RefreshWithMFAUnsupportedError,
+    botocore.exceptions.SSOError,
+    botocore.exceptions.LoginError,
+    FileNotFoundError,  # a web identity token's file
+    PermissionError,
 )
+NO_CREDENTIALS_WORDS = "The gateway has no AWS credentials; its operator must look at the log."
 
 EXCEPTIONS: tuple[tuple[tuple[type[BaseException], ...], type[GatewayError], str], ...] = (
     (
         NO_CREDENTIALS,
         UpstreamDenied,
-        "The gateway has no AWS credentials; its operator must look at the log.",
+        NO_CREDENTIALS_WORDS,
     ),
     (
         (botocore.exceptions.ConnectTimeoutError, aiohttp.ConnectionTimeoutError),
@@ -219,22 +260,39 @@ EXCEPTIONS: tuple[tuple[tuple[type[BaseException], ...], type[GatewayError], str
         UpstreamUnavailable,
         "Bedrock is not reachable.",
     ),
+    (
+        (ResponseParserError, ParserError),
+        UpstreamProtocolError,
+        "AWS sent an answer that cannot be read.",
+    ),
     ((OSError,), UpstreamUnavailable, "Bedrock is not reachable."),
     ((BotoCoreError,), UpstreamFailed, "The call to Bedrock failed."),
 )
 """First match wins: subclasses stand before their bases."""
 
 
-FOREIGN = (ClientError, BotoCoreError, aiohttp.ClientError, OSError)
+FOREIGN = (ClientError, BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError)
 """What a call or a read may raise that is not ours: catch it, and raise `from_exception` of it."""
 
 
 def from_exception(error: BaseException) -> GatewayError:
     """Return the error that a foreign exception means; only its type is kept, its text may hold a header."""
     if isinstance(error, ClientError):
-        described = error.response.get("Error", {})
-        return from_code(str(described.get("Code", "")), str(described.get("Message", "")))
+        return _from_client_error(error)
     for kinds, cls, text in EXCEPTIONS:
         if isinstance(error, kinds):
             return cls(text, detail=type(error).__name__)
     return UpstreamFailed("The call to Bedrock failed.", detail=type(error).__name__)
+
+
+def _from_client_error(error: ClientError) -> GatewayError:
+    """Bedrock is not called by botocore's client: such an error is STS's or SSO's, asked for credentials.
+
+    What they find wrong with a request is the operator's configuration, never the caller's fault.
+    """
+    described = error.response.get("Error", {})
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    fault = from_code(str(described.get("Code", "")), str(described.get("Message", "")), status=status)
+    if isinstance(fault, InvalidRequest | UnknownModel):
+        return UpstreamDenied(NO_CREDENTIALS_WORDS, detail=fault.detail, upstream_code=fault.upstream_code)
+    return fault
