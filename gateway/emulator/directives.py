@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from gateway.emulator.settings import EmulatorSettings
 
-_BRACKETS: Final = re.compile(r"\s*\[\[emulator\b([^\]]*)\]\]")
+_BRACKETS: Final = re.compile(r"\[\[emulator\b([^\]]{0,500})\]\]")  # bounded, so that it stays linear
 _INTEGER: Final = re.compile(r"\d{1,5}")
 _NUMBER: Final = re.compile(r"\d{1,6}(?:\.\d{1,6})?")
 

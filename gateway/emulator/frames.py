@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from functools import lru_cache
-from typing import Final, NamedTuple
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Final, NamedTuple
 from zlib import crc32
 
 import orjson
 
 from gateway.emulator.errors import exception_payload
 from gateway.wire import eventstream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CHUNK: Final = "chunk"
 
@@ -21,7 +24,11 @@ _SHORTEST_PADDING: Final = 2
 _LENGTHS_OF_PADDING: Final = 60
 
 _CACHED_EVENT: Final = 512
-"""Events up to this size in bytes are worth keeping: deltas, which come back in every answer."""
+"""Events up to this size in bytes are worth keeping, as they come back."""
+
+
+_SHORT_TEXT: Final = 32
+"""Deltas up to this length in characters are words, which come back in every answer."""
 
 
 class Event(NamedTuple):
@@ -34,6 +41,17 @@ class Event(NamedTuple):
     kind: str
     payload: bytes
     delta: bool = False
+
+
+def remember_words(make: Callable[[int, str], Event]) -> Callable[[int, str], Event]:
+    """Make a maker of text deltas, from a block's index and a text, keep what it made of short texts."""
+    kept = lru_cache(maxsize=8192)(make)
+
+    @wraps(make)
+    def make_or_remember(index: int, text: str) -> Event:
+        return kept(index, text) if len(text) <= _SHORT_TEXT else make(index, text)
+
+    return make_or_remember
 
 
 def encode_event(kind: str, payload: bytes) -> bytes:

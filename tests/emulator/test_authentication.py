@@ -128,6 +128,8 @@ def test_an_old_signature_is_refused() -> None:
     ("date", "code", "message"),
     [
         ("yesterday", "IncompleteSignatureException", "Date must be in ISO-8601 'basic format'."),
+        ("20251399T000000Z", "IncompleteSignatureException", "Date must be in ISO-8601 'basic format'."),
+        ("2025-01-01", "IncompleteSignatureException", "Date must be in ISO-8601 'basic format'."),
         (
             "20010101T000000Z",
             "InvalidSignatureException",

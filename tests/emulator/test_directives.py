@@ -19,7 +19,7 @@ USUAL = defaults(EmulatorSettings(deltas=7, pace_ms=3.0))
     [
         ("Hello", "Hello", {}),
         ("Hello [[emulator]]", "Hello", {}),
-        ("Hello [[emulator deltas=128 pace_ms=20]] you", "Hello you", {"deltas": 128, "pace_ms": 20.0}),
+        ("Hello [[emulator deltas=128 pace_ms=20]] you", "Hello  you", {"deltas": 128, "pace_ms": 20.0}),
         ("[[emulator first_byte_ms=0.5]]", "", {"first_byte_ms": 0.5}),
         ("[[emulator deltas=1]] a [[emulator deltas=2 tool=3]]", "a", {"deltas": 2, "tool": 3}),
         ("[[emulator frames_per_write=0 delta_chars=4]]", "", {"frames_per_write": 0, "delta_chars": 4}),

@@ -536,6 +536,55 @@ def test_converse_refuses_what_is_malformed(reply: Ask, fields: dict[str, Any], 
     )
 
 
+def chunks_of(data: bytes) -> list[dict[str, Any]]:
+    """Return the provider's JSON in some frames."""
+    buffer = EventStreamBuffer()
+    buffer.add_data(data)
+    return [json.loads(base64.b64decode(json.loads(message.payload)["bytes"])) for message in buffer]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "sequence"),
+    [
+        ({}, "end_turn", None),
+        ({"max_tokens": 3}, "max_tokens", None),
+        ({"stop_sequences": ["from"]}, "stop_sequence", "from"),
+    ],
+)
+def test_claude_says_why_it_stopped(
+    reply: Ask, fields: dict[str, Any], reason: str, sequence: str | None
+) -> None:
+    """The sequence that was met is named, in the stream and the whole."""
+    whole = json.loads(reply("invoke", CLAUDE, claude(**fields)).writes[0].data)
+    stream = reply("invoke-with-response-stream", CLAUDE, claude(**fields)).writes[0].data
+
+    [delta] = [chunk["delta"] for chunk in chunks_of(stream) if chunk["type"] == "message_delta"]
+    assert delta == {"stop_reason": reason, "stop_sequence": sequence}
+    assert {key: whole[key] for key in delta} == delta
+
+
+def test_each_delta_of_nova_is_a_block(reply: Ask) -> None:
+    """As recorded, and the last one is empty."""
+    stream = reply("invoke-with-response-stream", NOVA, converse("[[emulator deltas=2]]")).writes[0].data
+
+    assert chunks_of(stream)[1:-2] == [
+        {"contentBlockDelta": {"delta": {"text": "This"}, "contentBlockIndex": 0}},
+        {"contentBlockStop": {"contentBlockIndex": 0}},
+        {"contentBlockDelta": {"delta": {"text": " answer"}, "contentBlockIndex": 1}},
+        {"contentBlockStop": {"contentBlockIndex": 1}},
+        {"contentBlockDelta": {"delta": {"text": ""}, "contentBlockIndex": 2}},
+        {"contentBlockStop": {"contentBlockIndex": 2}},
+    ]
+
+
+def test_converse_has_a_counter_that_the_sdk_does_not_know(reply: Ask) -> None:
+    """As on the wire: readers must bear it (bedrock-wire.md §1.2)."""
+    whole = json.loads(reply("converse", CLAUDE, converse()).writes[0].data)
+
+    assert list(whole) == ["metrics", "output", "stopReason", "usage"]
+    assert list(whole["usage"]) == ["inputTokens", "outputTokens", "serverToolUsage", "totalTokens"]
+
+
 # ── operations ────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -560,6 +560,18 @@ async def test_a_call_says_what_was_asked(open_emulator: Emulator, http: aiohttp
     ]
 
 
+async def test_connections_are_counted(http: aiohttp.ClientSession) -> None:
+    """None before the start; one for two calls that reuse it."""
+    emulator = Emulator(OPEN)
+    before = emulator.connections
+    async with emulator:
+        for _ in range(2):
+            async with http.post(f"{emulator.url}/model/{NOVA}/converse", json=converse()) as response:
+                await response.read()
+
+    assert (before, emulator.connections, len(emulator.calls)) == (0, 1, 2)
+
+
 async def test_it_can_be_closed_at_any_time(http: aiohttp.ClientSession) -> None:
     """Before it was started, twice, and while it answers."""
     emulator = Emulator(OPEN)

@@ -12,6 +12,7 @@ from gateway.emulator.answer import Question, Tool, measure, pieces, tokens
 from gateway.emulator.families.claude_rules import check_conversation, check_options
 from gateway.emulator.families.claude_shapes import ClaudeBody, CustomTool, Text, ToolResult
 from gateway.emulator.families.native import METRICS, chunk, counters, metrics
+from gateway.emulator.frames import remember_words
 from gateway.emulator.shapes import read_anthropic
 
 if TYPE_CHECKING:
@@ -75,7 +76,10 @@ class Claude:
         for index, (start, deltas) in enumerate(_blocks(answer)):
             yield chunk({"type": "content_block_start", "index": index, "content_block": start})
             for delta in deltas:
-                yield chunk({"type": "content_block_delta", "index": index, "delta": delta}, delta=True)
+                if isinstance(delta, str):
+                    yield _text_delta(index, delta)
+                else:
+                    yield _delta(index, delta)
             yield chunk({"type": "content_block_stop", "index": index})
         yield chunk(
             {
@@ -111,12 +115,21 @@ class Claude:
         return counters(answer)
 
 
-def _blocks(answer: Answer) -> Iterator[tuple[dict[str, Any], Iterator[dict[str, str]]]]:
-    """Yield each block's start and its deltas."""
+def _delta(index: int, delta: dict[str, str]) -> Event:
+    return chunk({"type": "content_block_delta", "index": index, "delta": delta}, delta=True)
+
+
+@remember_words
+def _text_delta(index: int, text: str) -> Event:
+    return _delta(index, {"type": "text_delta", "text": text})
+
+
+def _blocks(answer: Answer) -> Iterator[tuple[dict[str, Any], Iterator[dict[str, str] | str]]]:
+    """Yield each block's start and its deltas, those of text as mere text."""
     if answer.reasoning:
         yield {"type": "thinking", "thinking": "", "signature": ""}, _thinking_deltas(answer)
     if answer.text:
-        yield {"type": "text", "text": ""}, ({"type": "text_delta", "text": text} for text in answer.text)
+        yield {"type": "text", "text": ""}, iter(answer.text)
     for call in answer.tool_calls:
         parts = ["", *pieces(call.arguments, _ARGUMENT_PIECE)]  # the first is empty in every recording
         yield (

@@ -12,7 +12,7 @@ from gateway.emulator.answer import Question, Tool, measure, pieces, tokens
 from gateway.emulator.errors import invalid
 from gateway.emulator.families.converse_rules import check_conversation, check_guardrail
 from gateway.emulator.families.converse_shapes import ConverseBody, CountedConverse
-from gateway.emulator.frames import Event
+from gateway.emulator.frames import Event, remember_words
 from gateway.emulator.shapes import read_schema
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Converse:
             index += 1
         if answer.text:
             for text in answer.text:
-                yield _delta(index, {"text": text})
+                yield _text_delta(index, text)
             yield _event("contentBlockStop", {"contentBlockIndex": index})
             index += 1
         for call in answer.tool_calls:
@@ -185,6 +185,11 @@ def _tail(answer: Answer, body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _delta(index: int, delta: dict[str, Any]) -> Event:
     return Event("contentBlockDelta", orjson.dumps({"contentBlockIndex": index, "delta": delta}), delta=True)
+
+
+@remember_words
+def _text_delta(index: int, text: str) -> Event:
+    return _delta(index, {"text": text})
 
 
 def _event(kind: str, payload: dict[str, Any]) -> Event:

@@ -12,6 +12,7 @@ from gateway.emulator.families.converse import STOP_REASONS, count, last_words, 
 from gateway.emulator.families.converse_rules import check_conversation
 from gateway.emulator.families.native import METRICS, chunk, counters, metrics
 from gateway.emulator.families.nova_shapes import NovaBody
+from gateway.emulator.frames import remember_words
 from gateway.emulator.shapes import read_schema
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Nova:
         yield chunk({"messageStart": {"role": "assistant"}})
         parts = (*answer.text, "") if answer.text else ()
         for index, text in enumerate(parts):
-            yield _delta(index, {"text": text})
+            yield _text_delta(index, text)
             yield _stop(index)
         for index, call in enumerate(answer.tool_calls, start=len(parts)):
             start = {"toolUse": _call_head(call)}
@@ -102,6 +103,11 @@ def _call_head(call: ToolCall) -> dict[str, str]:
 
 def _delta(index: int, delta: dict[str, Any]) -> Event:
     return chunk({"contentBlockDelta": {"delta": delta, "contentBlockIndex": index}}, delta=True)
+
+
+@remember_words
+def _text_delta(index: int, text: str) -> Event:
+    return _delta(index, {"text": text})
 
 
 def _stop(index: int) -> Event:
