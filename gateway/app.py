@@ -55,10 +55,8 @@ class ProcessReadiness:
         try:
             async with asyncio.timeout(READINESS_TIMEOUT):
                 await self._client.credentials.current()
-        except GatewayError:
-            return ["no AWS credentials"]
-        except Exception as error:  # noqa: BLE001 - whatever the chain raises, it gave no credentials
-            structlog.get_logger().error("credentials", exc_info=error)
+        except (GatewayError, TimeoutError) as error:
+            structlog.get_logger().error("credentials", detail=getattr(error, "detail", "too slow"))
             return ["no AWS credentials"]
         return []
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from botocore.exceptions import BotoCoreError
+
 from gateway.errors import UpstreamDenied
 from gateway.wire.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from aiobotocore.session import AioSession
+
+
+NO_CREDENTIALS = "The gateway has no AWS credentials; its operator must look at the log."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +51,25 @@ class ChainCredentials:
         self._credentials: Credentials | None = None
 
     async def current(self) -> Credentials:
-        """Return the chain's credentials, refreshed by botocore where they expire."""
-        source = await self._session.get_credentials()
-        if source is None:
-            raise UpstreamDenied(
-                "The gateway has no AWS credentials; its operator must look at the log.",
-                detail="no source of the default credential chain gave credentials",
-            )
-        frozen = await source.get_frozen_credentials()
+        """Return the chain's credentials, refreshed by botocore where they expire.
+
+        Raises:
+            UpstreamDenied: no source of the chain gave any, or one failed; `detail` says which way.
+        """
+        try:
+            source = await self._session.get_credentials()
+            frozen = None if source is None else await source.get_frozen_credentials()
+        except Exception as error:  # botocore's sources also raise bare RuntimeError, ValueError and KeyError
+            raise UpstreamDenied(NO_CREDENTIALS, detail=_described(error)) from error
+        if frozen is None:
+            raise UpstreamDenied(NO_CREDENTIALS, detail="no source of the default chain gave credentials")
         if self._credentials is None or frozen is not self._frozen:
             self._frozen = frozen
             self._credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
         return self._credentials
+
+
+def _described(error: Exception) -> str:
+    """Return the kind of a failure, with botocore's words: they name profiles, files and addresses."""
+    kind = type(error).__name__
+    return f"{kind}: {error}" if isinstance(error, BotoCoreError) else kind

@@ -104,12 +104,11 @@ def from_answer(status: int, headers: Mapping[str, str], body: bytes) -> Gateway
     """Return the error that an HTTP error answer means; `headers` has lower-case names."""
     fields = _error_fields(body)
     code = headers.get("x-amzn-errortype", "").partition(":")[0] or fields.get("code", "")
-    request_id = headers.get("x-amzn-requestid", "")
     return from_code(
         code.rpartition("#")[2],
         fields.get("message", ""),
         status=status,
-        request_id=request_id if _REQUEST_ID.fullmatch(request_id) else None,
+        request_id=request_id_of(headers),
         retry_after=_retry_after(headers.get("x-amz-retry-after", "")),
     )
 
@@ -119,6 +118,12 @@ def _retry_after(milliseconds: str) -> int | None:
     if not re.fullmatch(r"[0-9]{1,15}", milliseconds):
         return None
     return min(max(1, math.ceil(int(milliseconds) / 1000)), _MAX_RETRY_AFTER)
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """Return the AWS request id of an answer; None where it is absent or no id that we would repeat."""
+    request_id = headers.get("x-amzn-requestid", "")
+    return request_id if _REQUEST_ID.fullmatch(request_id) else None
 
 
 def from_frame(exception_type: str, payload: bytes) -> GatewayError:

@@ -49,7 +49,7 @@ class BedrockAnswer:
     """One answer with a good status; see `gateway.upstream.UpstreamAnswer`."""
 
     def __init__(self, response: aiohttp.ClientResponse, reader: Reader, clocks: Clocks) -> None:
-        self.request_id = response.headers.get("x-amzn-requestid")
+        self.request_id = faults.request_id_of(response.headers)
         self.reader = reader
         self._content = response.content
         self._clocks = clocks
@@ -188,7 +188,7 @@ async def _check(response: aiohttp.ClientResponse, *, streaming: bool) -> None:
         raise UpstreamProtocolError(
             "Bedrock's endpoint answered with something other than an event stream.",
             detail=f"content type {response.content_type}",
-            upstream_request_id=response.headers.get("x-amzn-requestid"),
+            upstream_request_id=faults.request_id_of(response.headers),
         )
 
 

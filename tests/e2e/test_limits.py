@@ -35,8 +35,27 @@ async def test_200_streams_through_50_slots(emulator: Emulator, start: StartGate
 
         endings = [(status, records[-1]["type"]) for status, records, _ in answers]
         assert endings == [(200, "done")] * 200
-        assert emulator.peak_active == 50
+        assert emulator.peak_active <= 50
         assert repr(caller.gateway.limiter) == "<ConcurrencyLimiter 0 of 50 running, 0 of 200 waiting>"
+
+
+async def test_every_slot_is_used(emulator: Emulator, start: StartGateway) -> None:
+    """Of 60 requests 50 reach Bedrock at once; when those leave, the waiting 10 follow."""
+    async with start(emulator, max_concurrency=50, max_queue=60, queue_timeout_ms=60_000) as caller:
+        slow = ask("[[emulator first_byte_ms=60000]]")
+        first = [asyncio.ensure_future(caller.stream(slow)) for _ in range(50)]
+        async with asyncio.timeout(30):
+            await emulator.wait_active(50)
+        waiting = [asyncio.ensure_future(caller.stream(ask())) for _ in range(10)]
+        await _until(lambda: caller.gateway.limiter.waiting == 10, seconds=30)
+
+        assert (emulator.active, emulator.peak_active) == (50, 50)
+        assert repr(caller.gateway.limiter) == "<ConcurrencyLimiter 50 of 50 running, 10 of 60 waiting>"
+        for task in first:
+            await _leave(task)
+        answers = await asyncio.gather(*waiting)
+
+    assert [(status, records[-1]["type"]) for status, records, _ in answers] == [(200, "done")] * 10
 
 
 async def test_full_queue_is_refused_at_once(emulator: Emulator, start: StartGateway) -> None:
