@@ -67,7 +67,7 @@ class BedrockClient:
     ) -> aiohttp.ClientResponse:
         """Send one request; the response's body is unread, and the caller must close it.
 
-        Raises what botocore and aiohttp raise; `faults.FOREIGN` names it all.
+        Raises what botocore and aiohttp raise; `exceptions.FOREIGN` names it all.
         """
         path = f"/model/{quote(model_id, safe='')}/{operation}"
         headers = {"Content-Type": "application/json", **headers}

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from botocore.exceptions import BotoCoreError
 
+from gateway.bedrock.exceptions import NO_CREDENTIALS_WORDS
 from gateway.errors import UpstreamDenied
 from gateway.wire.sigv4 import Credentials
 
 if TYPE_CHECKING:
     from aiobotocore.session import AioSession
-
-
-NO_CREDENTIALS = "The gateway has no AWS credentials; its operator must look at the log."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +58,11 @@ class ChainCredentials:
             source = await self._session.get_credentials()
             frozen = None if source is None else await source.get_frozen_credentials()
         except Exception as error:  # botocore's sources also raise bare RuntimeError, ValueError and KeyError
-            raise UpstreamDenied(NO_CREDENTIALS, detail=_described(error)) from error
+            raise UpstreamDenied(NO_CREDENTIALS_WORDS, detail=_described(error)) from error
         if frozen is None:
-            raise UpstreamDenied(NO_CREDENTIALS, detail="no source of the default chain gave credentials")
+            raise UpstreamDenied(
+                NO_CREDENTIALS_WORDS, detail="no source of the default chain gave credentials"
+            )
         if self._credentials is None or frozen is not self._frozen:
             self._frozen = frozen
             self._credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token)

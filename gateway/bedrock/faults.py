@@ -1,22 +1,16 @@
-"""What everything that can go wrong upstream becomes: the one place where foreign faults are translated.
+"""What AWS's error codes become, in an HTTP answer and in an exception frame inside a stream.
 
-Three sources: an HTTP error answer, an exception frame inside a stream, and a Python exception of botocore
-or aiohttp. Codes differ only in their first letter between the first two (bedrock-wire.md §1.3).
+The two differ only in the first letter of the code (bedrock-wire.md §1.3). Python exceptions that botocore
+and aiohttp raise are translated in `exceptions.py`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import ssl
 from typing import TYPE_CHECKING
 
-import aiohttp
-import botocore.exceptions
 import orjson
-from botocore.eventstream import ParserError
-from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 
 from gateway.errors import (
     GatewayError,
@@ -24,7 +18,6 @@ from gateway.errors import (
     UnknownModel,
     UpstreamDenied,
     UpstreamFailed,
-    UpstreamProtocolError,
     UpstreamThrottled,
     UpstreamTimeout,
     UpstreamUnavailable,
@@ -199,105 +192,3 @@ def _error_fields(body: bytes) -> dict[str, str]:
 
 def _clean(message: str) -> str:
     return _MASKED_ACCOUNT.sub("************", _CONTROL.sub(" ", message))[:500]
-
-
-# ── Python exceptions ─────────────────────────────────────────────────────────────────────────────────
-
-NO_CREDENTIALS = (
-    botocore.exceptions.NoCredentialsError,
-    botocore.exceptions.PartialCredentialsError,
-    botocore.exceptions.CredentialRetrievalError,
-    botocore.exceptions.NoAuthTokenError,
-    botocore.exceptions.ProfileNotFound,
-    botocore.exceptions.UnauthorizedSSOTokenError,
-    botocore.exceptions.TokenRetrievalError,
-    botocore.exceptions.MetadataRetrievalError,
-    botocore.exceptions.InvalidConfigError,
-    botocore.exceptions.ConfigNotFound,
-    botocore.exceptions.ConfigParseError,
-    botocore.exceptions.UnknownCredentialError,
-    botocore.exceptions.RefreshWithMFAUnsupportedError,
-    botocore.exceptions.SSOError,
-    botocore.exceptions.LoginError,
-    FileNotFoundError,  # a web identity token's file
-    PermissionError,
-)
-NO_CREDENTIALS_WORDS = "The gateway has no AWS credentials; its operator must look at the log."
-
-EXCEPTIONS: tuple[tuple[tuple[type[BaseException], ...], type[GatewayError], str], ...] = (
-    (
-        NO_CREDENTIALS,
-        UpstreamDenied,
-        NO_CREDENTIALS_WORDS,
-    ),
-    (
-        (botocore.exceptions.ConnectTimeoutError, aiohttp.ConnectionTimeoutError),
-        UpstreamTimeout,
-        "Connecting to Bedrock took too long.",
-    ),
-    (
-        (botocore.exceptions.ReadTimeoutError, aiohttp.ServerTimeoutError, TimeoutError),
-        UpstreamTimeout,
-        "Bedrock did not answer in time.",
-    ),
-    (
-        (botocore.exceptions.SSLError, aiohttp.ClientSSLError, ssl.SSLError),
-        UpstreamUnavailable,
-        "The TLS connection to Bedrock failed.",
-    ),
-    (
-        (botocore.exceptions.ConnectionClosedError, aiohttp.ServerDisconnectedError),
-        UpstreamUnavailable,
-        "Bedrock closed the connection before it answered.",
-    ),
-    (
-        (botocore.exceptions.ConnectionError, aiohttp.ClientConnectorError),
-        UpstreamUnavailable,
-        "Bedrock is not reachable.",
-    ),
-    (
-        (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, ConnectionError),
-        UpstreamProtocolError,
-        "The connection to Bedrock broke in the middle of the answer.",
-    ),
-    (
-        (aiohttp.ClientError, botocore.exceptions.HTTPClientError),
-        UpstreamUnavailable,
-        "Bedrock is not reachable.",
-    ),
-    (
-        (ResponseParserError, ParserError),
-        UpstreamProtocolError,
-        "AWS sent an answer that cannot be read.",
-    ),
-    ((OSError,), UpstreamUnavailable, "Bedrock is not reachable."),
-    ((BotoCoreError,), UpstreamFailed, "The call to Bedrock failed."),
-)
-"""First match wins: subclasses stand before their bases."""
-
-
-FOREIGN = (ClientError, BotoCoreError, ResponseParserError, aiohttp.ClientError, OSError)
-"""What a call or a read may raise that is not ours: catch it, and raise `from_exception` of it."""
-
-
-def from_exception(error: BaseException) -> GatewayError:
-    """Return the error that a foreign exception means; only its type is kept, its text may hold a header."""
-    if isinstance(error, ClientError):
-        return _from_client_error(error)
-    for kinds, cls, text in EXCEPTIONS:
-        if isinstance(error, kinds):
-            return cls(text, detail=type(error).__name__)
-    return UpstreamFailed("The call to Bedrock failed.", detail=type(error).__name__)
-
-
-def _from_client_error(error: ClientError) -> GatewayError:
-    """Bedrock is not called by botocore's client: such an error is STS's or SSO's, asked for credentials.
-
-    What they find wrong with a request is the operator's configuration, never the caller's fault.
-    """
-    described = error.response.get("Error", {})
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    fault = from_code(str(described.get("Code", "")), str(described.get("Message", "")), status=status)
-    if isinstance(fault, InvalidRequest | UnknownModel):
-        return UpstreamDenied(NO_CREDENTIALS_WORDS, detail=fault.detail, upstream_code=fault.upstream_code)
-    return fault

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from gateway.bedrock import faults
+from gateway.bedrock.exceptions import FOREIGN, from_exception
 from gateway.bedrock.reader import StreamReader, UnaryReader
 from gateway.codecs import codec_for
 from gateway.errors import InvalidRequest, UpstreamProtocolError, UpstreamTimeout
@@ -65,8 +66,8 @@ class BedrockAnswer:
             return await self._read_past_the_last_event()
         try:
             data = await self._clocks.bound(self._content.readany())
-        except faults.FOREIGN as error:
-            raise faults.from_exception(error) from error
+        except FOREIGN as error:
+            raise from_exception(error) from error
         self._clocks.answered = True
         return data
 
@@ -74,7 +75,7 @@ class BedrockAnswer:
         try:
             async with asyncio.timeout(EOF_PATIENCE):
                 return await self._content.readany()
-        except faults.FOREIGN:
+        except FOREIGN:
             return b""  # the answer is whole; only the connection is lost for reuse
 
 
@@ -166,8 +167,8 @@ class BedrockUpstream:
             except BaseException:
                 response.close()
                 raise
-        except faults.FOREIGN as error:
-            raise faults.from_exception(error) from error
+        except FOREIGN as error:
+            raise from_exception(error) from error
         return response
 
 

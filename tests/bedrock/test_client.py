@@ -16,8 +16,8 @@ from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError
 from pydantic import SecretStr
 
-from gateway.bedrock import faults
 from gateway.bedrock.client import POOL_HEADROOM, open_client
+from gateway.bedrock.exceptions import from_exception
 from gateway.emulator import Emulator, EmulatorSettings
 from gateway.errors import UpstreamDenied, UpstreamUnavailable
 from gateway.settings import AwsSettings, BedrockSettings
@@ -241,4 +241,4 @@ async def test_unknown_ca(tls: tuple[str, Path]) -> None:
         with pytest.raises(BotoCoreError) as caught:
             await client.post(CLAUDE, "invoke", b"{}", {})
 
-    assert type(faults.from_exception(caught.value)) is UpstreamUnavailable
+    assert type(from_exception(caught.value)) is UpstreamUnavailable

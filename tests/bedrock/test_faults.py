@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError, EventStreamError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bedrock import faults
+from gateway.bedrock import exceptions, faults
 from gateway.errors import (
     GatewayError,
     InternalError,
@@ -395,7 +395,7 @@ EVERY_CLASS = sorted(
 @pytest.mark.parametrize("cls", EVERY_CLASS, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
 def test_every_exception(cls: type[BaseException]) -> None:
     """Each class of each library means a failure of Bedrock's side, in our words, and keeps only its name."""
-    error = faults.from_exception(instance(cls))
+    error = exceptions.from_exception(instance(cls))
 
     assert isinstance(error, GatewayError)
     assert not isinstance(error, InternalError | InvalidRequest | UnknownModel)
@@ -423,7 +423,7 @@ def test_what_is_caught() -> None:
         *OS_ERRORS,
     ]
 
-    escaping = {cls for cls in libraries if not issubclass(cls, faults.FOREIGN)}
+    escaping = {cls for cls in libraries if not issubclass(cls, exceptions.FOREIGN)}
 
     assert escaping - NEVER_ON_OUR_PATH == set()
 
@@ -471,12 +471,12 @@ MEANINGS: list[tuple[type[BaseException], type[GatewayError]]] = [
 @pytest.mark.parametrize(("cls", "expected"), MEANINGS)
 def test_exception(cls: type[BaseException], expected: type[GatewayError]) -> None:
     """What each kind of exception means."""
-    assert type(faults.from_exception(instance(cls))) is expected
+    assert type(exceptions.from_exception(instance(cls))) is expected
 
 
 def test_subclasses_stand_before_their_bases() -> None:
     """No row of the table is hidden behind an earlier one."""
-    kinds = [kind for row, _, _ in faults.EXCEPTIONS for kind in row]
+    kinds = [kind for row, _, _ in exceptions.EXCEPTIONS for kind in row]
     hidden = [
         (kind, earlier)
         for place, kind in enumerate(kinds)
@@ -485,7 +485,7 @@ def test_subclasses_stand_before_their_bases() -> None:
     ]
 
     # within the row of the same meaning an order does not matter
-    meaning = {kind: (cls, text) for row, cls, text in reversed(faults.EXCEPTIONS) for kind in row}
+    meaning = {kind: (cls, text) for row, cls, text in reversed(exceptions.EXCEPTIONS) for kind in row}
     assert [pair for pair in hidden if meaning[pair[0]] != meaning[pair[1]]] == []
 
 
@@ -514,7 +514,7 @@ def test_subclasses_stand_before_their_bases() -> None:
 def test_client_error(cls: Any, response: dict[str, Any], expected: type[GatewayError]) -> None:
     """An error of STS or SSO is the operator's or AWS's, never the caller's."""
     error = cls(response, "AssumeRole")
-    fault = faults.from_exception(error)
+    fault = exceptions.from_exception(error)
 
     assert type(fault) is expected
     assert str(error) not in fault.message

@@ -1,0 +1,21 @@
+"""Everything an operator can set, and the only reader of the environment and of `gateway.toml`.
+
+The environment wins over the file. Settings are read once, checked as a whole and frozen: start-up fails
+with every problem listed, and no value of a secret is ever part of a message.
+"""
+
+from gateway.settings.aws import AwsSettings
+from gateway.settings.loading import SettingsError, load
+from gateway.settings.root import Settings, config_file
+from gateway.settings.sections import BedrockSettings, LogSettings, ModelSettings
+
+__all__ = [
+    "AwsSettings",
+    "BedrockSettings",
+    "LogSettings",
+    "ModelSettings",
+    "Settings",
+    "SettingsError",
+    "config_file",
+    "load",
+]

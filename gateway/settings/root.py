@@ -1,0 +1,102 @@
+"""The whole configuration of one process, and where it is read from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from gateway.settings.aws import AwsSettings
+from gateway.settings.sections import BedrockSettings, LogSettings, Milliseconds, ModelSettings
+
+PREFIX = "GATEWAY_"
+DEFAULT_FILE = "gateway.toml"
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, which leaves a value that is not JSON to the check that names every problem."""
+
+    def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+class Settings(BaseSettings):
+    """The whole configuration of one process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
+    )
+
+    host: str = Field("127.0.0.1", pattern=r"^\S+$")
+    """Never empty: to asyncio that would mean every interface."""
+    port: int = Field(8080, ge=0, le=65_535)
+    max_concurrency: int = Field(100, ge=1, le=100_000)
+    """Upstream streams at once: slots."""
+    max_queue: int = Field(100, ge=0, le=100_000)
+    """Requests that may wait for a slot; one more is refused at once."""
+    queue_timeout_ms: Milliseconds = 5_000
+    max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    body_timeout_ms: Milliseconds = 30_000
+    """How long a request body may take to arrive."""
+    keepalive_timeout_ms: Milliseconds = 75_000
+    """Longer than the load balancer's idle time (ALB: 60 s), or it meets closed connections (R11)."""
+    write_timeout_ms: Milliseconds = 30_000
+    """How long one write may make no progress before the reader is given up (R5)."""
+    custom_model_ids: bool = True
+    """Serve well-formed model ids that the catalogue does not know, through Converse."""
+    bedrock: BedrockSettings = BedrockSettings()
+    log: LogSettings = LogSettings()
+    aliases: dict[str, str] = Field(default_factory=dict)
+    models: dict[str, ModelSettings] = Field(default_factory=dict)
+    aws: AwsSettings = Field(default_factory=AwsSettings.from_environment, validate_default=True)
+
+    @field_validator("aws")
+    @classmethod
+    def _bearer_needs_a_token(cls, aws: AwsSettings, info: ValidationInfo) -> AwsSettings:
+        bedrock = info.data.get("bedrock")  # absent where it is wrong itself
+        if bedrock is not None and bedrock.auth == "bearer" and aws.bearer_token is None:
+            raise ValueError(
+                "bedrock.auth (GATEWAY_BEDROCK__AUTH) is bearer, but AWS_BEARER_TOKEN_BEDROCK is not set"
+            )
+        return aws
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Explicit values, then the environment, then the file."""
+        del env_settings, dotenv_settings, file_secret_settings
+        path = config_file()
+        file = () if path is None else (TomlConfigSettingsSource(settings_cls, toml_file=path),)
+        return (init_settings, _Environment(settings_cls), *file)
+
+
+def config_file() -> Path | None:
+    """Return the configuration file in force: `GATEWAY_CONFIG`, else `./gateway.toml` where it exists."""
+    named = os.environ.get("GATEWAY_CONFIG")
+    if named:
+        return Path(named)
+    default = Path(DEFAULT_FILE)
+    return default if default.is_file() else None

@@ -1,0 +1,50 @@
+"""The sections of the configuration, one class each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+OperationChoice = Literal["auto", "invoke", "converse"]
+Milliseconds = Annotated[int, Field(gt=0, le=86_400_000)]
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, and without room for unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class BedrockSettings(Section):
+    """How Bedrock is called."""
+
+    operation: OperationChoice = "auto"
+    """The catalogue's choice per model, or one API forced for all."""
+    streaming: bool = True
+    """False: call the unary operations, for roles that may not call the streaming ones."""
+    auth: Literal["sigv4", "bearer"] = "sigv4"
+    """`bearer` uses AWS_BEARER_TOKEN_BEDROCK. It must be chosen: on its own that variable silently overrides
+    keys in every SDK (bedrock-wire.md §2.6)."""
+    connect_timeout_ms: Milliseconds = 3_000
+    first_byte_timeout_ms: Milliseconds = 120_000
+    """From sending the request to the first byte of the answer's body; long, because models think."""
+    gap_timeout_ms: Milliseconds = 60_000
+    """The longest silence between two reads of an answer."""
+    total_timeout_ms: Milliseconds = 900_000
+    """From the slot to the end of the answer."""
+
+
+class LogSettings(Section):
+    """What the log looks like."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = "auto"
+    """`auto`: pretty when stdout is a terminal, else JSON."""
+
+
+class ModelSettings(Section):
+    """What the operator says about one model."""
+
+    operation: OperationChoice | None = None
+    streaming: bool | None = None
