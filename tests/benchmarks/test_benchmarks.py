@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from tests.benchmarks import report
+from tests.benchmarks.apis import BedrockApi, NativeApi
 from tests.benchmarks.cpu import Line, fit, pinned
 from tests.benchmarks.load import StreamFailedError, dechunk
 from tests.benchmarks.measure import Result, Sample, measure, results
@@ -16,8 +17,6 @@ from tests.benchmarks.subjects import (
     GATEWAY,
     NAIVE,
     NGINX,
-    BedrockApi,
-    NativeApi,
     choose_cores,
     nginx_binary,
     started,
@@ -159,10 +158,13 @@ def test_a_stream_that_is_not_whole_fails_the_run(body: bytes) -> None:
         NativeApi().check(body, 1)
 
 
-def test_a_proxy_that_drops_all_frames_fails_the_run() -> None:
-    """An empty body has no terminal event."""
-    with pytest.raises(StreamFailedError, match="0 of 0 deltas"):
-        BedrockApi().check(b"", 0)
+@pytest.mark.parametrize(
+    ("body", "words"), [(b"", "0 of 0 deltas"), (b"\0\0\0", "ended after 3"), (b"\0" * 16, "checksum")]
+)
+def test_a_proxy_that_loses_bytes_fails_the_run(body: bytes, words: str) -> None:
+    """Frames must be whole, and the terminal event must be there."""
+    with pytest.raises(StreamFailedError, match=words):
+        BedrockApi().check(body, 0)
 
 
 @pytest.mark.parametrize("table", [DEFAULT, QUICK])
