@@ -8,7 +8,10 @@ from typing import Literal, TypeAlias
 Api: TypeAlias = Literal["invoke", "converse"]
 """Which pair of Bedrock operations serves a model: InvokeModel(WithResponseStream) or Converse(Stream)."""
 
-Family: TypeAlias = Literal["claude", "nova", "titan", "converse"]
+Family: TypeAlias = Literal[
+    "claude", "claude_text", "nova", "titan", "llama", "mistral", "mistral_chat", "cohere_command",
+    "cohere_command_r", "jurassic", "jamba", "deepseek_r1", "openai_chat", "gpt_oss", "imported", "converse",
+]  # fmt: skip
 """The codec that speaks for a model; `converse` for every family without a native codec of its own."""
 
 

@@ -62,7 +62,7 @@ class BedrockApi:
         return encode_post(f"/model/{quote(scenario.model, safe='')}/{operation}", orjson.dumps(body))
 
     def check(self, body: bytes, deltas: int) -> None:
-        """Raise `StreamFailedError` unless every frame is whole, the deltas are all there, and the terminal event is last."""
+        """Raise `StreamFailedError` unless frames and deltas are whole and the terminal event is last."""
         messages: list[Message] = []
         decoder = Decoder()
         try:
