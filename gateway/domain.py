@@ -195,7 +195,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The model ended its answer: the last event, told with the family's terminal payload."""
+    """The model ended its answer: the last event, told when nothing can come behind it any more."""
 
     reason: FinishReason
     raw: str

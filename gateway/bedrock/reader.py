@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import orjson
 
 from gateway.bedrock import faults
-from gateway.domain import Stop
 from gateway.errors import UpstreamProtocolError
 from gateway.wire.eventstream import Decoder, Message
 
@@ -28,8 +27,11 @@ class StreamReader:
         self._decoder = Decoder()
         self._extractor = extractor
         self._enveloped = enveloped
-        self.finished = False
-        """Whether the family's terminal event has been seen."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the family's terminal payload has been seen; what may still come tells of the answer."""
+        return self._extractor.finished
 
     @property
     def unknown(self) -> AbstractSet[str]:
@@ -48,18 +50,16 @@ class StreamReader:
         finally:
             for message in messages:
                 self._extract(message, events)
-            if events and type(events[-1]) is Stop:  # every family tells it with its terminal event
-                self.finished = True
 
     def close(self, events: list[Event]) -> None:
-        """Take the end of the body.
+        """Take the end of the body, and append how the answer ended.
 
         Raises:
-            UpstreamProtocolError: it ended inside a frame, or before the family's terminal event.
+            UpstreamProtocolError: it ended inside a frame, or before the family's terminal payload.
+            UpstreamFailed: it ended well, with the word that the model failed.
         """
-        del events
         self._decoder.close()
-        self._extractor.close()
+        self._extractor.close(events)
 
     def _extract(self, message: Message, events: list[Event]) -> None:
         headers = message.headers

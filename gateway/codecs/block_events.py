@@ -61,7 +61,6 @@ class BlockEvents:
 
         Raises:
             UpstreamProtocolError: it is malformed or comes out of order.
-            UpstreamFailed: it ends an answer that Bedrock calls malformed.
         """
         if self._state is _State.ENDED:
             raise malformed("an event after the terminal metadata")
@@ -73,10 +72,21 @@ class BlockEvents:
             return
         handle(self, body, events)
 
-    def close(self) -> None:
-        """Raise `UpstreamProtocolError` unless the terminal event was seen."""
+    @property
+    def finished(self) -> bool:
+        """Whether the terminal event has been seen."""
+        return self._state is _State.ENDED
+
+    def close(self, events: list[Event]) -> None:
+        """Append the stop.
+
+        Raises:
+            UpstreamProtocolError: the terminal event has not been seen.
+            UpstreamFailed: Bedrock calls the answer malformed.
+        """
         if self._state is not _State.ENDED:
             raise UpstreamProtocolError("the answer is truncated: it ended before its metadata event")
+        _stop(self._raw, self._stops, self._envelope, events)
 
     def _message_start(self, _body: Json, _events: list[Event]) -> None:
         self._expect(_State.WAITING, "messageStart")
@@ -139,7 +149,6 @@ class BlockEvents:
         self._expect(_State.STOPPED, "metadata")
         self._state = _State.ENDED
         _count(body, self._envelope, events)
-        _stop(self._raw, self._stops, self._envelope, events)
 
     def _expect(self, state: _State, name: str) -> None:
         if self._state is not state:

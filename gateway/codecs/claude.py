@@ -75,8 +75,8 @@ class _State(Enum):
 class ClaudeExtractor:
     """Reads one streamed Claude answer; `message_stop` is its terminal event.
 
-    The stop is told at `message_stop`, not when `message_delta` gives the reason: a guardrail's verdict may
-    come with the last chunk.
+    The stop is told at the end, not when `message_delta` gives the reason: a guardrail's verdict may come
+    with the last chunk.
     """
 
     __slots__ = ("_blocks", "_envelope", "_raw", "_state")
@@ -92,6 +92,11 @@ class ClaudeExtractor:
         """Names of what this answer held and Claude is not known to say."""
         return self._envelope.unknown
 
+    @property
+    def finished(self) -> bool:
+        """Whether `message_stop` has been seen."""
+        return self._state is _State.ENDED
+
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
         """Append to `events` what this chunk says."""
         chunk = self._envelope.open(event_type, payload, events)
@@ -106,10 +111,11 @@ class ClaudeExtractor:
         else:
             handle(self, chunk, events)
 
-    def close(self) -> None:
-        """Raise `UpstreamProtocolError` unless the answer is whole."""
+    def close(self, events: list[Event]) -> None:
+        """Append the stop, or raise `UpstreamProtocolError` if the answer is not whole."""
         if self._state is not _State.ENDED:
             raise UpstreamProtocolError("the answer is truncated: it ended before message_stop")
+        _stop(self._raw, self._envelope, events)
 
     def _message_start(self, chunk: Json, events: list[Event]) -> None:
         self._expect(_State.WAITING, "message_start")
@@ -138,7 +144,6 @@ class ClaudeExtractor:
         self._expect(_State.OPEN, "message_stop")
         self._state = _State.ENDED
         self._blocks.tools.end_all(events)
-        _stop(self._raw, self._envelope, events)
 
     def _ping(self, _chunk: Json, _events: list[Event]) -> None:
         """A sign of life, and nothing else."""

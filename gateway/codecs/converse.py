@@ -55,13 +55,18 @@ class ConverseExtractor:
         """Names of what this answer held and Converse is not known to say."""
         return self._envelope.unknown
 
+    @property
+    def finished(self) -> bool:
+        """Whether `metadata` has been seen."""
+        return self._blocks.finished
+
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
         """Append to `events` what this event says."""
         self._blocks.event(event_type, load(payload), events)
 
-    def close(self) -> None:
-        """Raise `UpstreamProtocolError` unless the answer is whole."""
-        self._blocks.close()
+    def close(self, events: list[Event]) -> None:
+        """Append the stop, or raise `UpstreamProtocolError` if the answer is not whole."""
+        self._blocks.close(events)
 
 
 class ConverseCodec:

@@ -49,6 +49,11 @@ class NovaExtractor:
         """Names of what this answer held and Nova is not known to say."""
         return self._envelope.unknown
 
+    @property
+    def finished(self) -> bool:
+        """Whether `metadata` has been seen."""
+        return self._blocks.finished
+
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
         """Append to `events` what this chunk says."""
         chunk = self._envelope.open(event_type, payload, events)
@@ -58,9 +63,9 @@ class NovaExtractor:
             if not name.startswith(OURS):
                 self._blocks.event(name, body, events)
 
-    def close(self) -> None:
-        """Raise `UpstreamProtocolError` unless the answer is whole."""
-        self._blocks.close()
+    def close(self, events: list[Event]) -> None:
+        """Append the stop, or raise `UpstreamProtocolError` if the answer is not whole."""
+        self._blocks.close(events)
 
 
 class NovaCodec:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 class Extractor(Protocol):
     """Turns one streamed answer into events. Made per answer, not reusable, does no IO.
 
-    Invariant: `close` returns only if the family's terminal event was seen and everything in the answer
-    was accounted for.
+    Invariant: `close` returns only if the family's terminal payload was seen and everything in the answer
+    was accounted for. The `Stop` is the very last event: `feed` never appends it, `close` does, because
+    Bedrock may send its metrics, a guardrail's verdict or the family its usage in payloads of their own
+    behind the terminal one.
     """
 
     @property
@@ -31,8 +33,16 @@ class Extractor(Protocol):
         They neither break the stream nor become events; the gateway logs them. Names only, never content.
         """
 
+    @property
+    def finished(self) -> bool:
+        """Whether the family's terminal payload has been seen: the model has said all it had to say.
+
+        What may still come tells of the answer and is not part of it: counters, metrics, a verdict. A payload
+        that goes on with the answer itself is an error (`feed` raises). `close` succeeds if this is true.
+        """
+
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
-        """Append to `events` what this payload says.
+        """Append to `events` what this payload says; never a `Stop`.
 
         `event_type` is the frame's `:event-type`. For InvokeModel streams it is `chunk` and `payload` is
         the provider's JSON, already taken out of its base64 envelope; for Converse streams `payload` is the
@@ -45,11 +55,12 @@ class Extractor(Protocol):
             UpstreamFailed: the payload says that the model failed.
         """
 
-    def close(self) -> None:
-        """Say that the answer is over.
+    def close(self, events: list[Event]) -> None:
+        """Say that the answer is over, and append what only now is sure, the `Stop` last.
 
         Raises:
-            UpstreamProtocolError: the family's terminal event has not been seen: the answer is truncated.
+            UpstreamProtocolError: the family's terminal payload has not been seen: the answer is truncated.
+            UpstreamFailed: the reason of the stop says that the model failed.
         """
 
 

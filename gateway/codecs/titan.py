@@ -80,11 +80,12 @@ class TitanExtractor:
     then it is the chunk with the total count.
     """
 
-    __slots__ = ("_ended", "_envelope")
+    __slots__ = ("_envelope", "_raw", "finished")
 
     def __init__(self) -> None:
+        self.finished = False
         self._envelope = Envelope()
-        self._ended = False
+        self._raw: str | None = None
 
     @property
     def unknown(self) -> AbstractSet[str]:
@@ -96,7 +97,7 @@ class TitanExtractor:
         chunk = self._envelope.open(event_type, payload, events)
         if chunk is None:
             return
-        if self._ended:
+        if self.finished:
             raise malformed("a chunk after the terminal one")
         _say(chunk, events)
         usage = Usage(
@@ -104,16 +105,15 @@ class TitanExtractor:
             output_tokens=count(chunk, "totalOutputTextTokenCount"),
         )
         self._envelope.count(usage, events)
-        raw = optional_text(chunk, "completionReason")
+        self._raw = optional_text(chunk, "completionReason")
         blocked = self._envelope.intervened and usage.output_tokens is not None
-        if raw is not None or blocked:
-            self._ended = True
-            _stop(raw, self._envelope, events)
+        self.finished = self._raw is not None or blocked
 
-    def close(self) -> None:
-        """Raise `UpstreamProtocolError` unless the answer is whole."""
-        if not self._ended:
+    def close(self, events: list[Event]) -> None:
+        """Append the stop, or raise `UpstreamProtocolError` if the answer is not whole."""
+        if not self.finished:
             raise UpstreamProtocolError("the answer is truncated: it ended before its completionReason")
+        _stop(self._raw, self._envelope, events)
 
 
 def _say(chunk: Json, events: list[Event]) -> None:

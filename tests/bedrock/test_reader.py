@@ -187,7 +187,7 @@ def _family(recording: dict[str, Any]) -> Family:
 
 
 SMALL = 5_000
-"""Bytes of a stream that is cut at every byte from its start; a larger one would take the square of its time."""
+"""Bytes of a stream that is cut at every byte from its start; a larger one would take its square."""
 
 
 def _whole_ends(data: bytes, family: Family, ends: Iterable[int]) -> list[int]:

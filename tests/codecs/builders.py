@@ -21,7 +21,7 @@ def feed(family: Family, frames: Frames, events: list[Event] | None = None) -> t
     events = [] if events is None else events
     for event_type, payload in frames:
         extractor.feed(event_type, json.dumps(payload).encode(), events)
-    extractor.close()
+    extractor.close(events)
     return events, set(extractor.unknown)
 
 

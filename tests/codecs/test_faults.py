@@ -217,5 +217,5 @@ def test_a_chunk_without_bytes_is_named_and_skipped() -> None:
     extractor, events = CODECS["titan"].extractor(), list[Event]()
     extractor.feed("chunk", b"", events)
     extractor.feed("chunk", json.dumps(titan()).encode(), events)
-    extractor.close()
+    extractor.close(events)
     assert (extractor.unknown, len(events)) == ({"chunk:empty"}, 3)

@@ -92,7 +92,7 @@ def test_a_damaged_stream_gives_sound_events_or_an_error_of_ours(data: st.DataOb
         for frame in data.draw(damaged(frames)):
             if isinstance(frame, list) and len(frame) == 2 and isinstance(frame[0], str):
                 extractor.feed(frame[0], json.dumps(frame[1]).encode(), events)
-        extractor.close()
+        extractor.close(events)
     except GatewayError:
         pass
     else:

@@ -142,7 +142,7 @@ def test_a_recorded_stream_says_what_its_json_says(recording: dict[str, Any], fa
     frames = payloads(recording)
     for event_type, payload in frames:
         extractor.feed(event_type, payload, events)
-    extractor.close()
+    extractor.close(events)
     raw = [json.loads(payload) for _, payload in frames]
     completion = fold(events)
     assert outline(completion) == (said(raw), reasoned(raw), called(raw))
@@ -173,4 +173,4 @@ def test_a_recorded_stream_cut_short_is_truncated(recording: dict[str, Any], fam
     for event_type, payload in payloads(recording)[:-1]:
         extractor.feed(event_type, payload, [])
     with pytest.raises(UpstreamProtocolError, match="truncated"):
-        extractor.close()
+        extractor.close([])

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.codecs import CODECS
 from gateway.completion import fold
+from gateway.domain import Event, Stop, Usage
 from gateway.errors import UpstreamProtocolError
 from tests.codecs.transcript import CASES, Transcript, comparable
 
@@ -38,15 +39,21 @@ def test_the_whole_answer_folds_to_the_same_completion(transcript: Transcript) -
     assert comparable(fold(transcript.read_events())) == comparable(fold(transcript.stream_events()))
 
 
-def test_a_stream_that_lacks_its_last_payload_is_truncated(transcript: Transcript) -> None:
-    """`close` complains whenever the terminal event is missing, wherever the stream was cut."""
+def test_a_stream_that_lacks_its_terminal_payload_is_truncated(transcript: Transcript) -> None:
+    """`close` complains whenever it is missing, wherever the stream was cut; only counters may follow it."""
     payloads = transcript.payloads()
+    extractor, events, finished = transcript.codec.extractor(), list[Event](), list[bool]()
     for length in range(len(payloads)):
-        extractor = transcript.codec.extractor()
-        for event_type, payload in payloads[:length]:
-            extractor.feed(event_type, payload, [])
-        with pytest.raises(UpstreamProtocolError, match="truncated"):
-            extractor.close()
+        finished.append(extractor.finished)
+        if not extractor.finished:
+            with pytest.raises(UpstreamProtocolError, match="truncated"):
+                extractor.close(events)
+        before = len(events)
+        extractor.feed(*payloads[length], events)
+        assert not finished[-1] or all(isinstance(event, Usage) for event in events[before:])
+    assert finished == sorted(finished)
+    assert extractor.finished
+    assert not any(isinstance(event, Stop) for event in events)
 
 
 def test_no_event_carries_the_text_before_masking(transcript: Transcript) -> None:

@@ -63,7 +63,7 @@ class Transcript:
         events: list[Event] = []
         for event_type, payload in self.payloads():
             extractor.feed(event_type, payload, events)
-        extractor.close()
+        extractor.close(events)
         assert extractor.unknown == set()
         return events
 
