@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -24,12 +24,20 @@ Bedrock reserves `max_tokens` of the account's quota at the start of a request, 
 (64,000 and more) where it is unset; Claude demands a figure anyway.
 """
 
-MAX_STOP_SEQUENCES = {"claude": 8191, "converse": 2500}
-"""From AWS's parameter reference and the service model; Nova and Titan document no limit, Bedrock judges."""
+MAX_STOP_SEQUENCES = {
+    "claude": 8191,
+    "converse": 2500,
+    "cohere_command": 4,
+    "cohere_command_r": 5,
+    "writer": 4,
+}
+"""From AWS's parameter reference and the service model; where it has none (Nova, Titan), Bedrock judges."""
 
 
-def max_tokens(request: CompletionRequest, model: Model) -> int | None:
+def max_tokens(request: CompletionRequest, model: Model, highest: int | None = None) -> int | None:
     """Return the output limit to send, None to leave it to the model.
+
+    `highest` is the family's documented maximum; None: it has none of its own, Bedrock judges.
 
     The gateway's default is applied where the family is one of ours, under Converse as under InvokeModel, so
     that the operation makes no difference. For other families the model's own default stands: our figures
@@ -38,16 +46,28 @@ def max_tokens(request: CompletionRequest, model: Model) -> int | None:
     if request.max_tokens is not None:
         if request.max_tokens < 1:
             raise InvalidRequest("max_tokens must be at least 1.", param="max_tokens")
+        if highest is not None and request.max_tokens > highest:
+            raise InvalidRequest(f"max_tokens must be between 1 and {highest}.", param="max_tokens")
         return request.max_tokens
     if model.native_family is None:
         return None
-    return min(model.max_output_tokens or DEFAULT_MAX_TOKENS, DEFAULT_MAX_TOKENS)
+    return min(
+        model.max_output_tokens or DEFAULT_MAX_TOKENS, highest or DEFAULT_MAX_TOKENS, DEFAULT_MAX_TOKENS
+    )
 
 
-def sampling(request: CompletionRequest, model: Model, *, top_k: int | None) -> Mapping[str, float | int]:
+def sampling(
+    request: CompletionRequest,
+    model: Model,
+    *,
+    top_k: int | None,
+    temperature: int = 1,
+    top_p: tuple[float, float] = (0, 1),
+) -> Mapping[str, float | int]:
     """Return those of temperature, top_p and top_k that the caller gave, after checking them.
 
-    `top_k` is the family's highest (from 0); None: the family has no such parameter.
+    `temperature` and `top_k` are the family's highest (from 0), `top_p` its lowest and highest; `top_k` None:
+    the family has no such parameter.
     """
     given = {
         name: value
@@ -59,15 +79,17 @@ def sampling(request: CompletionRequest, model: Model, *, top_k: int | None) -> 
         raise InvalidRequest(f"{model.base_id} does not accept {name}: it samples its own way.", param=name)
     if "top_k" in given and top_k is None:
         raise InvalidRequest("top_k: this model has no such parameter.", param="top_k")
+    ranges = {"temperature": (0, temperature), "top_p": top_p, "top_k": (0, top_k or 0)}
     for name, value in given.items():
-        _check_range(name, value, top_k if name == "top_k" and top_k is not None else 1)
+        _check_range(name, value, *ranges[name])
     return given
 
 
-def stop_sequences(
-    request: CompletionRequest, family: Literal["claude", "nova", "titan", "converse"]
-) -> list[str]:
-    """Return the stop sequences, after checking how many they are and that none is empty."""
+def stop_sequences(request: CompletionRequest, family: str) -> list[str]:
+    """Return the stop sequences, after checking how many they are and that none is empty.
+
+    `family` is a key of `MAX_STOP_SEQUENCES`, or anything else where no limit is known.
+    """
     limit = MAX_STOP_SEQUENCES.get(family)
     if limit is not None and len(request.stop) > limit:
         raise InvalidRequest(f"stop: at most {limit} sequences are accepted.", param="stop")
@@ -129,6 +151,6 @@ def _plain(value: Any) -> dict[str, Any]:
     raise TypeError(f"a {type(value).__name__} has no place in JSON")
 
 
-def _check_range(name: str, value: float, high: int) -> None:
-    if not 0 <= value <= high:  # also false for NaN
-        raise InvalidRequest(f"{name} must be between 0 and {high}.", param=name)
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # also false for NaN
+        raise InvalidRequest(f"{name} must be between {low} and {high}.", param=name)
