@@ -101,6 +101,7 @@ class Catalog:
             streaming=self._can_stream(card) if streaming is None else streaming,
             sampling=card is None or card.sampling,
             max_output_tokens=None if card is None else card.max_output_tokens,
+            takes=None if card is None else card.takes,
         )
 
     def models(self) -> Mapping[str, Model]:

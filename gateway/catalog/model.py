@@ -25,7 +25,7 @@ class Model:
     `native_family` is the family that could serve it by InvokeModel, None where there is no native codec;
     `api` is the pair of operations that will serve it. `streaming` false: use the unary operation.
     `sampling` false: the model refuses temperature, top_p and top_k. `max_output_tokens` is None where the
-    model is not in the catalogue.
+    model is not in the catalogue, and so is `takes`: the modalities of its input (text, image, …).
     """
 
     id: str
@@ -36,6 +36,7 @@ class Model:
     streaming: bool = True
     sampling: bool = True
     max_output_tokens: int | None = None
+    takes: tuple[str, ...] | None = None
 
     @property
     def family(self) -> Family:
