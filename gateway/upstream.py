@@ -20,6 +20,8 @@ class UpstreamCall:
     model: Model
     body: bytes
     headers: dict[str, str]
+    stop: tuple[str, ...] = ()
+    """Stop sequences that the model does not take: they are to be looked for in its answer."""
 
 
 class AnswerReader(Protocol):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from gateway.bedrock import faults
-from gateway.errors import UpstreamProtocolError
+from gateway.codecs.stop_sequences import STOPPED, StopFilter
+from gateway.errors import GatewayError, UpstreamProtocolError
 from gateway.wire.eventstream import Decoder, Message
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 class StreamReader:
     """Reads an event stream: frames, the envelope of InvokeModel's chunks, the family's payloads."""
+
+    cut = False
 
     def __init__(self, extractor: Extractor, *, enveloped: bool) -> None:
         self._decoder = Decoder()
@@ -76,6 +79,7 @@ class UnaryReader:
     """Reads the whole answer of a unary operation; its events come at the end."""
 
     finished = False
+    cut = False
 
     def __init__(self, codec: Codec, headers: Mapping[str, str]) -> None:
         self.unknown: AbstractSet[str] = frozenset()
@@ -95,6 +99,67 @@ class UnaryReader:
             GatewayError: the body is not what the family speaks.
         """
         self.unknown = self._codec.read(b"".join(self._pieces), self._headers, events)
+
+
+class CuttingReader:
+    """Reads as another reader does, and ends the answer at the first of the stop sequences."""
+
+    def __init__(self, reader: StreamReader | UnaryReader, stop: tuple[str, ...]) -> None:
+        self._reader = reader
+        self._filter = StopFilter(stop)
+
+    @property
+    def unknown(self) -> AbstractSet[str]:
+        """What upstream sent that we do not know."""
+        return self._reader.unknown
+
+    @property
+    def finished(self) -> bool:
+        """As the other reader says."""
+        return self._reader.finished
+
+    @property
+    def cut(self) -> bool:
+        """Whether the answer is over while the model may still be speaking: nothing more need be read."""
+        return self._filter.cut
+
+    def feed(self, data: bytes, events: list[Event]) -> None:
+        """Append the events in `data`, up to a stop sequence.
+
+        Raises:
+            GatewayError: as the other reader, but not for what comes behind the stop sequence.
+        """
+        heard: list[Event] = []
+        try:
+            self._reader.feed(data, heard)
+        except GatewayError:
+            self._filter.feed(heard, events)
+            self._filter.flush(events)  # as it came before the fault, it is the caller's
+            if not self.cut:
+                raise
+        else:
+            self._filter.feed(heard, events)
+
+    def close(self, events: list[Event]) -> None:
+        """Take the end of the body or of the reading, and append how the answer ended.
+
+        A stop sequence counts more than why the model stopped, and whether it did.
+
+        Raises:
+            GatewayError: as the other reader, unless a stop sequence was found.
+        """
+        heard: list[Event] = []
+        try:
+            self._reader.close(heard)
+        except GatewayError:
+            self._filter.feed(heard, events)
+            self._filter.flush(events)
+            if not self.cut:
+                raise
+        else:
+            self._filter.feed(heard, events)
+        if self.cut:
+            events.append(STOPPED)
 
 
 def _open_envelope(payload: bytes) -> bytes:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from gateway.bedrock import faults
 from gateway.bedrock.exceptions import FOREIGN, from_exception
-from gateway.bedrock.reader import StreamReader, UnaryReader
+from gateway.bedrock.reader import CuttingReader, StreamReader, UnaryReader
 from gateway.codecs import codec_for
+from gateway.codecs.stop_sequences import emulated
 from gateway.errors import InvalidRequest, UpstreamProtocolError, UpstreamTimeout
 from gateway.upstream import UpstreamCall
 
@@ -42,7 +43,7 @@ EOF_PATIENCE = 1.0
 connection and a TLS handshake for the next request (S2)."""
 MAX_ERROR_BODY = 65_536
 
-Reader: TypeAlias = StreamReader | UnaryReader
+Reader: TypeAlias = StreamReader | UnaryReader | CuttingReader
 T = TypeVar("T")
 
 
@@ -56,12 +57,14 @@ class BedrockAnswer:
         self._clocks = clocks
 
     async def read(self) -> bytes:
-        """Return the next read of the body; empty at its end.
+        """Return the next read of the body; empty at its end, or when no more of it is wanted.
 
         Raises:
             UpstreamTimeout: a clock struck; the message names it.
             UpstreamProtocolError: the connection broke.
         """
+        if self.reader.cut:  # the model may go on for long: leaving is what ends it, and costs the connection
+            return b""
         if self.reader.finished:
             return await self._read_past_the_last_event()
         try:
@@ -76,7 +79,7 @@ class BedrockAnswer:
             async with asyncio.timeout(EOF_PATIENCE):
                 return await self._content.readany()
         except FOREIGN:
-            return b""  # the answer is whole; only the connection is lost for reuse
+            return b""  # the answer is whole; only the connection and late counters are lost
 
 
 class Clocks:
@@ -135,7 +138,8 @@ class BedrockUpstream:
         model = self._catalog.resolve(request.model)
         _check_provider(request.provider, model)
         codec = codec_for(model)
-        return UpstreamCall(model, codec.format(request, model), codec.headers(request))
+        stop = () if codec.stop_is_native(model) else emulated(request)
+        return UpstreamCall(model, codec.format(request, model), codec.headers(request), stop)
 
     @asynccontextmanager
     async def invoke_stream(self, call: UpstreamCall) -> AsyncIterator[BedrockAnswer]:
@@ -151,7 +155,7 @@ class BedrockUpstream:
             headers["X-Amzn-Bedrock-Accept"] = "application/json"
         response = await self._send(call, clocks, headers)
         try:
-            yield BedrockAnswer(response, _reader(model, response), clocks)
+            yield BedrockAnswer(response, _reader(call, response), clocks)
         finally:
             response.close()  # nothing else frees a connection whose answer was not read to its end (S1)
 
@@ -172,11 +176,14 @@ class BedrockUpstream:
         return response
 
 
-def _reader(model: Model, response: aiohttp.ClientResponse) -> Reader:
-    codec = codec_for(model)
+def _reader(call: UpstreamCall, response: aiohttp.ClientResponse) -> Reader:
+    model, codec = call.model, codec_for(call.model)
+    reader: StreamReader | UnaryReader
     if model.streaming:
-        return StreamReader(codec.extractor(), enveloped=model.api == "invoke")
-    return UnaryReader(codec, {name.lower(): value for name, value in response.headers.items()})
+        reader = StreamReader(codec.extractor(), enveloped=model.api == "invoke")
+    else:
+        reader = UnaryReader(codec, {name.lower(): value for name, value in response.headers.items()})
+    return CuttingReader(reader, call.stop) if call.stop else reader
 
 
 async def _check(response: aiohttp.ClientResponse, *, streaming: bool) -> None:

@@ -205,6 +205,10 @@ class ClaudeCodec:
         """Return the InvokeModel body."""
         return claude_request.body(request, model)
 
+    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
+        """Return true: the body takes them."""
+        return True
+
     def headers(self, request: CompletionRequest) -> dict[str, str]:
         """Return the request's metadata as Bedrock's header."""
         return metadata_headers(request)

@@ -91,6 +91,10 @@ class ConverseCodec:
         }
         return encode({"messages": messages} | {name: value for name, value in optional.items() if value})
 
+    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
+        """Return true: the body takes them."""
+        return True
+
     def headers(self, request: CompletionRequest) -> dict[str, str]:  # noqa: ARG002 - the seam's signature
         """Return no headers: Converse takes everything in the body."""
         return {}

@@ -91,6 +91,10 @@ class NovaCodec:
             body["toolConfig"] = tools
         return encode(body)
 
+    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
+        """Return true: the body takes them."""
+        return True
+
     def headers(self, request: CompletionRequest) -> dict[str, str]:
         """Return the request's metadata as Bedrock's header."""
         return metadata_headers(request)

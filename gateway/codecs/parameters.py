@@ -30,8 +30,12 @@ MAX_STOP_SEQUENCES = {
     "cohere_command": 4,
     "cohere_command_r": 5,
     "writer": 4,
+    "mistral": 10,
+    "deepseek_r1": 10,
+    "emulated": 16,
 }
-"""From AWS's parameter reference and the service model; where it has none (Nova, Titan), Bedrock judges."""
+"""From AWS's parameter reference and the service model; where it has none (Nova, Titan), Bedrock judges.
+`emulated` is ours: see `stop_sequences`."""
 
 
 def max_tokens(request: CompletionRequest, model: Model, highest: int | None = None) -> int | None:

@@ -78,6 +78,13 @@ class Codec(Protocol):
             InvalidRequest: the family cannot do what is asked; `param` names the field.
         """
 
+    def stop_is_native(self, model: Model) -> bool:
+        """Tell whether `format` puts the stop sequences into the body for this model.
+
+        Where it does not, the gateway looks for them in the answer itself (`stop_sequences`), and `format`
+        leaves them alone: they have been checked.
+        """
+
     def headers(self, request: CompletionRequest) -> dict[str, str]:
         """Return the request headers in which Bedrock takes what is not part of the body.
 

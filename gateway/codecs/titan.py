@@ -148,6 +148,10 @@ class TitanCodec:
             config["stopSequences"] = stop_sequences(request, "titan")
         return encode({"inputText": _prompt(request), "textGenerationConfig": config})
 
+    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
+        """Return true: the body takes them."""
+        return True
+
     def headers(self, request: CompletionRequest) -> dict[str, str]:
         """Return the request's metadata as Bedrock's header."""
         return metadata_headers(request)
