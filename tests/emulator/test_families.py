@@ -593,12 +593,6 @@ def test_converse_has_a_counter_that_the_sdk_does_not_know(reply: Ask) -> None:
     [
         (
             "invoke",
-            LLAMA,
-            {"prompt": "Hi"},
-            f"The embedded emulator does not speak the native body of [{LLAMA}] yet; use Converse instead.",
-        ),
-        (
-            "invoke",
             "amazon.nova-canvas-v1:0",
             converse(),
             (
@@ -609,7 +603,7 @@ def test_converse_has_a_counter_that_the_sdk_does_not_know(reply: Ask) -> None:
         (
             "invoke",
             "arn:aws:bedrock:us-east-1:123456789012:imported-model/abc",
-            {"prompt": "Hi"},
+            {"text": "Hi"},
             (
                 "The embedded emulator does not speak the native body of "
                 "[arn:aws:bedrock:us-east-1:123456789012:imported-model/abc] yet; use Converse instead."

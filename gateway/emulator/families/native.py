@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from gateway.emulator.errors import invalid
 from gateway.emulator.frames import CHUNK, Event
 
 if TYPE_CHECKING:
-    from gateway.emulator.answer import Answer
+    from collections.abc import Mapping
+
+    from gateway.emulator.answer import Answer, StopReason
 
 METRICS: Final = "amazon-bedrock-invocationMetrics"
+
+TEXT_REASONS: Final[Mapping[StopReason, str]] = MappingProxyType(
+    {"end": "stop", "max_tokens": "length", "stop_sequence": "stop", "tool_use": "tool_calls"}
+)
+"""Why an answer ended, in the words of Llama, Mistral, DeepSeek and all that look like OpenAI."""
+
+COHERE_REASONS: Final[Mapping[StopReason, str]] = MappingProxyType(
+    {"end": "COMPLETE", "max_tokens": "MAX_TOKENS", "stop_sequence": "COMPLETE", "tool_use": "COMPLETE"}
+)
+"""The same in Cohere's words."""
+
+
+def refuse_streaming(*, streamed: bool) -> None:
+    """Return for an answer in one piece.
+
+    Raises:
+        BedrockError: the answer was to be streamed, which the model cannot.
+    """
+    if streamed:
+        raise invalid("The model is unsupported for streaming.")
 
 
 def chunk(payload: dict[str, Any], *, delta: bool = False) -> Event:

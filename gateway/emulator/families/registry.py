@@ -1,0 +1,96 @@
+"""Which family answers InvokeModel: by the model's id, and by the body where the id does not tell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.emulator.errors import invalid
+from gateway.emulator.families.claude import Claude
+from gateway.emulator.families.claude_text import ClaudeText
+from gateway.emulator.families.command import Command
+from gateway.emulator.families.command_r import CommandR
+from gateway.emulator.families.deepseek import DeepSeek
+from gateway.emulator.families.llama import Llama
+from gateway.emulator.families.mistral import Mistral
+from gateway.emulator.families.nova import Nova
+from gateway.emulator.families.titan import Titan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.emulator.families.protocol import Family
+    from gateway.emulator.models import ModelId
+
+CLAUDE: Final = Claude()
+_CLAUDE_TEXT: Final = ClaudeText()
+_NOVA: Final = Nova()
+_TITAN: Final = Titan()
+_LLAMA: Final = Llama()
+_MISTRAL: Final = Mistral()
+_COMMAND: Final = Command()
+_COMMAND_R: Final = CommandR()
+_DEEPSEEK: Final = DeepSeek()
+
+# The first row that fits decides. A body's key in the middle: the model takes two bodies, and that key is
+# in this one.
+_NATIVE: Final[tuple[tuple[str, str, Family], ...]] = (
+    ("anthropic.claude-v2", "prompt", _CLAUDE_TEXT),
+    ("anthropic.claude-instant", "prompt", _CLAUDE_TEXT),
+    ("anthropic.claude", "", CLAUDE),
+    ("amazon.nova-", "", _NOVA),
+    ("amazon.titan-text-", "", _TITAN),
+    ("meta.llama", "", _LLAMA),
+    ("mistral.mistral-7b-", "", _MISTRAL),
+    ("mistral.mixtral-8x7b-", "", _MISTRAL),
+    ("mistral.mistral-small-2402", "", _MISTRAL),
+    ("mistral.mistral-large-2402", "prompt", _MISTRAL),
+    ("cohere.command-r-", "", _COMMAND_R),
+    ("cohere.command-", "", _COMMAND),
+    ("deepseek.r1", "", _DEEPSEEK),
+)
+# An opaque id, such as an application inference profile's, does not tell its family; the body does. The keys
+# that only one family has stand first.
+_TELLING_KEYS: Final[tuple[tuple[str, Family], ...]] = (
+    ("anthropic_version", CLAUDE),
+    ("max_tokens_to_sample", _CLAUDE_TEXT),
+    ("max_gen_len", _LLAMA),
+    ("message", _COMMAND_R),
+    ("inputText", _TITAN),
+    ("messages", _NOVA),
+)
+
+
+def native_family(model: ModelId, body: Any) -> Family:
+    """Return the family whose native body InvokeModel takes for `model`.
+
+    Raises:
+        BedrockError: the emulator does not speak that family's body.
+    """
+    fields = body if isinstance(body, dict) else {}
+    found = _by_id(model, fields) if model.base else _by_body(model, fields)
+    if found is None:
+        raise invalid(
+            f"The embedded emulator does not speak the native body of [{model.given}] yet; use Converse "
+            "instead."
+        )
+    return found
+
+
+def _by_id(model: ModelId, body: Mapping[str, Any]) -> Family | None:
+    if not model.talks:
+        return None
+    return next(
+        (
+            family
+            for prefix, key, family in _NATIVE
+            if model.base.startswith(prefix) and (not key or key in body)
+        ),
+        None,
+    )
+
+
+def _by_body(model: ModelId, body: Mapping[str, Any]) -> Family | None:
+    told = next((family for key, family in _TELLING_KEYS if key in body), None)
+    if told is None and ":imported-model/" in model.given and "prompt" in body:
+        return _LLAMA
+    return told
