@@ -131,7 +131,12 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
 @asynccontextmanager
 async def _client(settings: Settings) -> AsyncIterator[BedrockClient]:
     async with AsyncExitStack() as stack:
-        opening = open_client(settings.bedrock, settings.aws, max_concurrency=settings.max_concurrency)
+        opening = open_client(
+            settings.bedrock,
+            settings.aws,
+            settings.credentials,
+            max_concurrency=settings.max_concurrency,
+        )
         try:
             client = await stack.enter_async_context(opening)
         except BotoCoreError as error:  # a profile that is not there, a config file that cannot be read

@@ -7,6 +7,7 @@ private attributes this needs are named in `PRIVATE` and guarded by `tests/bedro
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,11 @@ from urllib.parse import quote, urlsplit
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
-from gateway.bedrock.credentials import BearerToken, ChainCredentials
+from gateway.bedrock.clock_skew import ClockSkew
+from gateway.bedrock.credentials import BearerToken
+from gateway.bedrock.credentials.opening import open_credentials
+from gateway.bedrock.credentials.source import Injected
+from gateway.bedrock.loopback import proxies_for
 from gateway.wire.sigv4 import Signer
 
 if TYPE_CHECKING:
@@ -24,8 +29,8 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from gateway.bedrock.credentials import CredentialSource
-    from gateway.settings import AwsSettings, BedrockSettings
+    from gateway.bedrock.credentials import CredentialSource, RequestCredentials
+    from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
 
 PRIVATE = ("_endpoint",)
 """`client._endpoint.http_session.send(request)` reads method, url, headers, body, stream_output and context
@@ -55,6 +60,7 @@ class BedrockClient:
         self.endpoint_url: str = client.meta.endpoint_url.rstrip("/")
         self.region: str = client.meta.region_name
         self.credentials = credentials
+        self.skew = ClockSkew(time.monotonic)
         self._host = urlsplit(self.endpoint_url).netloc
         self._http_session = client._endpoint.http_session  # noqa: SLF001 - see PRIVATE
         self._signer = Signer(self.region, client.meta.service_model.signing_name)
@@ -62,16 +68,29 @@ class BedrockClient:
     def __repr__(self) -> str:
         return f"<BedrockClient {self.endpoint_url} region {self.region}>"
 
+    @property
+    def clock_skew_s(self) -> float:
+        """How many seconds this host's clock is ahead of AWS's, by its answers; negative for behind."""
+        return self.skew.seconds
+
     async def post(
-        self, model_id: str, operation: str, body: bytes, headers: dict[str, str]
+        self,
+        model_id: str,
+        operation: str,
+        body: bytes,
+        headers: dict[str, str],
+        credentials: RequestCredentials | None = None,
     ) -> aiohttp.ClientResponse:
         """Send one request; the response's body is unread, and the caller must close it.
+
+        `credentials` are those of `self.credentials` unless the caller has read them already.
 
         Raises what botocore and aiohttp raise; `exceptions.FOREIGN` names it all.
         """
         path = f"/model/{quote(model_id, safe='')}/{operation}"
         headers = {"Content-Type": "application/json", **headers}
-        credentials = await self.credentials.current()
+        if credentials is None:
+            credentials = await self.credentials.current()
         if isinstance(credentials, BearerToken):
             headers["Authorization"] = f"Bearer {credentials.token}"
         else:
@@ -81,27 +100,21 @@ class BedrockClient:
         request = _Request("POST", self.endpoint_url + path, headers, body)
         response = await self._http_session.send(request)
         raw: aiohttp.ClientResponse = response.raw
+        self.skew.observe(raw.headers.get("Date"))
         return raw
 
 
 @asynccontextmanager
 async def open_client(
-    settings: BedrockSettings, aws: AwsSettings, *, max_concurrency: int
+    settings: BedrockSettings, aws: AwsSettings, credentials: CredentialSettings, *, max_concurrency: int
 ) -> AsyncIterator[BedrockClient]:
-    """Open the client for as long as the block runs.
+    """Open the client, and the tasks that renew its credentials, for as long as the block runs.
 
-    Raises `botocore.exceptions.BotoCoreError` where the AWS configuration itself is broken.
+    Raises `botocore.exceptions.BotoCoreError` where the AWS configuration itself is broken; credentials that
+    cannot be had are not part of that.
     """
     session = get_session()
-    if aws.access_key_id is not None and aws.secret_access_key is not None:
-        session.set_credentials(
-            aws.access_key_id.get_secret_value(),
-            aws.secret_access_key.get_secret_value(),
-            aws.session_token.get_secret_value() if aws.session_token is not None else None,
-        )
-    credentials: CredentialSource = ChainCredentials(session)
-    if settings.auth == "bearer" and aws.bearer_token is not None:
-        credentials = BearerToken(aws.bearer_token.get_secret_value())
+    region = aws.region or session.get_config_variable("region") or DEFAULT_REGION
     config = AioConfig(
         signature_version="v4",  # an ambient AWS_BEARER_TOKEN_BEDROCK would win silently (§2.6)
         max_pool_connections=max_concurrency + POOL_HEADROOM,
@@ -111,18 +124,16 @@ async def open_client(
         connector_args={"keepalive_timeout": 60, "ttl_dns_cache": 30},
         use_fips_endpoint=aws.use_fips_endpoint or None,
         use_dualstack_endpoint=aws.use_dualstack_endpoint or None,
-        proxies={} if _is_loopback(aws.endpoint_url) else None,
+        proxies=proxies_for(aws.endpoint_url),
     )
-    async with session.create_client(
-        "bedrock-runtime",
-        region_name=aws.region or session.get_config_variable("region") or DEFAULT_REGION,
-        endpoint_url=aws.endpoint_url,
-        verify=str(aws.ca_bundle) if aws.ca_bundle is not None else None,
-        config=config,
-    ) as client:
-        yield BedrockClient(client, credentials)
-
-
-def _is_loopback(url: str | None) -> bool:
-    """A loopback endpoint is the emulator or a sidecar: HTTP_PROXY of the environment is not meant for it."""
-    return url is not None and urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
+    async with open_credentials(settings, aws, credentials, region=region) as source:
+        # the session must not walk the default chain by itself: that is IO at start without a bound
+        session.register_component("credential_provider", Injected(source))
+        async with session.create_client(
+            "bedrock-runtime",
+            region_name=region,
+            endpoint_url=aws.endpoint_url,
+            verify=str(aws.ca_bundle) if aws.ca_bundle is not None else None,
+            config=config,
+        ) as client:
+            yield BedrockClient(client, source)

@@ -15,7 +15,7 @@ from gateway.bedrock.exceptions import FOREIGN, from_exception
 from gateway.bedrock.reader import CuttingReader, StreamReader, UnaryReader
 from gateway.codecs import codec_for
 from gateway.codecs.stop_sequences import emulated
-from gateway.errors import InvalidRequest, UpstreamProtocolError, UpstreamTimeout
+from gateway.errors import InvalidRequest, UpstreamDenied, UpstreamProtocolError, UpstreamTimeout
 from gateway.upstream import UpstreamCall
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from gateway.bedrock.client import BedrockClient
+    from gateway.bedrock.credentials import RequestCredentials
     from gateway.catalog.catalog import Catalog
     from gateway.catalog.model import Api, Model
     from gateway.domain import CompletionRequest
@@ -42,6 +43,9 @@ EOF_PATIENCE = 1.0
 """Seconds to wait for the end of the body behind the last event: closing earlier would cost the pooled
 connection and a TLS handshake for the next request (S2)."""
 MAX_ERROR_BODY = 65_536
+
+EXPIRED = frozenset({"ExpiredTokenException", "ExpiredToken"})
+"""Other credentials may help. Not so for keys that AWS does not know (`UnrecognizedClientException`)."""
 
 Reader: TypeAlias = StreamReader | UnaryReader | CuttingReader
 T = TypeVar("T")
@@ -162,10 +166,26 @@ class BedrockUpstream:
     async def _send(
         self, call: UpstreamCall, clocks: Clocks, headers: dict[str, str]
     ) -> aiohttp.ClientResponse:
+        """Send the call; a second time, with others, where AWS finds the credentials expired."""
+        credentials = await self._client.credentials.current()
+        try:
+            return await self._send_once(call, clocks, headers, credentials)
+        except UpstreamDenied as error:
+            if error.upstream_code not in EXPIRED:
+                raise
+            if not await clocks.bound(self._client.credentials.renew(credentials)):
+                raise
+        return await self._send_once(call, clocks, headers, await self._client.credentials.current())
+
+    async def _send_once(
+        self, call: UpstreamCall, clocks: Clocks, headers: dict[str, str], credentials: RequestCredentials
+    ) -> aiohttp.ClientResponse:
         model = call.model
         operation = OPERATIONS[model.api, model.streaming]
         try:
-            response = await clocks.bound(self._client.post(model.id, operation, call.body, headers))
+            response = await clocks.bound(
+                self._client.post(model.id, operation, call.body, headers, credentials)
+            )
             try:
                 await clocks.bound(_check(response, streaming=model.streaming))
             except BaseException:
@@ -173,6 +193,9 @@ class BedrockUpstream:
                 raise
         except FOREIGN as error:
             raise from_exception(error) from error
+        except UpstreamDenied as error:
+            self._client.skew.explain(error)
+            raise
         return response
 
 

@@ -5,8 +5,21 @@ nothing else, so that a mistake of one side does not hide in the other.
 """
 
 from gateway.emulator.activity import Call
+from gateway.emulator.keyring import KeyRing
+from gateway.emulator.metadata import EmulatedMetadata
 from gateway.emulator.replay import Recording, Replay
 from gateway.emulator.server import Emulator
 from gateway.emulator.settings import EmulatorSettings
+from gateway.emulator.sts import EmulatedSts, Role
 
-__all__ = ["Call", "Emulator", "EmulatorSettings", "Recording", "Replay"]
+__all__ = [
+    "Call",
+    "EmulatedMetadata",
+    "EmulatedSts",
+    "Emulator",
+    "EmulatorSettings",
+    "KeyRing",
+    "Recording",
+    "Replay",
+    "Role",
+]

@@ -15,9 +15,9 @@ from gateway.wire import sigv4
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gateway.emulator.keyring import KeyRing
     from gateway.emulator.settings import EmulatorSettings
 
-_SERVICE: Final = "bedrock"
 _MAX_SKEW: Final = timedelta(minutes=5)
 _BEARER: Final = "Bearer "
 _DATE: Final = re.compile(r"\d{8}T\d{6}Z")
@@ -47,21 +47,30 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def authenticate(request: SignedRequest, settings: EmulatorSettings, now: Clock = utc_now) -> None:
-    """Return if the request comes from the one caller that the settings know.
+def authenticate(
+    request: SignedRequest,
+    settings: EmulatorSettings,
+    now: Clock = utc_now,
+    *,
+    keys: KeyRing | None = None,
+    service: str = "bedrock",
+) -> str:
+    """Return the access key id of the caller: the one that the settings know, or one of `keys`.
+
+    Empty for an API key, and for everybody where signatures are not verified.
 
     Raises:
         BedrockError: as AWS refuses, which is before it looks at the body.
     """
     if not settings.verify_signatures:
-        return
+        return ""
     authorization = request.headers.get("authorization")
     if authorization is None:
         raise BedrockError("MissingAuthenticationTokenException")
     if authorization.startswith(_BEARER):
         _check_api_key(authorization.removeprefix(_BEARER), settings)
-    else:
-        _check_signature(authorization, request, settings, now())
+        return ""
+    return _check_signature(authorization, request, settings, now(), keys, service)
 
 
 def _check_api_key(token: str, settings: EmulatorSettings) -> None:
@@ -71,17 +80,23 @@ def _check_api_key(token: str, settings: EmulatorSettings) -> None:
         )
 
 
-def _check_signature(value: str, request: SignedRequest, settings: EmulatorSettings, now: datetime) -> None:
+def _check_signature(  # noqa: PLR0917 - what a caller says, then what is known of callers
+    value: str,
+    request: SignedRequest,
+    settings: EmulatorSettings,
+    now: datetime,
+    keys: KeyRing | None,
+    service: str,
+) -> str:
     try:
         claim = sigv4.parse_authorization(value)
     except ValueError as exc:
         raise BedrockError("IncompleteSignatureException", str(exc)) from exc
-    _check_scope(claim, request, settings)
+    _check_scope(claim, request, settings, service)
     _check_date(claim.date, request.headers["x-amz-date"], now)
-    if claim.access_key_id != settings.access_key_id or not _token_matches(request, settings):
-        raise BedrockError("UnrecognizedClientException")
+    secret = _secret_of(claim.access_key_id, request, settings, keys)
     expected = sigv4.signature_of(
-        settings.secret_access_key,
+        secret,
         method=request.method,
         raw_path=request.raw_path,
         raw_query=request.raw_query,
@@ -94,9 +109,27 @@ def _check_signature(value: str, request: SignedRequest, settings: EmulatorSetti
     )
     if not _same(expected, claim.signature):
         raise BedrockError("InvalidSignatureException")
+    return claim.access_key_id
 
 
-def _check_scope(claim: sigv4.Authorization, request: SignedRequest, settings: EmulatorSettings) -> None:
+def _secret_of(
+    access_key_id: str, request: SignedRequest, settings: EmulatorSettings, keys: KeyRing | None
+) -> str:
+    """Return the secret of a key that is known, carries its own token and has not expired."""
+    token = request.headers.get("x-amz-security-token", "")
+    if access_key_id == settings.access_key_id and _same(token, settings.session_token or ""):
+        return settings.secret_access_key
+    issued = None if keys is None else keys.find(access_key_id)
+    if keys is None or issued is None or not _same(token, issued.session_token):
+        raise BedrockError("UnrecognizedClientException")
+    if keys.expired(issued):
+        raise BedrockError("ExpiredTokenException")
+    return issued.secret_access_key
+
+
+def _check_scope(
+    claim: sigv4.Authorization, request: SignedRequest, settings: EmulatorSettings, service: str
+) -> None:
     required = _REQUIRED_HEADERS
     if "x-amz-security-token" in request.headers:
         required = required | {"x-amz-security-token"}
@@ -105,9 +138,9 @@ def _check_scope(claim: sigv4.Authorization, request: SignedRequest, settings: E
     if unsigned or absent:
         named = ", ".join(sorted(unsigned | absent))
         raise BedrockError("InvalidSignatureException", f"Headers must be sent and signed: {named}.")
-    if claim.service != _SERVICE:
+    if claim.service != service:
         raise BedrockError(
-            "InvalidSignatureException", f"Credential should be scoped to correct service: '{_SERVICE}'. "
+            "InvalidSignatureException", f"Credential should be scoped to correct service: '{service}'. "
         )
     if claim.region != settings.region:
         raise BedrockError("InvalidSignatureException", "Credential should be scoped to a valid region. ")
@@ -137,10 +170,6 @@ def _read_date(amz_date: str) -> datetime:
         raise BedrockError(
             "IncompleteSignatureException", "Date must be in ISO-8601 'basic format'."
         ) from exc
-
-
-def _token_matches(request: SignedRequest, settings: EmulatorSettings) -> bool:
-    return _same(request.headers.get("x-amz-security-token", ""), settings.session_token or "")
 
 
 def _same(sent: str, known: str) -> bool:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aiohttp.web_protocol import RequestHandler
 
     from gateway.emulator.activity import Outcome
+    from gateway.emulator.keyring import KeyRing
 
 _PATH: Final = re.compile(r"/model/(.+)/([a-z-]+)")
 _MAX_BODY: Final = 25_000_000
@@ -62,11 +63,13 @@ class Emulator:
     """A Bedrock runtime on loopback, as an async context manager or by `start` and `close`.
 
     Deterministic: the same body gets the same answer, down to the ids and the padding; only the request id
-    and the date are new each time. `settings` is what it was told; `replay` is None without recordings.
+    and the date are new each time. `settings` is what it was told; `replay` is None without recordings. With
+    `keys`, the temporary ones that are in there are accepted too, until they expire.
     """
 
-    def __init__(self, settings: EmulatorSettings | None = None) -> None:
+    def __init__(self, settings: EmulatorSettings | None = None, keys: KeyRing | None = None) -> None:
         self.settings = EmulatorSettings() if settings is None else settings
+        self.keys = keys
         self.replay = None if self.settings.recordings is None else Replay(self.settings.recordings)
         self.url = ""
         self._activity = Activity()
@@ -168,7 +171,8 @@ class Emulator:
         try:
             body = await request.read()
             headers = {name.lower(): value for name, value in request.headers.items()}
-            authenticate(SignedRequest(request.method, raw_path, raw_query, headers, body), self.settings)
+            signed = SignedRequest(request.method, raw_path, raw_query, headers, body)
+            authenticate(signed, self.settings, keys=self.keys)
         except BedrockError as error:
             return _Exchange(None, error_reply(error))
         except web.HTTPRequestEntityTooLarge:

@@ -5,6 +5,7 @@ with every problem listed, and no value of a secret is ever part of a message.
 """
 
 from gateway.settings.aws import AwsSettings
+from gateway.settings.credentials import CredentialSettings, RoleSettings
 from gateway.settings.loading import SettingsError, load
 from gateway.settings.root import Settings, config_file
 from gateway.settings.sections import BedrockSettings, LogSettings, ModelSettings
@@ -12,8 +13,10 @@ from gateway.settings.sections import BedrockSettings, LogSettings, ModelSetting
 __all__ = [
     "AwsSettings",
     "BedrockSettings",
+    "CredentialSettings",
     "LogSettings",
     "ModelSettings",
+    "RoleSettings",
     "Settings",
     "SettingsError",
     "config_file",

@@ -49,7 +49,8 @@ def _checked(read: Callable[[], T], problems: list[str]) -> T | None:
     try:
         return read()
     except ValidationError as error:
-        lines = [_describe(item) for item in error.errors(include_input=False, include_url=False)]
+        items = error.errors(include_input=False, include_url=False)
+        lines = dict.fromkeys(_describe(item) for item in items)  # one variable may serve two settings
         problems += [line for line in lines if line not in problems]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
         pass  # _file_problems has said it better

@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from gateway.settings.aws import AwsSettings
+from gateway.settings.credentials import MAX_CHAINED_S, CredentialSettings, too_long
 from gateway.settings.sections import BedrockSettings, LogSettings, Milliseconds, ModelSettings
 
 PREFIX = "GATEWAY_"
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     custom_model_ids: bool = True
     """Serve well-formed model ids that the catalogue does not know, through Converse."""
     bedrock: BedrockSettings = BedrockSettings()
+    credentials: CredentialSettings = CredentialSettings()
     log: LogSettings = LogSettings()
     aliases: dict[str, str] = Field(default_factory=dict)
     models: dict[str, ModelSettings] = Field(default_factory=dict)
@@ -75,6 +77,22 @@ class Settings(BaseSettings):
             raise ValueError(
                 "bedrock.auth (GATEWAY_BEDROCK__AUTH) is bearer, but AWS_BEARER_TOKEN_BEDROCK is not set"
             )
+        return aws
+
+    @field_validator("aws")
+    @classmethod
+    def _roles_can_be_assumed(cls, aws: AwsSettings, info: ValidationInfo) -> AwsSettings:
+        bedrock, credentials = info.data.get("bedrock"), info.data.get("credentials")
+        if bedrock is None or credentials is None or not credentials.roles:
+            return aws
+        named = "credentials.roles (GATEWAY_CREDENTIALS__ROLES)"
+        if bedrock.auth == "bearer":
+            raise ValueError(f"{named}: no role can be assumed with bedrock.auth = bearer")
+        if aws.role_to_assume is not None:
+            raise ValueError(f"{named} and AWS_ROLE_ARN both name roles to assume: keep one of them")
+        temporary = aws.session_token is not None or aws.web_identity_token_file is not None
+        if temporary and credentials.roles[0].duration_s > MAX_CHAINED_S:
+            raise ValueError(too_long(0, "AWS refuses longer sessions to temporary credentials"))
         return aws
 
     @classmethod

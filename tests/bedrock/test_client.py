@@ -20,7 +20,7 @@ from gateway.bedrock.client import POOL_HEADROOM, open_client
 from gateway.bedrock.exceptions import from_exception
 from gateway.emulator import Emulator, EmulatorSettings
 from gateway.errors import UpstreamDenied, UpstreamUnavailable
-from gateway.settings import AwsSettings, BedrockSettings
+from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
 from tests.harness import CLAUDE, StartGateway, ask
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ class TestGround:
 )
 async def test_endpoint(aws: dict[str, Any], url: str) -> None:
     """Region, FIPS, dual stack and an endpoint of one's own lead to AWS's own host names."""
-    async with open_client(BedrockSettings(), AwsSettings(**KEYS, **aws), max_concurrency=5) as client:
+    async with open_client(
+        BedrockSettings(), AwsSettings(**KEYS, **aws), CredentialSettings(), max_concurrency=5
+    ) as client:
         assert client.endpoint_url == url
 
 
@@ -90,13 +92,17 @@ async def test_region_of_the_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.setenv("AWS_PROFILE", "team")
 
-    async with open_client(BedrockSettings(), AwsSettings(**KEYS), max_concurrency=5) as client:
+    async with open_client(
+        BedrockSettings(), AwsSettings(**KEYS), CredentialSettings(), max_concurrency=5
+    ) as client:
         assert client.region == "eu-central-1"
 
 
 async def test_pool_is_larger_than_the_limit() -> None:
     """The pool never becomes a second, hidden queue."""
-    async with open_client(BedrockSettings(), AwsSettings(**KEYS), max_concurrency=7) as client:
+    async with open_client(
+        BedrockSettings(), AwsSettings(**KEYS), CredentialSettings(), max_concurrency=7
+    ) as client:
         assert client._http_session._max_pool_connections == 7 + POOL_HEADROOM
 
 
@@ -111,7 +117,7 @@ async def test_keys_of_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("AWS_PROFILE", "team")
     aws = AwsSettings(endpoint_url=emulator.url, region=keys.region)
 
-    async with open_client(BedrockSettings(), aws, max_concurrency=5) as client:
+    async with open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
         response = await client.post("amazon.titan-text-express-v1", "invoke", b'{"inputText":"x"}', {})
         status = response.status
         response.close()
@@ -122,7 +128,7 @@ async def test_keys_of_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 async def test_no_credentials(emulator: Emulator) -> None:
     """Without any credentials a call is refused here, and said to be the operator's matter."""
     aws = AwsSettings(endpoint_url=emulator.url)
-    async with open_client(BedrockSettings(), aws, max_concurrency=5) as client:
+    async with open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
         with pytest.raises(UpstreamDenied):
             await client.credentials.current()
 
@@ -134,7 +140,7 @@ async def test_wrong_secret(emulator: Emulator) -> None:
         access_key_id=SecretStr(emulator.settings.access_key_id),
         secret_access_key=SecretStr("wrong"),
     )
-    async with open_client(BedrockSettings(), aws, max_concurrency=5) as client:
+    async with open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
         response = await client.post(CLAUDE, "invoke", b"{}", {})
         code = response.headers["x-amzn-ErrorType"]
         response.close()
@@ -157,7 +163,9 @@ async def test_chosen_bearer_token() -> None:
     """With `auth = bearer` the token is sent, and no signature."""
     async with Emulator(EmulatorSettings(bearer_token="the-token")) as emulator:
         aws = AwsSettings(endpoint_url=emulator.url, bearer_token=SecretStr("the-token"))
-        async with open_client(BedrockSettings(auth="bearer"), aws, max_concurrency=5) as client:
+        async with open_client(
+            BedrockSettings(auth="bearer"), aws, CredentialSettings(), max_concurrency=5
+        ) as client:
             response = await client.post("amazon.titan-text-express-v1", "invoke", b'{"inputText":"x"}', {})
             response.close()
 
@@ -188,7 +196,7 @@ async def test_proxy_is_used_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     port = server.sockets[0].getsockname()[1]
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
     aws = AwsSettings(**KEYS, endpoint_url="https://bedrock.invalid")
-    async with server, open_client(BedrockSettings(), aws, max_concurrency=5) as client:
+    async with server, open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
         with pytest.raises(BotoCoreError):
             await client.post(CLAUDE, "invoke", b"{}", {})
 
@@ -226,7 +234,7 @@ async def test_ca_bundle(tls: tuple[str, Path]) -> None:
     """A certificate of one's own CA is trusted by AWS_CA_BUNDLE."""
     url, certificate = tls
     aws = AwsSettings(**KEYS, endpoint_url=url, ca_bundle=certificate)
-    async with open_client(BedrockSettings(), aws, max_concurrency=5) as client:
+    async with open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
         response = await client.post(CLAUDE, "invoke", b"{}", {})
         response.close()
 
@@ -237,7 +245,7 @@ async def test_unknown_ca(tls: tuple[str, Path]) -> None:
     """Without it the certificate is refused: TLS is always verified."""
     url, _ = tls
     aws = AwsSettings(**KEYS, endpoint_url=url)
-    async with open_client(BedrockSettings(), aws, max_concurrency=5) as client:
+    async with open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
         with pytest.raises(BotoCoreError) as caught:
             await client.post(CLAUDE, "invoke", b"{}", {})
 

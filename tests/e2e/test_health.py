@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from aiobotocore.session import get_session
 
 from gateway import __version__, app
 from gateway.settings import AwsSettings, Settings
@@ -50,15 +49,14 @@ async def test_broken_chain_is_unready(
     monkeypatch: pytest.MonkeyPatch, emulator: Emulator, log: io.StringIO
 ) -> None:
     """A source of the chain that fails in its own way is no credentials either; the log says which."""
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", "/no/such/token")
     settings = Settings(port=0, aws=AwsSettings(endpoint_url=emulator.url))
     async with app.running(settings) as gateway:
-        monkeypatch.setenv("AWS_PROFILE", "nobody")
-        monkeypatch.setattr(gateway.client.credentials, "_session", get_session())
         status, answer = await _get(gateway.url, "/readyz")
 
     assert (status, answer["problems"]) == (503, ["no AWS credentials"])
     [line] = lines(log, "credentials")
-    assert line["detail"] == "ProfileNotFound: The config profile (nobody) could not be found"
+    assert line["detail"].startswith("InvalidConfigError: The provided profile or the current environment")
 
 
 async def test_draining_is_unready(emulator: Emulator) -> None:

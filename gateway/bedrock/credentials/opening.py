@@ -1,0 +1,147 @@
+"""From settings to a credential source whose tasks run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+
+from gateway.bedrock.credentials.assume_role import AssumedRole
+from gateway.bedrock.credentials.chain import DefaultChain
+from gateway.bedrock.credentials.refresher import Refresher
+from gateway.bedrock.credentials.source import BearerToken, Injected, StaticCredentials
+from gateway.bedrock.loopback import proxies_for
+from gateway.wire.sigv4 import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from aiobotocore.session import AioSession
+
+    from gateway.bedrock.credentials.source import CredentialSource, Issuer
+    from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings, RoleSettings
+
+STS_CONNECT_S, STS_READ_S = 2, 5
+"""The SDK's are 60 and 60, five times (reliability.md S-T6); a hung STS must not hang a renewal so long."""
+RESTART_S = 1.0
+"""The pause before a task of ours that died of a defect begins again."""
+MAX_SESSION_NAME = 64
+
+
+@asynccontextmanager
+async def open_credentials(
+    bedrock: BedrockSettings, aws: AwsSettings, settings: CredentialSettings, *, region: str
+) -> AsyncIterator[CredentialSource]:
+    """Give the source that Bedrock's requests are signed with, renewed for as long as the block runs.
+
+    The first fetch is awaited for at most `settings.startup_timeout_ms`; where it fails, the tasks try on.
+    """
+    if bedrock.auth == "bearer" and aws.bearer_token is not None:
+        yield BearerToken(aws.bearer_token.get_secret_value())
+        return
+    async with AsyncExitStack() as stack:
+        deadline = asyncio.get_running_loop().time() + settings.startup_timeout_ms / 1000
+        source: CredentialSource
+        if (keys := static_keys(aws)) is not None:
+            source = keys
+        else:
+            chain = refreshed(DefaultChain(_session(aws, region)), deadline)
+            source = await stack.enter_async_context(chain)
+        for role in [*settings.roles, *ambient_role(aws)]:
+            sts = await stack.enter_async_context(_sts_client(source, aws, region))
+            issuer_of_role = AssumedRole(sts, source, role, default_session_name=session_name())
+            source = await stack.enter_async_context(refreshed(issuer_of_role, deadline))
+        yield source
+
+
+def static_keys(aws: AwsSettings) -> StaticCredentials | None:
+    """Return the keys that were set by AWS's variables, None where there are none."""
+    if aws.access_key_id is None or aws.secret_access_key is None:
+        return None
+    token = None if aws.session_token is None else aws.session_token.get_secret_value()
+    return StaticCredentials(
+        Credentials(aws.access_key_id.get_secret_value(), aws.secret_access_key.get_secret_value(), token)
+    )
+
+
+def ambient_role(aws: AwsSettings) -> list[RoleSettings]:
+    """Return the role of AWS_ROLE_ARN; none where it belongs to web identity, which the SDK knows."""
+    role = aws.role_to_assume
+    return [] if role is None else [role]
+
+
+@asynccontextmanager
+async def refreshed(issuer: Issuer, deadline: float) -> AsyncIterator[Refresher]:
+    """Run a refresher; its first attempt has ended when the block begins, or the deadline has passed."""
+    refresher = Refresher(issuer)
+    async with supervised(f"credentials of {issuer.name}", refresher.run):
+        try:
+            async with asyncio.timeout_at(deadline):
+                await refresher.first_round()
+        except TimeoutError:
+            structlog.get_logger().warning("credentials_slow", source=issuer.name)
+        yield refresher
+
+
+@asynccontextmanager
+async def supervised(name: str, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    """Run `work` beside the block and end it with the block; if it fails, log that and start it again."""
+    task = asyncio.create_task(_again_and_again(name, work), name=name)  # noqa: TID251 - this block owns it
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])  # does not raise what the task ended with, but our own cancellation
+
+
+async def _again_and_again(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - the supervisor is where defects end
+            structlog.get_logger().exception("task_failed", task=name)
+        await asyncio.sleep(RESTART_S)
+
+
+def session_name() -> str:
+    """Return a name that says in CloudTrail which replica it was: `gw-<host>-<process>`."""
+    host = re.sub(r"[^\w+=,.@-]", "-", socket.gethostname(), flags=re.ASCII)
+    tail = f"-{os.getpid()}"
+    return f"gw-{host}"[: MAX_SESSION_NAME - len(tail)] + tail
+
+
+def _sts_config(aws: AwsSettings) -> AioConfig:
+    return AioConfig(
+        connect_timeout=STS_CONNECT_S,
+        read_timeout=STS_READ_S,
+        retries={"mode": "standard", "total_max_attempts": 1},  # the refresher is who tries again
+        use_fips_endpoint=aws.use_fips_endpoint or None,
+        use_dualstack_endpoint=aws.use_dualstack_endpoint or None,
+        proxies=proxies_for(aws.sts_endpoint_url),
+    )
+
+
+def _session(aws: AwsSettings, region: str) -> AioSession:
+    session: AioSession = get_session()
+    session.set_config_variable(
+        "region", region
+    )  # botocore does not read AWS_REGION; STS is asked regionally
+    session.set_default_client_config(_sts_config(aws))  # web identity and profiles with roles go to STS, too
+    return session
+
+
+def _sts_client(source: CredentialSource, aws: AwsSettings, region: str) -> Any:
+    session = _session(aws, region)
+    session.register_component("credential_provider", Injected(source))
+    return session.create_client(
+        "sts",
+        endpoint_url=aws.sts_endpoint_url,
+        verify=str(aws.ca_bundle) if aws.ca_bundle is not None else None,
+    )
