@@ -1,29 +1,25 @@
 """Amazon Titan Text by InvokeModel: a completion model that takes one text and knows no turns.
 
-One user message by itself is sent as it is. A conversation, or a system text, becomes a transcript in
-Titan's documented form, `User: …` and `Bot: …` line by line, ending where the bot is to speak. In a
-transcript a line of a caller's text that begins with a speaker's label would be a turn of its own, so such
-lines are quoted with `> `: no text can put words into another speaker's mouth.
+`User: …` and `Bot: …` is its documented form of a conversation.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.invocation import Envelope, metadata_headers
 from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
 from gateway.codecs.shapes import Json, count, load, malformed, optional_text, records, text
-from gateway.codecs.turns import NAMES, Turn, turns
-from gateway.domain import FinishReason, TextDelta, TextPart, Usage
-from gateway.errors import InvalidRequest, UpstreamProtocolError
+from gateway.codecs.transcripts import Transcripts
+from gateway.domain import FinishReason, TextDelta, Usage
+from gateway.errors import UpstreamProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
     from gateway.catalog.model import Model
-    from gateway.domain import CompletionRequest, Event, Part
+    from gateway.domain import CompletionRequest, Event
 
 STOP_REASONS: Final = (
     ("FINISH", FinishReason.STOP),  # the wire says FINISH, the documentation FINISHED
@@ -34,40 +30,7 @@ STOP_REASONS: Final = (
 )
 """By prefix."""
 
-_SPEAKERS = {"user": "User", "assistant": "Bot"}
-_BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # whatever a reader may take for the end of a line
-_LABEL = re.compile(
-    rf"(?:^|(?<=[{_BREAKS}]))(?=[^\S{_BREAKS}]*(?:user|bot)\s*:)", re.IGNORECASE
-)  # each run of blanks is looked at once: linear in the text
-
-
-# ── asking ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _prompt(request: CompletionRequest) -> str:
-    conversation = turns(request)
-    said = [(turn.role, _said(turn)) for turn in conversation]
-    if len(request.messages) == 1 and not request.system:
-        return said[0][1]
-    lines = [_quoted(request.system)] if request.system else []
-    lines += [f"{_SPEAKERS[role]}: {_quoted(words)}" for role, words in said]
-    if conversation[-1].role == "user":
-        lines.append(f"{_SPEAKERS['assistant']}:")
-    return "\n".join(lines)
-
-
-def _said(turn: Turn) -> str:
-    return "\n".join(_words(path, part) for path, part in turn.parts)
-
-
-def _words(path: str, part: Part) -> str:
-    if not isinstance(part, TextPart):
-        raise InvalidRequest(f"Titan Text does not take {NAMES[type(part)]}.", param=path)
-    return part.text
-
-
-def _quoted(words: str) -> str:
-    return _LABEL.sub("> ", words)
+_TRANSCRIPTS: Final = Transcripts("Titan Text", assistant="Bot")
 
 
 # ── answering ─────────────────────────────────────────────────────────────────────────────────────────
@@ -135,10 +98,7 @@ class TitanCodec:
 
     def format(self, request: CompletionRequest, model: Model) -> bytes:
         """Return the InvokeModel body."""
-        if request.tools:
-            raise InvalidRequest("Titan Text does not take tools.", param="tools")
-        if request.tool_choice is not None and request.tool_choice.mode != "none":
-            raise InvalidRequest("Titan Text does not take tools.", param="tool_choice")
+        prompt = _TRANSCRIPTS.prompt(request)
         sampled = sampling(request, model, top_k=None)
         config: dict[str, Any] = {"maxTokenCount": max_tokens(request, model)}
         for name, wire_name in (("temperature", "temperature"), ("top_p", "topP")):
@@ -146,7 +106,7 @@ class TitanCodec:
                 config[wire_name] = sampled[name]
         if request.stop:
             config["stopSequences"] = stop_sequences(request, "titan")
-        return encode({"inputText": _prompt(request), "textGenerationConfig": config})
+        return encode({"inputText": prompt, "textGenerationConfig": config})
 
     def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
         """Return true: the body takes them."""

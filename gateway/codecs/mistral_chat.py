@@ -1,0 +1,63 @@
+"""Mistral's chat shape by InvokeModel (Large 2407, Pixtral): OpenAI's, with a vocabulary of its own.
+
+Answers say `stop_reason` or, from newer models, `finish_reason`; streamed chunks hold a `message` or a
+`delta`. Counters are there or have to be taken from the headers. There is no word for one particular tool.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.codecs.chat_answers import ChatExtractor, ChatWords, read_chat
+from gateway.codecs.chat_messages import ChatShape, chat_messages, chat_tools
+from gateway.codecs.invocation import metadata_headers
+from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+
+    from gateway.catalog.model import Model
+    from gateway.domain import CompletionRequest, Event
+
+_WORDS: Final = ChatWords(stops=("stop_reason", "finish_reason"), deltas=("delta", "message"))
+_SHAPE: Final = ChatShape(
+    lists=True,
+    reasoning=False,
+    choices={"auto": "auto", "any": "any", "none": "none"},
+    named_choice=False,
+)
+
+
+class MistralChatCodec:
+    """Mistral's chat models."""
+
+    name: Final = "mistral_chat"
+
+    def format(self, request: CompletionRequest, model: Model) -> bytes:
+        """Return the InvokeModel body."""
+        body: dict[str, Any] = {
+            "messages": chat_messages(request, model, _SHAPE),
+            "max_tokens": max_tokens(request, model),
+            **sampling(request, model, top_k=None),
+            **chat_tools(request, _SHAPE),
+        }
+        if request.stop:
+            body["stop"] = stop_sequences(request, self.name)
+        return encode(body)
+
+    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
+        """Return true: the body takes them."""
+        return True
+
+    def headers(self, request: CompletionRequest) -> dict[str, str]:
+        """Return the request's metadata as Bedrock's header."""
+        return metadata_headers(request)
+
+    def extractor(self) -> ChatExtractor:
+        """Return a new extractor."""
+        return ChatExtractor(_WORDS)
+
+    def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> AbstractSet[str]:
+        """Append the events of an InvokeModel answer."""
+        return read_chat(body, headers, _WORDS, events)
