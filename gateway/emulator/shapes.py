@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import binascii
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     StringConstraints,
+    Tag,
     ValidationError,
     model_validator,
 )
@@ -53,6 +55,19 @@ Base64 = Annotated[str, StringConstraints(min_length=1), AfterValidator(_decodab
 
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
 
+StringT = TypeVar("StringT", bound=str)
+ListT = TypeVar("ListT", bound=list[Any])
+
+
+def _which(value: Any) -> str:
+    return LIST_TAG if isinstance(value, list) else STRING_TAG
+
+
+# Decided by the value, so that an error speaks of what was meant and not of every alternative.
+StringOr: TypeAlias = Annotated[
+    Annotated[StringT, Tag(STRING_TAG)] | Annotated[ListT, Tag(LIST_TAG)], Discriminator(_which)
+]
+
 
 class Shape(BaseModel):
     """A JSON object that may have no other keys than its fields, each of exactly its type."""
@@ -90,7 +105,7 @@ def read_schema(shape: type[ShapeT], body: Any) -> ShapeT:
 
 
 def read_anthropic(shape: type[ShapeT], body: Any) -> ShapeT:
-    """Return `body` as `shape`, refusing as Anthropic's API does, which checks with pydantic too.
+    """Return `body` as `shape`, refusing as Anthropic's API does, which checks with pydantic as vLLM does.
 
     Raises:
         BedrockError: the body does not have the shape; the message names the first violation.

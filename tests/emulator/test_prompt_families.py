@@ -23,6 +23,7 @@ from tests.emulator.prompts import (
     MISTRAL_LARGE,
     PROMPTED,
     R1,
+    TEMPLATES,
     claude_2,
     folded,
     llama_2,
@@ -99,11 +100,9 @@ def test_the_counters_are_in_the_headers(reply: Ask, model: str) -> None:
     }
 
 
-@pytest.mark.parametrize("model", PROMPTED)
+@pytest.mark.parametrize("model", TEMPLATES)
 def test_a_directive_in_an_earlier_turn_is_over(reply: Ask, model: str) -> None:
     """Only what the user says last steers the answer, wherever in the template it stands."""
-    if model in {COMMAND, COMMAND_R}:
-        pytest.skip("a prompt of Command has no turns; the history of Command R is tested below")
     body = prompted(model, "Hello")
     earlier = (
         body["prompt"]

@@ -1,23 +1,11 @@
 """The body of Claude's Messages on InvokeModel (bedrock-wire.md §4.1), checked as Anthropic's API checks."""
 
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Discriminator, Field, StringConstraints, Tag, field_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator
 
-from gateway.emulator.shapes import LIST_TAG, STRING_TAG, Base64, NonEmpty, Shape
+from gateway.emulator.shapes import Base64, NonEmpty, Shape, StringOr
 
-StringT = TypeVar("StringT", bound=str)
-ListT = TypeVar("ListT", bound=list[Any])
-
-
-def _which(value: Any) -> str:
-    return LIST_TAG if isinstance(value, list) else STRING_TAG
-
-
-# Decided by the value, so that an error speaks of what was meant and not of every alternative.
-StringOr: TypeAlias = Annotated[
-    Annotated[StringT, Tag(STRING_TAG)] | Annotated[ListT, Tag(LIST_TAG)], Discriminator(_which)
-]
 Share = Annotated[float, Field(ge=0, le=1)]
 ToolName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,128}$")]
 ToolUseId = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]+$")]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from gateway.emulator.errors import invalid
 from gateway.emulator.frames import CHUNK, Event
 
 if TYPE_CHECKING:
@@ -26,16 +25,6 @@ COHERE_REASONS: Final[Mapping[StopReason, str]] = MappingProxyType(
     {"end": "COMPLETE", "max_tokens": "MAX_TOKENS", "stop_sequence": "COMPLETE", "tool_use": "COMPLETE"}
 )
 """The same in Cohere's words."""
-
-
-def refuse_streaming(*, streamed: bool) -> None:
-    """Return for an answer in one piece.
-
-    Raises:
-        BedrockError: the answer was to be streamed, which the model cannot.
-    """
-    if streamed:
-        raise invalid("The model is unsupported for streaming.")
 
 
 def chunk(payload: dict[str, Any], *, delta: bool = False) -> Event:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.emulator.errors import invalid
+from gateway.emulator.families.chat import CHAT_MODELS, Chat
 from gateway.emulator.families.claude import Claude
 from gateway.emulator.families.claude_text import ClaudeText
 from gateway.emulator.families.command import Command
 from gateway.emulator.families.command_r import CommandR
 from gateway.emulator.families.deepseek import DeepSeek
+from gateway.emulator.families.jamba import Jamba
+from gateway.emulator.families.jurassic import Jurassic
 from gateway.emulator.families.llama import Llama
 from gateway.emulator.families.mistral import Mistral
+from gateway.emulator.families.mistral_chat import MistralChat
 from gateway.emulator.families.nova import Nova
 from gateway.emulator.families.titan import Titan
 
@@ -30,6 +34,10 @@ _MISTRAL: Final = Mistral()
 _COMMAND: Final = Command()
 _COMMAND_R: Final = CommandR()
 _DEEPSEEK: Final = DeepSeek()
+_MISTRAL_CHAT: Final = MistralChat()
+_JAMBA: Final = Jamba()
+_JURASSIC: Final = Jurassic()
+_CHAT: Final = Chat()
 
 # The first row that fits decides. A body's key in the middle: the model takes two bodies, and that key is
 # in this one.
@@ -44,9 +52,13 @@ _NATIVE: Final[tuple[tuple[str, str, Family], ...]] = (
     ("mistral.mixtral-8x7b-", "", _MISTRAL),
     ("mistral.mistral-small-2402", "", _MISTRAL),
     ("mistral.mistral-large-2402", "prompt", _MISTRAL),
+    ("mistral.mistral-large-24", "", _MISTRAL_CHAT),
     ("cohere.command-r-", "", _COMMAND_R),
     ("cohere.command-", "", _COMMAND),
     ("deepseek.r1", "", _DEEPSEEK),
+    ("ai21.jamba-", "", _JAMBA),
+    ("ai21.j2-", "", _JURASSIC),
+    *((traits.prefix, "", _CHAT) for traits in CHAT_MODELS),
 )
 # An opaque id, such as an application inference profile's, does not tell its family; the body does. The keys
 # that only one family has stand first.
@@ -54,10 +66,11 @@ _TELLING_KEYS: Final[tuple[tuple[str, Family], ...]] = (
     ("anthropic_version", CLAUDE),
     ("max_tokens_to_sample", _CLAUDE_TEXT),
     ("max_gen_len", _LLAMA),
+    ("maxTokens", _JURASSIC),
     ("message", _COMMAND_R),
     ("inputText", _TITAN),
-    ("messages", _NOVA),
 )
+_NOVA_KEYS: Final = frozenset({"inferenceConfig", "schemaVersion", "toolConfig"})
 
 
 def native_family(model: ModelId, body: Any) -> Family:
@@ -91,6 +104,19 @@ def _by_id(model: ModelId, body: Mapping[str, Any]) -> Family | None:
 
 def _by_body(model: ModelId, body: Mapping[str, Any]) -> Family | None:
     told = next((family for key, family in _TELLING_KEYS if key in body), None)
+    if told is None and "messages" in body:
+        return _CHAT if _is_openai(body) else _NOVA
     if told is None and ":imported-model/" in model.given and "prompt" in body:
         return _LLAMA
     return told
+
+
+def _is_openai(body: Mapping[str, Any]) -> bool:
+    """Tell OpenAI's conversations from Nova's: the content is a string, or its parts say their type."""
+    if _NOVA_KEYS & body.keys():
+        return False
+    messages = body["messages"]
+    first = messages[0] if isinstance(messages, list) and messages else None
+    content = first.get("content") if isinstance(first, dict) else None
+    parts = content if isinstance(content, list) else [content]
+    return any(isinstance(part, str) or (isinstance(part, dict) and "type" in part) for part in parts)
