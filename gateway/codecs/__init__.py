@@ -6,8 +6,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gateway.codecs.claude import ClaudeCodec
+from gateway.codecs.cohere_command import CohereCommandCodec
+from gateway.codecs.cohere_command_r import CohereCommandRCodec
 from gateway.codecs.converse import ConverseCodec
+from gateway.codecs.gpt_oss import GptOssCodec
+from gateway.codecs.jamba import JambaCodec
+from gateway.codecs.jurassic import JurassicCodec
+from gateway.codecs.mistral_chat import MistralChatCodec
 from gateway.codecs.nova import NovaCodec
+from gateway.codecs.openai_chat import OpenAIChatCodec
 from gateway.codecs.titan import TitanCodec
 
 if TYPE_CHECKING:
@@ -17,7 +24,19 @@ if TYPE_CHECKING:
     from gateway.codecs.protocol import Codec
 
 CODECS: Mapping[Family, Codec] = MappingProxyType(
-    {"claude": ClaudeCodec(), "nova": NovaCodec(), "titan": TitanCodec(), "converse": ConverseCodec()}
+    {
+        "claude": ClaudeCodec(),
+        "nova": NovaCodec(),
+        "titan": TitanCodec(),
+        "cohere_command": CohereCommandCodec(),
+        "cohere_command_r": CohereCommandRCodec(),
+        "jurassic": JurassicCodec(),
+        "jamba": JambaCodec(),
+        "mistral_chat": MistralChatCodec(),
+        "openai_chat": OpenAIChatCodec(),
+        "gpt_oss": GptOssCodec(),
+        "converse": ConverseCodec(),
+    }
 )
 """Every codec by its family; codecs have no state."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +23,7 @@ from gateway.domain import (
 )
 
 if TYPE_CHECKING:
+    from gateway.catalog.model import Family
     from gateway.completion import Completion
     from gateway.domain import Event, Part
 
@@ -44,10 +45,11 @@ class Transcript:
     def formatted(self) -> bytes:
         """Return the body that the codec makes of the request."""
         request = request_from(self.json("request.json"))
-        model = Catalog(operation="converse" if self.codec.name == "converse" else "invoke").resolve(
-            request.model
-        )
-        return self.codec.format(request, model)
+        model = Catalog().resolve(request.model)
+        if self.codec.name == "converse":
+            return self.codec.format(request, replace(model, api="converse"))
+        family = cast("Family", self.codec.name)
+        return self.codec.format(request, replace(model, api="invoke", native_family=family))
 
     def payloads(self) -> list[tuple[str, bytes]]:
         """Return the frames of the streamed answer: event type and payload."""
