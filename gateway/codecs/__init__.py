@@ -6,12 +6,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gateway.codecs.claude import ClaudeCodec
+from gateway.codecs.claude_text import ClaudeTextCodec
 from gateway.codecs.cohere_command import CohereCommandCodec
 from gateway.codecs.cohere_command_r import CohereCommandRCodec
 from gateway.codecs.converse import ConverseCodec
+from gateway.codecs.deepseek_r1 import DeepSeekR1Codec
 from gateway.codecs.gpt_oss import GptOssCodec
+from gateway.codecs.imported import ImportedCodec
 from gateway.codecs.jamba import JambaCodec
 from gateway.codecs.jurassic import JurassicCodec
+from gateway.codecs.llama import LlamaCodec
+from gateway.codecs.mistral import MistralCodec
 from gateway.codecs.mistral_chat import MistralChatCodec
 from gateway.codecs.nova import NovaCodec
 from gateway.codecs.openai_chat import OpenAIChatCodec
@@ -26,8 +31,13 @@ if TYPE_CHECKING:
 CODECS: Mapping[Family, Codec] = MappingProxyType(
     {
         "claude": ClaudeCodec(),
+        "claude_text": ClaudeTextCodec(),
         "nova": NovaCodec(),
         "titan": TitanCodec(),
+        "llama": LlamaCodec(),
+        "mistral": MistralCodec(),
+        "deepseek_r1": DeepSeekR1Codec(),
+        "imported": ImportedCodec(),
         "cohere_command": CohereCommandCodec(),
         "cohere_command_r": CohereCommandRCodec(),
         "jurassic": JurassicCodec(),
