@@ -164,6 +164,13 @@ def test_others_think_in_a_field(reply: Ask, model: str, fields: dict[str, Any],
     assert ("reasoning_content" in message) == expected
 
 
+def test_gpt_oss_can_be_told_not_to_think(reply: Ask) -> None:
+    """Then there are no tags."""
+    [choice] = whole(reply, GPT_OSS, chat("[[emulator deltas=2 reasoning=0]]"))["choices"]
+
+    assert choice["message"]["content"] == "This answer"
+
+
 def test_gemma_does_not_think(reply: Ask) -> None:
     """A directive that wants it is refused."""
     assert "no shape for" in refusal(reply, GEMMA, chat("[[emulator reasoning=1]]"))

@@ -414,7 +414,7 @@ PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/
         ({"prompt": llama_3(), "max_gen_len": 9}, "generation"),
         ({"prompt": claude_2(), "max_tokens_to_sample": 9}, "completion"),
         ({"message": "Hi"}, "chat_history"),
-        ({"inputText": "Hi"}, "results"),
+        ({"inputText": "Hi", "textGenerationConfig": {}}, "results"),
     ],
 )
 def test_the_body_tells_the_family_of_an_opaque_id(reply: Ask, body: dict[str, Any], key: str) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.emulator.answer import Answer, StopReason
 
 METRICS: Final = "amazon-bedrock-invocationMetrics"
+LATENCY: Final = "X-Amzn-Bedrock-Invocation-Latency"
 
 TEXT_REASONS: Final[Mapping[StopReason, str]] = MappingProxyType(
     {"end": "stop", "max_tokens": "length", "stop_sequence": "stop", "tool_use": "tool_calls"}
@@ -47,5 +48,5 @@ def counters(answer: Answer) -> dict[str, str]:
     return {
         "X-Amzn-Bedrock-Input-Token-Count": str(answer.input_tokens),
         "X-Amzn-Bedrock-Output-Token-Count": str(answer.output_tokens),
-        "X-Amzn-Bedrock-Invocation-Latency": str(answer.latency_ms),
+        LATENCY: str(answer.latency_ms),
     }

@@ -8,6 +8,7 @@ from gateway.emulator.errors import invalid
 from gateway.emulator.families.chat import CHAT_MODELS, Chat
 from gateway.emulator.families.claude import Claude
 from gateway.emulator.families.claude_text import ClaudeText
+from gateway.emulator.families.cohere_embeddings import CohereEmbedding3, CohereEmbedding4
 from gateway.emulator.families.command import Command
 from gateway.emulator.families.command_r import CommandR
 from gateway.emulator.families.deepseek import DeepSeek
@@ -17,7 +18,9 @@ from gateway.emulator.families.llama import Llama
 from gateway.emulator.families.mistral import Mistral
 from gateway.emulator.families.mistral_chat import MistralChat
 from gateway.emulator.families.nova import Nova
+from gateway.emulator.families.nova_embeddings import NovaEmbedding
 from gateway.emulator.families.titan import Titan
+from gateway.emulator.families.titan_embeddings import TitanEmbedding, TitanImageEmbedding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +41,19 @@ _MISTRAL_CHAT: Final = MistralChat()
 _JAMBA: Final = Jamba()
 _JURASSIC: Final = Jurassic()
 _CHAT: Final = Chat()
+_TITAN_EMBEDDING: Final = TitanEmbedding()
+_TITAN_IMAGE_EMBEDDING: Final = TitanImageEmbedding()
+_NOVA_EMBEDDING: Final = NovaEmbedding()
+_COHERE_EMBEDDING_4: Final = CohereEmbedding4()
+
+_EMBEDDINGS: Final[tuple[tuple[str, Family], ...]] = (
+    ("amazon.titan-embed-text-", _TITAN_EMBEDDING),
+    ("amazon.titan-embed-image-", _TITAN_IMAGE_EMBEDDING),
+    ("amazon.nova-2-multimodal-embeddings-", _NOVA_EMBEDDING),
+    ("cohere.embed-english-v3", CohereEmbedding3()),
+    ("cohere.embed-multilingual-v3", CohereEmbedding3()),
+    ("cohere.embed-v4", _COHERE_EMBEDDING_4),
+)
 
 # The first row that fits decides. A body's key in the middle: the model takes two bodies, and that key is
 # in this one.
@@ -68,7 +84,12 @@ _TELLING_KEYS: Final[tuple[tuple[str, Family], ...]] = (
     ("max_gen_len", _LLAMA),
     ("maxTokens", _JURASSIC),
     ("message", _COMMAND_R),
-    ("inputText", _TITAN),
+    ("textGenerationConfig", _TITAN),
+    ("inputImage", _TITAN_IMAGE_EMBEDDING),
+    ("embeddingConfig", _TITAN_IMAGE_EMBEDDING),
+    ("inputText", _TITAN_EMBEDDING),  # recorded; of Titan Text it would have the key above
+    ("taskType", _NOVA_EMBEDDING),
+    ("input_type", _COHERE_EMBEDDING_4),
 )
 _NOVA_KEYS: Final = frozenset({"inferenceConfig", "schemaVersion", "toolConfig"})
 
@@ -91,7 +112,7 @@ def native_family(model: ModelId, body: Any) -> Family:
 
 def _by_id(model: ModelId, body: Mapping[str, Any]) -> Family | None:
     if not model.talks:
-        return None
+        return next((family for prefix, family in _EMBEDDINGS if model.base.startswith(prefix)), None)
     return next(
         (
             family
