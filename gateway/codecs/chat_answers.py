@@ -102,8 +102,9 @@ class ChatExtractor:
         self._answer.stop(events)
 
     def _choice(self, choice: Json, events: list[Event]) -> None:
-        name = next((name for name in self._words.deltas if name in choice), None)
-        delta = optional_record(choice, name) if name else None
+        delta = None
+        for name in self._words.deltas:
+            delta = delta or optional_record(choice, name)
         raw = _raw(choice, self._words)
         if self.finished:
             if raw not in {None, self._answer.raw} or any((delta or {}).get(kind) for kind in _SAID):
@@ -229,14 +230,19 @@ def _choices(answer: Json) -> list[Json]:
     Raises:
         UpstreamFailed: the answer is an error object.
     """
-    error = answer.get("error")
-    if error and "choices" not in answer:
-        detail = error.get("message") if isinstance(error, dict) else None
-        raise UpstreamFailed("the model failed", detail=detail if isinstance(detail, str) else None)
+    if "choices" not in answer:
+        _refuse_errors(answer)
     choices = optional_records(answer, "choices") if answer.get("usage") else records(answer, "choices")
     if len(choices) > 1 or (choices and count(choices[0], "index")):
         raise malformed("it has more than one choice")
     return choices
+
+
+def _refuse_errors(answer: Json) -> None:
+    error = answer.get("error")
+    if error:
+        detail = error.get("message") if isinstance(error, dict) else None
+        raise UpstreamFailed("the model failed", detail=detail if isinstance(detail, str) else None)
 
 
 def _raw(choice: Json, words: ChatWords) -> str | None:

@@ -2,10 +2,14 @@
 
 Answers say `stop_reason` or, from newer models, `finish_reason`; streamed chunks hold a `message` or a
 `delta`. Counters are there or have to be taken from the headers. There is no word for one particular tool.
+Ids of tool calls must be nine letters or digits, so ids that other models made are replaced, in the call and
+in its result alike.
 """
 
 from __future__ import annotations
 
+import re
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.chat_answers import ChatExtractor, ChatWords, read_chat
@@ -27,6 +31,8 @@ _SHAPE: Final = ChatShape(
     choices={"auto": "auto", "any": "any", "none": "none"},
     named_choice=False,
 )
+_ID: Final = re.compile(r"[a-zA-Z0-9]{9}")
+_ID_BYTES: Final = 5  # as many as nine hexadecimal digits need
 
 
 class MistralChatCodec:
@@ -37,7 +43,7 @@ class MistralChatCodec:
     def format(self, request: CompletionRequest, model: Model) -> bytes:
         """Return the InvokeModel body."""
         body: dict[str, Any] = {
-            "messages": chat_messages(request, model, _SHAPE),
+            "messages": [_with_short_ids(message) for message in chat_messages(request, model, _SHAPE)],
             "max_tokens": max_tokens(request, model),
             **sampling(request, model, top_k=None),
             **chat_tools(request, _SHAPE),
@@ -61,3 +67,19 @@ class MistralChatCodec:
     def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> AbstractSet[str]:
         """Append the events of an InvokeModel answer."""
         return read_chat(body, headers, _WORDS, events)
+
+
+def _with_short_ids(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the message with ids that Mistral takes."""
+    if "tool_call_id" in message:
+        return message | {"tool_call_id": _short(message["tool_call_id"])}
+    if "tool_calls" in message:
+        return message | {"tool_calls": [call | {"id": _short(call["id"])} for call in message["tool_calls"]]}
+    return message
+
+
+def _short(call_id: str) -> str:
+    """Return the id itself, or nine characters of its hash: the same for the same id, whatever the turn."""
+    if _ID.fullmatch(call_id):
+        return call_id
+    return blake2b(call_id.encode(errors="replace"), digest_size=_ID_BYTES).hexdigest()[:9]

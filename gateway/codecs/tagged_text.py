@@ -94,5 +94,7 @@ class TaggedText:
 
 def _overlap(piece: str, tag: str) -> int:
     """Return how many characters at the end of `piece` begin `tag`; the whole tag is not in `piece`."""
-    longest = min(len(piece), len(tag) - 1)
-    return next((size for size in range(longest, 0, -1) if piece.endswith(tag[:size])), 0)
+    start = piece.find(tag[0], max(0, len(piece) - len(tag) + 1))
+    while start >= 0 and not tag.startswith(piece[start:]):
+        start = piece.find(tag[0], start + 1)
+    return 0 if start < 0 else len(piece) - start

@@ -317,6 +317,20 @@ def test_text_before_a_tool_result_stays_before_it() -> None:
     ]
 
 
+def test_mistral_gets_ids_of_nine_characters() -> None:
+    """Its own ids stay; other models' are replaced, in the call and its result alike."""
+    own, foreign = ToolUsePart("abc123DEF", "clock", {}), ToolUsePart("functions.clock:0", "clock", {})
+    results = tuple(ToolResultPart(part.id, (TextPart("noon"),)) for part in (own, foreign))
+    messages = ask(
+        "mistral_chat", messages=(HI, Message("assistant", (own, foreign)), Message("user", results))
+    )
+    called = [call["id"] for call in messages["messages"][1]["tool_calls"]]
+    answered = [message["tool_call_id"] for message in messages["messages"][2:]]
+    assert called == answered == ["abc123DEF", called[1]]
+    assert called[1].isalnum()
+    assert len(called[1]) == 9
+
+
 @pytest.mark.parametrize("family", ALL)
 def test_metadata_goes_into_bedrocks_header(family: Family) -> None:
     """As for every family that InvokeModel serves."""
@@ -586,6 +600,12 @@ def test_a_whole_answer_that_breaks_its_rules_is_a_protocol_error(family: Family
     """The unary side is as strict as the stream."""
     with pytest.raises(UpstreamProtocolError):
         read(family, body)
+
+
+def test_an_answer_may_have_no_text() -> None:
+    """A completion that is empty makes no delta."""
+    body = {"completions": [{"data": {"text": ""}, "finishReason": {"reason": "stop"}}]}
+    assert read("jurassic", body) == ([Stop(FinishReason.STOP, "stop")], set())
 
 
 def test_command_rs_news_are_named() -> None:
