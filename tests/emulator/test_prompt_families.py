@@ -123,6 +123,66 @@ def test_there_are_neither_tools_nor_thoughts(reply: Ask, model: str) -> None:
     assert "no shape for" in refusal(reply, model, prompted(model, "[[emulator reasoning=1]]"))
 
 
+def llama_chunk(text: str, *counts: int | None, stop: str | None = None) -> dict[str, Any]:
+    """Return a chunk of Llama's."""
+    names = ("prompt_token_count", "generation_token_count")
+    return {"generation": text, **dict(zip(names, counts, strict=True)), "stop_reason": stop}
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (
+            LLAMA_4,
+            [
+                llama_chunk("This", 31, 1),
+                llama_chunk(" answer", None, 2),
+                llama_chunk("", None, 3, stop="stop"),
+            ],
+        ),
+        (
+            MISTRAL,
+            [
+                {"outputs": [{"text": "This", "stop_reason": None}]},
+                {"outputs": [{"text": " answer", "stop_reason": None}]},
+                {"outputs": [{"text": "", "stop_reason": "stop"}]},
+            ],
+        ),
+        (
+            CLAUDE_2,
+            [
+                {"type": "completion", "completion": "This", "stop_reason": None, "stop": None},
+                {"type": "completion", "completion": " answer", "stop_reason": None, "stop": None},
+                {
+                    "type": "completion",
+                    "completion": "",
+                    "stop_reason": "stop_sequence",
+                    "stop": "\n\nHuman:",
+                },
+            ],
+        ),
+        (
+            COMMAND,
+            [
+                {"index": 0, "is_finished": False, "text": "This"},
+                {"index": 0, "is_finished": False, "text": " answer"},
+                {"index": 0, "is_finished": True, "finish_reason": "COMPLETE"},
+            ],
+        ),
+    ],
+    ids=["llama", "mistral", "claude", "command"],
+)
+async def test_a_stream_goes_like_this(client: Any, model: str, expected: list[dict[str, Any]]) -> None:
+    """Chunk by chunk; the counters are in the last one and nowhere else."""
+    body = prompted(model, "[[emulator deltas=2]]", streamed=True)
+
+    chunks = await asyncio.to_thread(invoke_stream, client, model, body)
+
+    assert METRICS in chunks[-1]
+    chunks[-1].pop(METRICS)
+    assert chunks == expected
+
+
 # ── ends ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
