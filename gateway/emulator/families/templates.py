@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Turn(NamedTuple):
-    """One turn of a prompt; the last one is open, and its text is what the model is to go on from."""
+    """One turn of a prompt; the last one is open, and its text, if any, is what the model goes on from."""
 
     role: str
     text: str
@@ -151,7 +151,7 @@ def read_headed(prompt: str, generation: str) -> list[Turn]:
         )
     if any(not turn.text.startswith("\n") for turn in turns[:-1]):
         raise template.violation("a header does not end with a new line")
-    return _closed(turns, template)
+    return turns
 
 
 def read_llama_2(prompt: str) -> list[Turn]:
@@ -166,7 +166,7 @@ def read_llama_2(prompt: str) -> list[Turn]:
         if parts[1][1].strip():
             raise _LLAMA_2_TEMPLATE.violation("there is text outside of the turns")
         parts = [parts[2], ("I", parts[3][1]), *parts[4:]]
-    return _instructed(parts, _LLAMA_2_TEMPLATE)
+    return _instructed(parts)
 
 
 def read_mistral(prompt: str) -> list[Turn]:
@@ -175,7 +175,7 @@ def read_mistral(prompt: str) -> list[Turn]:
     Raises:
         BedrockError: the prompt breaks the template.
     """
-    return _instructed(_MISTRAL_TEMPLATE.cut(prompt), _MISTRAL_TEMPLATE)
+    return _instructed(_MISTRAL_TEMPLATE.cut(prompt))
 
 
 def read_r1(prompt: str) -> list[Turn]:
@@ -203,7 +203,7 @@ def read_claude(prompt: str) -> list[Turn]:
     """
     system, *rest = _CLAUDE_TURN.split(prompt)
     turns = [Turn(role, text) for role, text in zip(rest[::2], rest[1::2], strict=True)]
-    if not turns or turns[0].role != "Human" or turns[-1].role != "Assistant" or turns[-1].text.strip():
+    if not turns or turns[0].role != "Human" or turns[-1].role != "Assistant":
         raise invalid(
             'Invalid prompt: prompt must start with "\n\nHuman:" turn, end with "\n\nAssistant:" turn'
         )
@@ -230,12 +230,6 @@ def find_last_user_text(prompt: str) -> str:
     return texts[-1].strip() if texts else prompt
 
 
-def _instructed(parts: list[tuple[str, str]], template: Template) -> list[Turn]:
+def _instructed(parts: list[tuple[str, str]]) -> list[Turn]:
     roles = {"Y": "system", "I": "user", "J": "assistant"}
-    return _closed([Turn(roles[letter], text) for letter, text in parts if letter in roles], template)
-
-
-def _closed(turns: list[Turn], template: Template) -> list[Turn]:
-    if turns and turns[-1].text.strip():
-        raise template.violation("it does not end where the assistant begins")
-    return turns
+    return [Turn(roles[letter], text) for letter, text in parts if letter in roles]
