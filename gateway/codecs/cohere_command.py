@@ -8,11 +8,11 @@ answer is the model's sign that it is done, no part of the text.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.invocation import Envelope, metadata_headers
 from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
+from gateway.codecs.prompts import BARRED, token_breaker
 from gateway.codecs.shapes import Json, load, malformed, optional_text, records, text
 from gateway.codecs.stops import finish_reason
 from gateway.codecs.transcripts import Transcripts
@@ -37,7 +37,7 @@ FAILED: Final = "ERROR"
 
 _TRANSCRIPTS: Final = Transcripts("Cohere Command", assistant="Chatbot")
 _END: Final = "<EOS_TOKEN>"
-_SPECIAL: Final = re.compile(r"<(?=\|?[A-Z_]{1,40}_TOKEN\|?>)", re.IGNORECASE)
+_broken: Final = token_breaker(BARRED, r"<(?=(?i:[A-Z_]{1,40}_TOKEN)>)")
 _MAX_TOKENS: Final = 4096
 _TEMPERATURE: Final = 5
 _TOP_K: Final = 500
@@ -123,7 +123,7 @@ class CohereCommandCodec:
     def format(self, request: CompletionRequest, model: Model) -> bytes:
         """Return the InvokeModel body; it says by itself whether the answer is to be streamed."""
         body: dict[str, Any] = {
-            "prompt": _SPECIAL.sub("< ", _TRANSCRIPTS.prompt(request)),
+            "prompt": _broken(_TRANSCRIPTS.prompt(request)),
             "max_tokens": max_tokens(request, model, _MAX_TOKENS),
             **sampled(request, model, temperature=_TEMPERATURE),
         }

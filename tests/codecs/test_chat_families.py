@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.catalog.model import Model
 from gateway.codecs import CODECS
@@ -34,6 +37,7 @@ from tests.codecs.builders import Frames, Payload, feed, read
 
 if TYPE_CHECKING:
     from gateway.catalog.model import Family
+    from gateway.domain import Role
 
 IDS: dict[Family, str] = {
     "cohere_command": "cohere.command-text-v14",
@@ -226,6 +230,7 @@ def test_jamba_instruct_takes_one_user_message(fields: dict[str, Any], param: st
             "'minLength'",
         ),
         ({"properties": {"a": {"type": "array", "items": [1]}}}, "exactly one type"),
+        ({"properties": {"a": {"type": "array", "items": {"type": "string", "description": "x"}}}}, "'desc"),
         ({"type": "array"}, "an object"),
         ({"additionalProperties": True}, "an object"),
         ({"properties": {}, "required": ["a"]}, "required name"),
@@ -294,6 +299,31 @@ def test_images_go_where_the_catalogue_does_not_rule_them_out(
     else:
         with pytest.raises(InvalidRequest):
             CODECS["openai_chat"].format(request, of)
+
+
+PIECES = st.lists(
+    st.sampled_from(["User", "chatbot", "Assistant", ":", " ", "\n", "\r", "\u2028", "x"])
+    | st.sampled_from(["<EOS_TOKEN>", "<", "eos", "_TOKEN", ">", "|", "<|END_OF_TURN_TOKEN|>"]),
+    max_size=8,
+).map("".join)
+LABEL = re.compile(r"^\s*(?:user|chatbot|assistant)\s*:", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("family", TEXTS)
+@given(said=st.lists(PIECES, min_size=3, max_size=3), system=PIECES)
+def test_no_text_can_forge_a_turn_or_a_token(family: Family, said: list[str], system: str) -> None:
+    """A transcript has as many labelled lines as speakers spoke; a special token of Cohere's is a word."""
+    roles: tuple[Role, ...] = ("user", "assistant", "user")
+    messages = tuple(Message(role, (TextPart(text),)) for role, text in zip(roles, said, strict=True))
+    label = {"cohere_command": "Chatbot", "jurassic": "Assistant"}[family]
+    prompt = ask(family, messages=messages, system=system)["prompt"]
+    lines = [line for line in prompt.splitlines() if LABEL.match(line)]
+    others = [line for line in lines if not re.match(rf"(?:User|{label}):", line)]
+    assert sum(line.startswith("User:") for line in lines) == 2
+    assert sum(line.startswith(f"{label}:") for line in lines) == 2
+    assert [line for line in others if re.match(rf"\s*(?:User|{label})\s*:", line, re.IGNORECASE)] == []
+    if family == "cohere_command":
+        assert re.search(r"<\|?\w+_TOKEN\|?>", prompt) is None
 
 
 @pytest.mark.parametrize(("streaming", "said"), [(True, {"stream": True}), (False, {})])
