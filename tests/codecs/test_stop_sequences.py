@@ -116,6 +116,13 @@ def test_counters_pass_without_ending_the_text_and_even_behind_the_cut() -> None
     assert (events, sieve.cut) == ([TextDelta("a"), first, last], True)
 
 
+def test_of_two_sequences_at_one_place_the_shorter_ends_the_answer_at_once() -> None:
+    """What the longer one would become makes no difference to the text, so nobody waits for it."""
+    sieve, events = StopFilter(("ab", "abc")), list[Event]()
+    sieve.feed([TextDelta("xab")], events)
+    assert (events, sieve.cut) == ([TextDelta("x")], True)
+
+
 def test_a_sequence_that_waited_is_cut_at_the_end_of_the_text() -> None:
     """`c` is complete, but `abcd` began before it; when the text ends, `c` it is."""
     events, cut = passed(["xabc"], ("abcd", "c"))

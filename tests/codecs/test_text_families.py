@@ -187,6 +187,21 @@ def test_llamas_template_is_that_of_its_generation(base: str | None, start: str)
     assert formatted["prompt"].startswith(start)
 
 
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("llama2", "[/INST] One,"),
+        ("llama3", "assistant<|end_header_id|>\n\nOne,"),
+        ("llama4", "assistant<|header_end|>\n\nOne,"),
+        ("mistral", "[/INST] One,"),
+        ("claude", "\n\nAssistant: One,"),
+    ],
+)
+def test_an_answer_that_was_begun_is_gone_on_with(name: str, ending: str) -> None:
+    """Where the conversation ends with the assistant, its turn stays open; R1 alone refuses."""
+    assert body(name, messages=(HI, said("assistant", "One,")))["prompt"].endswith(ending)
+
+
 @pytest.mark.parametrize("family", ["llama", "mistral", "deepseek_r1", "claude_text", "imported"])
 def test_metadata_goes_into_bedrocks_header(family: Family) -> None:
     """The body has no place for it."""
