@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import orjson
 import structlog
 from aiohttp import web
 from botocore.exceptions import BotoCoreError
@@ -15,7 +16,10 @@ from gateway import __version__
 from gateway.admission.queue import ConcurrencyLimiter
 from gateway.bedrock.client import open_client
 from gateway.bedrock.upstream import BedrockUpstream
-from gateway.catalog.catalog import Catalog, ModelOverride
+from gateway.catalog.catalog import Catalog
+from gateway.catalog.choices import ModelOverride
+from gateway.catalog.defaults import Defaults
+from gateway.catalog.listing import Provider, models_config
 from gateway.errors import GatewayError
 from gateway.server.dispatch import Dispatcher
 from gateway.server.exchange import Limits, Services
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.bedrock.client import BedrockClient
-    from gateway.settings import Settings
+    from gateway.settings import DefaultSettings, Settings
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that aiohttp may wait for handlers at the end; it takes up to twice that (reliability.md S14)."""
@@ -70,25 +74,63 @@ class Gateway:
     client: BedrockClient
 
 
-def build_catalog(settings: Settings) -> Catalog:
-    """Return the catalogue with the operator's choices.
+def _defaults(section: DefaultSettings) -> Defaults:
+    return Defaults(temperature=section.temperature, top_p=section.top_p, system=section.system)
+
+
+def _group_defaults(settings: Settings) -> dict[str, Defaults]:
+    """Return the defaults of the providers: by provider, and by each model that is listed under one."""
+    groups: dict[str, Defaults] = {}
+    for name, provider in settings.providers.items():
+        for key in (name, *(model.id for model in provider.models)):
+            groups[key] = _defaults(provider.defaults)
+    return groups
+
+
+def build_models_config(settings: Settings, catalog: Catalog) -> bytes:
+    """Return the body of `GET /models/config`."""
+    providers = [
+        Provider(
+            id=name,
+            name=provider.name,
+            supports_custom_model=provider.supports_custom_model,
+            models=[(model.id, model.name) for model in provider.models],
+        )
+        for name, provider in settings.providers.items()
+    ]
+    return orjson.dumps(models_config(catalog, providers, settings.default_provider))
+
+
+def build_catalog(settings: Settings, region: str | None = None) -> Catalog:
+    """Return the catalogue with the operator's choices, for the region where Bedrock is called.
 
     Raises:
         StartError: a choice cannot work.
     """
     try:
         return Catalog(
+            region=region,
             operation=settings.bedrock.operation,
             streaming=settings.bedrock.streaming,
             custom_ids=settings.custom_model_ids,
             aliases=settings.aliases,
             overrides={
-                name: ModelOverride(operation=model.operation, streaming=model.streaming)
+                name: ModelOverride(
+                    operation=model.operation,
+                    streaming=model.streaming,
+                    base_model=model.base_model,
+                    on_demand=model.on_demand,
+                    defaults=_defaults(model.defaults),
+                )
                 for name, model in settings.models.items()
             },
+            allowed=settings.allowed_models,
+            default_model=settings.default_model,
+            defaults=_defaults(settings.defaults),
+            group_defaults=_group_defaults(settings),
         )
     except ValueError as error:
-        raise StartError(str(error).split("; ")) from None
+        raise StartError(str(error).splitlines()) from None
 
 
 @asynccontextmanager
@@ -100,13 +142,14 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         OSError: the address cannot be listened on.
     """
     log = structlog.get_logger()
-    catalog = build_catalog(settings)
+    build_catalog(settings, settings.aws.region)  # what cannot work is told before anything is opened
     limiter = ConcurrencyLimiter(
         max_running=settings.max_concurrency,
         max_waiting=settings.max_queue,
         queue_timeout=settings.queue_timeout_ms / 1000,
     )
     async with _client(settings) as client:
+        catalog = build_catalog(settings, client.region)
         readiness = ProcessReadiness(client)
         services = Services(
             upstream=BedrockUpstream(client, catalog, settings.bedrock),
@@ -118,6 +161,8 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
                 write_timeout=settings.write_timeout_ms / 1000,
             ),
             version=__version__,
+            models_config=build_models_config(settings, catalog),
+            default_model=settings.default_model,
         )
         async with _listening(settings, services) as url:
             log.info("listening", url=url, endpoint=client.endpoint_url, region=client.region)

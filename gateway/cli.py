@@ -26,6 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from gateway.commands import demo  # noqa: PLC0415
 
         return demo.run(port=options.port, once=options.once)
+    if options.command == "models":
+        from gateway.commands import models  # noqa: PLC0415
+
+        return models.check(options.facts) if options.task == "check" else models.convert(options.old)
     from gateway.commands import chat  # noqa: PLC0415
 
     return chat.run(options.url, _body(options), raw=options.raw)
@@ -53,7 +57,19 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--max-tokens", type=int)
     chat.add_argument("--temperature", type=float)
     chat.add_argument("--raw", action="store_true", help="print the NDJSON records themselves")
+    _add_models(commands)
     return parser
+
+
+def _add_models(commands: Any) -> None:
+    models = commands.add_parser("models", help="the catalogue: check its data, convert a configuration")
+    tasks = models.add_subparsers(dest="task", required=True, metavar="TASK")
+    check = tasks.add_parser(
+        "check", help="look for holes in the catalogue's data; exit code 1 if there are any"
+    )
+    check.add_argument("--facts", metavar="PATH", help="a file of facts to compare with")
+    convert = tasks.add_parser("convert", help="turn the earlier system's JSON into a gateway.toml on stdout")
+    convert.add_argument("old", metavar="OLD.json")
 
 
 def _body(options: argparse.Namespace) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Area:
 ARCHITECTURE = {
     "__main__": Area("cli"),
     "cli": Area("commands app"),
-    "commands": Area("app settings emulator observability wire"),
+    "commands": Area("app settings emulator observability wire catalog"),
     "app": Area(
         "server bedrock admission observability settings emulator catalog errors",
     ),

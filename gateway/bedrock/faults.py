@@ -86,6 +86,7 @@ STATUSES: dict[int, tuple[type[GatewayError], str]] = {
 
 UNKNOWN_MODEL_MESSAGES = ("model identifier is invalid",)
 PROFILE_NEEDED = "on-demand throughput isn"
+PROFILE_ONLY = "This model is served through an inference profile only"
 _THROTTLE_RETRY_AFTER = 1
 _MAX_RETRY_AFTER = 3600
 _MASKED_ACCOUNT = re.compile(r"\b\d{12}\b")
@@ -168,10 +169,16 @@ def _validation(message: str) -> tuple[type[GatewayError], str, str | None]:
     if PROFILE_NEEDED in message:
         return (
             InvalidRequest,
-            f"This model is served through an inference profile only. Bedrock: {words}",
+            f"{PROFILE_ONLY}. Bedrock: {words}",
             "model",
         )
     return InvalidRequest, f"Bedrock refused the request: {words}", None
+
+
+def name_profile(error: GatewayError, advice: str | None) -> None:
+    """Where Bedrock asks for an inference profile, say which: `advice` is the end of a sentence."""
+    if advice is not None and error.message.startswith(PROFILE_ONLY):
+        error.message = f"{PROFILE_ONLY}: {advice}{error.message.removeprefix(PROFILE_ONLY)}"
 
 
 def _error_fields(body: bytes) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from gateway.bedrock import faults
 from gateway.bedrock.exceptions import FOREIGN, from_exception
 from gateway.bedrock.reader import CuttingReader, StreamReader, UnaryReader
+from gateway.catalog.defaults import with_defaults
 from gateway.codecs import codec_for
 from gateway.codecs.stop_sequences import emulated
 from gateway.errors import InvalidRequest, UpstreamDenied, UpstreamProtocolError, UpstreamTimeout
@@ -141,6 +142,7 @@ class BedrockUpstream:
         """
         model = self._catalog.resolve(request.model)
         _check_provider(request.provider, model)
+        request = with_defaults(request, model)
         codec = codec_for(model)
         stop = () if codec.stop_is_native(model) else emulated(request)
         return UpstreamCall(model, codec.format(request, model), codec.headers(request), stop)
@@ -195,6 +197,9 @@ class BedrockUpstream:
             raise from_exception(error) from error
         except UpstreamDenied as error:
             self._client.skew.explain(error)
+            raise
+        except InvalidRequest as error:
+            faults.name_profile(error, self._catalog.profile_advice(model))
             raise
         return response
 

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from gateway.catalog.defaults import NONE, Defaults
+
+if TYPE_CHECKING:
+    from gateway.catalog.prices import Prices
+    from gateway.domain import Usage
 
 Api: TypeAlias = Literal["invoke", "converse"]
 """Which pair of Bedrock operations serves a model: InvokeModel(WithResponseStream) or Converse(Stream)."""
@@ -26,6 +32,8 @@ class Model:
     `api` is the pair of operations that will serve it. `streaming` false: use the unary operation.
     `sampling` false: the model refuses temperature, top_p and top_k. `max_output_tokens` is None where the
     model is not in the catalogue, and so is `takes`: the modalities of its input (text, image, …).
+    `one_sampling`: of temperature and top_p the model takes only one. `prices` is None where none are known.
+    `defaults` are the operator's, as far as the model accepts them.
     """
 
     id: str
@@ -37,6 +45,9 @@ class Model:
     sampling: bool = True
     max_output_tokens: int | None = None
     takes: tuple[str, ...] | None = None
+    one_sampling: bool = False
+    prices: Prices | None = None
+    defaults: Defaults = NONE
 
     @property
     def family(self) -> Family:
@@ -44,3 +55,7 @@ class Model:
         if self.api == "converse" or self.native_family is None:
             return "converse"
         return self.native_family
+
+    def cost_usd(self, usage: Usage) -> float | None:
+        """Return what an answer cost, None where it cannot be known (see `prices`)."""
+        return None if self.prices is None else self.prices.cost(usage)

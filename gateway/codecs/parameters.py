@@ -24,6 +24,9 @@ Bedrock reserves `max_tokens` of the account's quota at the start of a request, 
 (64,000 and more) where it is unset; Claude demands a figure anyway.
 """
 
+DEFAULTED = frozenset({"claude", "nova", "titan"})
+"""Families whose maxima we are sure of."""
+
 MAX_STOP_SEQUENCES = {
     "claude": 8191,
     "converse": 2500,
@@ -43,9 +46,9 @@ def max_tokens(request: CompletionRequest, model: Model, highest: int | None = N
 
     `highest` is the family's documented maximum; None: it has none of its own, Bedrock judges.
 
-    The gateway's default is applied where the family is one of ours, under Converse as under InvokeModel, so
-    that the operation makes no difference. For other families the model's own default stands: our figures
-    of their maxima are not sure enough to send one that the caller did not ask for.
+    The gateway's default is applied under InvokeModel, and for the families of `DEFAULTED` under Converse
+    too, so that the operation makes no difference. For other families the model's own default stands there:
+    our figures of their maxima are not sure enough to send one that the caller did not ask for.
     """
     if request.max_tokens is not None:
         if request.max_tokens < 1:
@@ -53,7 +56,7 @@ def max_tokens(request: CompletionRequest, model: Model, highest: int | None = N
         if highest is not None and request.max_tokens > highest:
             raise InvalidRequest(f"max_tokens must be between 1 and {highest}.", param="max_tokens")
         return request.max_tokens
-    if model.native_family is None:
+    if model.api == "converse" and model.native_family not in DEFAULTED:
         return None
     return min(
         model.max_output_tokens or DEFAULT_MAX_TOKENS, highest or DEFAULT_MAX_TOKENS, DEFAULT_MAX_TOKENS

@@ -38,12 +38,14 @@ TOOL_CHOICES = {
 }
 
 
-def parse(value: Any) -> domain.CompletionRequest:
-    """Return the request that this parsed JSON body means.
+def parse(value: Any, *, default_model: str | None = None) -> domain.CompletionRequest:
+    """Return the request that this parsed JSON body means; a body without `model` means the default one.
 
     Raises:
         InvalidRequest: `param` is the path of the first field that is wrong; the message names up to five.
     """
+    if default_model is not None and isinstance(value, dict) and "model" not in value:
+        value = {**value, "model": default_model}
     try:
         body = shape.CompletionBody.model_validate(value)
     except ValidationError as error:

@@ -58,16 +58,18 @@ def delta(event: Event) -> Record | None:
             assert_never(event)
 
 
-def done(stop: Stop, tokens: Usage, timing: Mapping[str, float | None]) -> Record:
+def done(stop: Stop, tokens: Usage, timing: Mapping[str, float | None], *, cost_usd: float | None) -> Record:
     """Return the terminal record of an answer that is whole.
 
-    `finish_reason` is ours, `stop_reason` is the model's own word for it.
+    `finish_reason` is ours, `stop_reason` is the model's own word for it. `cost_usd` is null where a counter
+    or a price is not known.
     """
     return {
         "type": "done",
         "finish_reason": stop.reason.value,
         "stop_reason": stop.raw,
         "usage": usage(tokens),
+        "cost_usd": cost_usd,
         "timing": dict(timing),
     }
 

@@ -28,7 +28,7 @@ FIELDS = frozenset(
         # one request
         "request_id", "upstream_request_id", "completion_id", "method", "route", "status", "outcome",
         "model", "provider", "family", "operation", "format", "finish_reason", "stop_reason",
-        "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens",
+        "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_usd",
         "queue_ms", "first_byte_ms", "total_ms", "unknown_upstream",
         "code", "param", "detail", "upstream_code", "upstream_status",
         # the process

@@ -45,7 +45,8 @@ async def create_completion(exchange: Exchange) -> web.StreamResponse:
             provider=stream.model.provider,
             upstream_request_id=stream.upstream_request_id,
         )
-        last = native_records.done(stop, stream.usage, exchange.timing.milliseconds())
+        cost = stream.model.cost_usd(stream.usage)
+        last = native_records.done(stop, stream.usage, exchange.timing.milliseconds(), cost_usd=cost)
     return json_response(
         native_records.completion(first, folded, last),
         exchange.log.request_id,
@@ -57,7 +58,7 @@ async def create_completion(exchange: Exchange) -> web.StreamResponse:
 async def _completion(exchange: Exchange) -> AsyncIterator[CompletionStream]:
     """Run the pipeline for this exchange, and gather what the log line says of it."""
     services = exchange.services
-    request = native.parse(await read_json(exchange))
+    request = native.parse(await read_json(exchange), default_model=exchange.services.default_model)
     async with open_completion(
         request, upstream=services.upstream, limiter=services.limiter, timing=exchange.timing
     ) as stream:
@@ -80,6 +81,7 @@ def _log_answer(exchange: Exchange, stream: CompletionStream) -> None:
     stop = stream.stop
     exchange.log.add(
         **native_records.usage(stream.usage),
+        cost_usd=stream.model.cost_usd(stream.usage),
         finish_reason=stop.reason.value if stop is not None else None,
         stop_reason=stop.raw if stop is not None else None,
         unknown_upstream=sorted(stream.unknown) or None,

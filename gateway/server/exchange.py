@@ -39,6 +39,10 @@ class Services:
     readiness: Readiness
     limits: Limits
     version: str
+    models_config: bytes = b"{}"
+    """The body of `GET /models/config`."""
+    default_model: str | None = None
+    """What is asked where a caller names no model."""
 
 
 @dataclass(frozen=True, slots=True)

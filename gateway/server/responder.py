@@ -55,7 +55,9 @@ async def respond(exchange: Exchange, stream: CompletionStream, form: Format) ->
         structlog.get_logger().error("defect", request_id=exchange.log.request_id, exc_info=error)
         await _end_in_error(exchange, response, stream, form, InternalError("The gateway failed."))
     else:
-        record = native_records.done(stop, stream.usage, exchange.timing.milliseconds())
+        cost = stream.model.cost_usd(stream.usage)
+        timing = exchange.timing.milliseconds()
+        record = native_records.done(stop, stream.usage, timing, cost_usd=cost)
         await _end(exchange, response, head + form.encode(record))
     return response
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.errors import MethodNotAllowed, RouteNotFound
-from gateway.server import completions, health
+from gateway.server import completions, health, models
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,6 +19,7 @@ Handler: TypeAlias = "Callable[[Exchange], Awaitable[web.StreamResponse]]"
 ROUTES: dict[str, dict[str, Handler]] = {
     "/chat/completions/stream": {"POST": completions.stream_completion},
     "/chat/completions": {"POST": completions.create_completion},
+    "/models/config": {"GET": models.models_config},
     "/livez": {"GET": health.live},
     "/readyz": {"GET": health.ready},
     "/version": {"GET": health.version},

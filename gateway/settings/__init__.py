@@ -8,14 +8,24 @@ from gateway.settings.aws import AwsSettings
 from gateway.settings.credentials import CredentialSettings, RoleSettings
 from gateway.settings.loading import SettingsError, load
 from gateway.settings.root import Settings, config_file
-from gateway.settings.sections import BedrockSettings, LogSettings, ModelSettings
+from gateway.settings.sections import (
+    BedrockSettings,
+    DefaultSettings,
+    ListedModel,
+    LogSettings,
+    ModelSettings,
+    ProviderSettings,
+)
 
 __all__ = [
     "AwsSettings",
     "BedrockSettings",
     "CredentialSettings",
+    "DefaultSettings",
+    "ListedModel",
     "LogSettings",
     "ModelSettings",
+    "ProviderSettings",
     "RoleSettings",
     "Settings",
     "SettingsError",

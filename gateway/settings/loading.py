@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from gateway.settings.aws import AwsSettings
+from gateway.settings.placeholders import unset
 from gateway.settings.root import PREFIX, Settings, config_file
 
 if TYPE_CHECKING:
@@ -70,13 +71,14 @@ def _file_problems() -> list[str]:
         return [f"{path}: not valid TOML: {error}"]
     if "aws" in content:
         return [f"{path}: [aws]: AWS's settings come from AWS's own variables (AWS_REGION, …), not from here"]
-    return []
+    return [f"{path}: {problem}" for problem in unset(content, os.environ)]
 
 
 def _unknown_names() -> list[str]:
     """Name variables with our prefix that no setting reads; a misspelt limit must not become a default."""
     known = _env_names(Settings, PREFIX) | FOREIGN_NAMES
-    free = (f"{PREFIX}MODELS__", f"{PREFIX}ALIASES__")  # free keys: checked by the model itself
+    # free keys: checked by the model itself
+    free = tuple(f"{PREFIX}{name}__" for name in ("MODELS", "ALIASES", "PROVIDERS"))
     return [
         f"{name}: {WORDS['extra_forbidden']}"
         for name in sorted(os.environ)

@@ -12,12 +12,19 @@ from pydantic_settings import (
     EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    TomlConfigSettingsSource,
 )
 
 from gateway.settings.aws import AwsSettings
 from gateway.settings.credentials import MAX_CHAINED_S, CredentialSettings, too_long
-from gateway.settings.sections import BedrockSettings, LogSettings, Milliseconds, ModelSettings
+from gateway.settings.placeholders import TomlFile
+from gateway.settings.sections import (
+    BedrockSettings,
+    DefaultSettings,
+    LogSettings,
+    Milliseconds,
+    ModelSettings,
+    ProviderSettings,
+)
 
 PREFIX = "GATEWAY_"
 DEFAULT_FILE = "gateway.toml"
@@ -65,8 +72,16 @@ class Settings(BaseSettings):
     bedrock: BedrockSettings = BedrockSettings()
     credentials: CredentialSettings = CredentialSettings()
     log: LogSettings = LogSettings()
+    default_model: str | None = None
+    """What is asked where a caller names no model."""
+    allowed_models: tuple[str, ...] | None = None
+    """Patterns of which one must match the name asked for or its alias's target; by default all may be."""
+    defaults: DefaultSettings = DefaultSettings()
     aliases: dict[str, str] = Field(default_factory=dict)
     models: dict[str, ModelSettings] = Field(default_factory=dict)
+    providers: dict[str, ProviderSettings] = Field(default_factory=dict)
+    """What `/models/config` lists; by default the catalogue."""
+    default_provider: str | None = None
     aws: AwsSettings = Field(default_factory=AwsSettings.from_environment, validate_default=True)
 
     @field_validator("aws")
@@ -107,7 +122,7 @@ class Settings(BaseSettings):
         """Explicit values, then the environment, then the file."""
         del env_settings, dotenv_settings, file_secret_settings
         path = config_file()
-        file = () if path is None else (TomlConfigSettingsSource(settings_cls, toml_file=path),)
+        file = () if path is None else (TomlFile(settings_cls, toml_file=path),)
         return (init_settings, _Environment(settings_cls), *file)
 
 

@@ -43,8 +43,38 @@ class LogSettings(Section):
     """`auto`: pretty when stdout is a terminal, else JSON."""
 
 
+class DefaultSettings(Section):
+    """What is asked of a model where the caller does not say."""
+
+    temperature: float | None = Field(None, ge=0, le=1)
+    top_p: float | None = Field(None, gt=0, le=1)
+    """Both in the range that every family takes."""
+    system: str | None = Field(None, min_length=1)
+
+
 class ModelSettings(Section):
     """What the operator says about one model."""
 
     operation: OperationChoice | None = None
     streaming: bool | None = None
+    base_model: str | None = None
+    """The foundation model behind an ARN that does not name it."""
+    on_demand: bool | None = None
+    """True: the base id can be called here, though the catalogue knows inference profiles only."""
+    defaults: DefaultSettings = DefaultSettings()
+
+
+class ListedModel(Section):
+    """A model as `/models/config` lists it."""
+
+    id: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+
+
+class ProviderSettings(Section):
+    """A provider as `/models/config` lists it, and the defaults of its models."""
+
+    name: str = Field(min_length=1)
+    supports_custom_model: bool = False
+    models: tuple[ListedModel, ...] = ()
+    defaults: DefaultSettings = DefaultSettings()

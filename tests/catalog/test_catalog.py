@@ -7,14 +7,31 @@ from importlib.resources import files
 import orjson
 import pytest
 
-from gateway.catalog.cards import load_cards
-from gateway.catalog.catalog import Catalog, ModelOverride, Operation
+from gateway.catalog.cards import NATIVE_FAMILIES, load_cards
+from gateway.catalog.catalog import Catalog
+from gateway.catalog.choices import ModelOverride, Operation
+from gateway.catalog.defaults import Defaults
 from gateway.catalog.model import Model
+from gateway.catalog.prices import load_prices
+from gateway.codecs import CODECS
 from gateway.errors import GatewayError, InvalidRequest, UnknownModel
 
 OPAQUE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123xyz"
+IMPORTED = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abc123xyz"
+PROVISIONED = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abc123xyz"
 ROUTER = "arn:aws:bedrock:us-east-1:123456789012:default-prompt-router/anthropic.claude:1"
 HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"
+SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+GROK = "us.xai.grok-4.7"
+
+R1 = "deepseek.r1-v1:0"
+FOUNDATION = "arn:aws:bedrock:us-east-1::foundation-model/"
+FORMS = (
+    "a model id (provider.model-v1:0), an inference profile id (us.provider.model-v1:0), or the ARN of a "
+    "foundation model, inference profile, application inference profile, provisioned model, custom model, "
+    "custom model deployment, imported model, prompt router, prompt or SageMaker endpoint."
+)
+NO_CODEC = "no codec for 'invoke' is known for it; use 'converse' or 'auto'"
 
 
 @pytest.mark.parametrize(
@@ -26,7 +43,12 @@ HAIKU = "anthropic.claude-3-haiku-20240307-v1:0"
         ("us.amazon.nova-2-lite-v1:0", "amazon", "nova", "invoke", "nova"),
         ("amazon.titan-text-express-v1", "amazon", "titan", "invoke", "titan"),
         ("amazon.titan-text-express-v1:0:8k", "amazon", "titan", "invoke", "titan"),
-        ("meta.llama3-8b-instruct-v1:0", "meta", None, "converse", "converse"),
+        ("meta.llama3-8b-instruct-v1:0", "meta", "llama", "converse", "converse"),
+        ("anthropic.claude-v1", "anthropic", "claude_text", "invoke", "claude_text"),
+        ("ai21.j2-mid-v1", "ai21", "jurassic", "invoke", "jurassic"),
+        ("us.xai.grok-4.7", "xai", None, "converse", "converse"),
+        ("qwen.qwen9-1t", "qwen", "openai_chat", "converse", "converse"),
+        (IMPORTED, "custom", "imported", "converse", "converse"),
         ("arn:aws:bedrock:us-east-1::foundation-model/" + HAIKU, "anthropic", "claude", "invoke", "claude"),
         (OPAQUE, "custom", None, "converse", "converse"),
         (ROUTER, "anthropic", None, "converse", "converse"),
@@ -60,6 +82,8 @@ def test_a_card_gives_limits_and_what_the_model_refuses() -> None:
         streaming=True,
         sampling=False,
         max_output_tokens=128000,
+        takes=("text", "image"),
+        prices=load_prices()["eu.anthropic.claude-opus-4-7"],
     )
 
 
@@ -100,7 +124,7 @@ def test_an_alias_stands_for_its_target() -> None:
             "invoke",
             False,
         ),
-        ({"ai21.j2-mid-v1": ModelOverride(streaming=True)}, "ai21.j2-mid-v1", "converse", True),
+        ({"ai21.j2-mid-v1": ModelOverride(streaming=True)}, "ai21.j2-mid-v1", "invoke", True),
         ({"anthropic.claude-new": ModelOverride(operation="invoke")}, "anthropic.claude-new", "invoke", True),
     ],
 )
@@ -136,7 +160,20 @@ def test_an_override_is_stronger_than_the_general_operation(
         (Catalog(), "no/such", UnknownModel, "not a Bedrock model id"),
         (Catalog(custom_ids=False), "acme.thinker-v1:0", UnknownModel, "custom_ids"),
         (Catalog(custom_ids=False), OPAQUE, UnknownModel, "custom_ids"),
-        (Catalog(operation="invoke"), "meta.llama3-8b-instruct-v1:0", UnknownModel, "'converse' or 'auto'"),
+        (Catalog(operation="invoke"), GROK, UnknownModel, "'converse' or 'auto'"),
+        (Catalog(allowed=("fast", "eu.*")), f"us.{HAIKU}", UnknownModel, "allowed_models"),
+        (Catalog(allowed=("fast",), aliases={"fast": HAIKU}), HAIKU, UnknownModel, "allowed_models"),
+        (Catalog(region="eu-west-1"), SONNET, InvalidRequest, f": use eu.{SONNET}."),
+        (Catalog(region="ap-northeast-1"), SONNET, InvalidRequest, f": use jp.{SONNET}."),
+        (Catalog(region="sa-east-1"), SONNET, InvalidRequest, f": use global.{SONNET}."),
+        (Catalog(), f"{FOUNDATION}{SONNET}", InvalidRequest, f"us.{SONNET}, us-gov.{SONNET}."),
+        (
+            Catalog(region="eu-west-1"),
+            R1,
+            InvalidRequest,
+            f"none is known for eu-west-1, elsewhere there is us.{R1}.",
+        ),
+        (Catalog(region="cn-north-1"), R1, InvalidRequest, "none is known for cn-north-1"),
         (Catalog(operation="invoke"), OPAQUE, UnknownModel, "'converse' or 'auto'"),
         (Catalog(), "us.cohere.embed-v4:0", InvalidRequest, "takes text and image and gives embedding"),
         (Catalog(), "amazon.rerank-v1:0", InvalidRequest, "gives score"),
@@ -156,24 +193,33 @@ def test_choices_that_cannot_work_fail_at_construction_all_at_once() -> None:
     """The operator sees every problem of the configuration in one message."""
     with pytest.raises(ValueError, match="alias 'a'") as caught:
         Catalog(
-            aliases={"a": "no such", "b": "c", "c": HAIKU, "llama": "meta.llama3-8b-instruct-v1:0"},
+            region="us-east-1",
+            aliases={"a": "no such", "b": "c", "c": HAIKU, "grok": GROK, "base": SONNET},
+            default_model="cohere.embed-v4:0",
             overrides={
                 "not an id": ModelOverride(operation="invoke"),
                 "a": ModelOverride(operation="invoke"),
                 OPAQUE: ModelOverride(operation="invoke"),
-                "llama": ModelOverride(operation="invoke"),
+                "grok": ModelOverride(operation="invoke", defaults=Defaults(temperature=0.5, system="s")),
                 "cohere.embed-v4:0": ModelOverride(operation="invoke"),
-                HAIKU: ModelOverride(operation="invoke"),
+                HAIKU: ModelOverride(operation="invoke", base_model="no such"),
+                IMPORTED: ModelOverride(base_model=OPAQUE),
+                "anthropic.claude-opus-4-7": ModelOverride(defaults=Defaults(top_p=0.5)),
             },
         )
     problems = str(caught.value).splitlines()
-    assert [problem.split(":")[0] for problem in problems] == [
-        "alias 'a'",
-        "alias 'b'",
-        "override 'not an id'",
-        "override 'arn",
-        "override 'llama'",
-        "override 'cohere.embed-v4",
+    assert [(problem.split(":")[0], problem.rsplit(": ")[-1]) for problem in problems] == [
+        ("alias 'a'", FORMS),
+        ("alias 'b'", "its target 'c' is itself an alias"),
+        ("override 'not an id'", FORMS),
+        ("override 'anthropic.claude-3-haiku-20240307-v1", FORMS),
+        ("override 'arn", f"base_model {OPAQUE!r} does not name a foundation model"),
+        ("override 'arn", NO_CODEC),
+        ("override 'grok'", NO_CODEC),
+        ("override 'cohere.embed-v4", NO_CODEC),
+        ("override 'anthropic.claude-opus-4-7'", "the model does not accept top_p"),
+        ("alias 'base'", f"use us.{SONNET}"),
+        ("default_model", "it takes text and image and gives embedding."),
     ]
 
 
@@ -181,16 +227,87 @@ def test_the_listing_has_aliases_and_chat_models_only() -> None:
     """What could not be asked for is not listed."""
     listed = Catalog(aliases={"fast": HAIKU}).models()
     assert next(iter(listed)) == "fast"
-    assert set(listed) - {"fast"} == {card.id for card in load_cards().values() if card.family is not None}
+    chats = [card for card in load_cards().values() if card.family is not None]
+    by_base_id = {card.id for card in chats if card.on_demand is not False}
+    by_profile = {f"{geo}.{card.id}" for card in chats if card.on_demand is False for geo in card.profiles}
+    assert set(listed) - {"fast"} == by_base_id | by_profile
+
+
+def test_the_listing_names_the_profiles_of_the_region() -> None:
+    """A model that only profiles serve is listed by those that the region can call, the nearest first."""
+    listed = Catalog(region="eu-central-1").models()
+    assert [name for name in listed if SONNET in name] == [f"eu.{SONNET}", f"global.{SONNET}"]
 
 
 def test_a_forced_operation_shortens_the_listing() -> None:
     """Models that the forced operation cannot serve are left out."""
-    assert {model.family for model in Catalog(operation="invoke").models().values()} == {
+    assert {model.family for model in Catalog(operation="invoke").models().values()} == (
+        NATIVE_FAMILIES - {"imported"}
+    )
+
+
+def test_native_families_are_those_with_a_codec() -> None:
+    """The catalogue offers InvokeModel for the families that this gateway speaks, and for no other."""
+    assert set(CODECS) - {"converse"} == NATIVE_FAMILIES
+
+
+def test_a_base_model_tells_what_an_arn_hides() -> None:
+    """With it an opaque ARN is served, priced and described as the model behind it."""
+    catalog = Catalog(overrides={OPAQUE: ModelOverride(base_model=f"us.{SONNET}")})
+    model = catalog.resolve(OPAQUE)
+    assert (model.id, model.base_id, model.provider, model.family, model.prices) == (
+        OPAQUE,
+        SONNET,
+        "anthropic",
         "claude",
-        "nova",
-        "titan",
-    }
+        load_prices()[f"us.{SONNET}"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "priced_as"),
+    [
+        (HAIKU, HAIKU),
+        (f"us.{SONNET}", f"us.{SONNET}"),
+        (f"global.{SONNET}", SONNET),
+        (f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{SONNET}", f"us.{SONNET}"),
+        (f"sg.{SONNET}", None),
+        (f"{HAIKU}:48k", None),
+        (PROVISIONED, None),
+        ("acme.thinker-v1:0", None),
+    ],
+)
+def test_the_prices_are_those_of_the_id(asked: str, priced_as: str | None) -> None:
+    """A profile may cost more than its base id; what is billed by the hour has no price of tokens."""
+    catalog = Catalog(overrides={PROVISIONED: ModelOverride(base_model=HAIKU)})
+    assert catalog.resolve(asked).prices == (None if priced_as is None else load_prices()[priced_as])
+
+
+def test_the_operator_may_know_better_than_the_catalogue() -> None:
+    """Where a base id can be called after all, `on_demand` says so; and a wrong region is not certain."""
+    catalog = Catalog(overrides={SONNET: ModelOverride(on_demand=True)}, aliases={"fast": SONNET})
+    assert [catalog.resolve(name).id for name in (SONNET, "fast")] == [SONNET, SONNET]
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        ("anthropic.claude-3-7-sonnet-20250219-v1:0", "use us.anthropic.claude-3-7-sonnet-20250219-v1:0"),
+        ("amazon.titan-text-lite-v1", None),
+        ("acme.thinker-v1:0", None),
+    ],
+)
+def test_advice_for_what_bedrock_refuses(base: str, expected: str | None) -> None:
+    """Where Bedrock itself asks for a profile, the catalogue knows which."""
+    catalog = Catalog(region="us-west-2")
+    assert catalog.profile_advice(catalog.resolve(base)) == expected
+
+
+@pytest.mark.parametrize("asked", ["fast", f"us.{HAIKU}", "eu.amazon.nova-lite-v1:0"])
+def test_allowed_models(asked: str) -> None:
+    """A pattern matches the name asked for or what the alias stands for."""
+    catalog = Catalog(allowed=("fast", "us.anthropic.*", "eu.*"), aliases={"fast": GROK})
+    assert catalog.resolve(asked).id == {"fast": GROK}.get(asked, asked)
 
 
 def test_the_data_is_sorted_one_model_to_a_line_and_sound() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import orjson
 import pytest
 
-from gateway.catalog.catalog import Catalog, Operation
+from gateway.catalog.catalog import Catalog
 from gateway.catalog.model import Family
 from gateway.codecs import CODECS, codec_for
 from gateway.codecs.protocol import Codec
@@ -25,6 +25,9 @@ from gateway.domain import (
     ToolUsePart,
 )
 from gateway.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from gateway.catalog.choices import Operation
 
 CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 OPUS = "us.anthropic.claude-opus-4-7"

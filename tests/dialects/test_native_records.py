@@ -70,16 +70,17 @@ def test_every_kind_of_event_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("reason", FinishReason)
 def test_done(reason: FinishReason) -> None:
-    """A whole answer ends in finish reason, usage and timing."""
+    """A whole answer ends in finish reason, usage, cost and timing."""
     tokens = Usage(input_tokens=9, output_tokens=4, cache_read_tokens=0, cache_write_tokens=0)
 
-    record = native_records.done(Stop(reason, "its own word"), tokens, TIMING)
+    record = native_records.done(Stop(reason, "its own word"), tokens, TIMING, cost_usd=0.000087)
 
     assert json.loads(dumps(record)) == {
         "type": "done",
         "finish_reason": str(reason),
         "stop_reason": "its own word",
         "usage": {"input_tokens": 9, "output_tokens": 4, "cache_read_tokens": 0, "cache_write_tokens": 0},
+        "cost_usd": 0.000087,
         "timing": TIMING,
     }
 
@@ -160,7 +161,7 @@ EVENTS: list[Event] = [
 )
 def test_completion(folded: Completion, message: dict[str, Any]) -> None:
     """The unary answer is start and done in one, with the message in between."""
-    last = native_records.done(Stop(FinishReason.STOP, "end_turn"), folded.usage, TIMING)
+    last = native_records.done(Stop(FinishReason.STOP, "end_turn"), folded.usage, TIMING, cost_usd=None)
 
     record = native_records.completion(START, folded, last)
 
