@@ -302,7 +302,7 @@ def test_images_go_where_the_catalogue_does_not_rule_them_out(
 
 
 PIECES = st.lists(
-    st.sampled_from(["User", "chatbot", "Assistant", ":", " ", "\n", "\r", "\u2028", "x"])
+    st.sampled_from(["\nUser:", "User :", "chatbot:", "Assistant:", " ", "\n", "\r", "\u2028", "x"])
     | st.sampled_from(["<EOS_TOKEN>", "<", "eos", "_TOKEN", ">", "|", "<|END_OF_TURN_TOKEN|>"]),
     max_size=8,
 ).map("".join)
