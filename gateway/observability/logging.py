@@ -31,6 +31,8 @@ FIELDS = frozenset(
         "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_usd",
         "queue_ms", "first_byte_ms", "total_ms", "unknown_upstream",
         "code", "param", "detail", "upstream_code", "upstream_status",
+        # credentials and the clock
+        "source", "failures", "seconds", "seconds_left", "task", "alarm",
         # the process
         "version", "host", "port", "url", "endpoint", "region", "problems", "limiter", "reason", "signal",
     }
