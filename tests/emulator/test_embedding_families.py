@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Ask = Callable[[str, str, Any], Reply]
 
 TITAN_1 = "amazon.titan-embed-text-v1"
+TITAN_G1 = "amazon.titan-embed-g1-text-02"
 TITAN_2 = "amazon.titan-embed-text-v2:0"
 TITAN_IMAGE = "amazon.titan-embed-image-v1"
 NOVA = "amazon.nova-2-multimodal-embeddings-v1:0"
@@ -48,6 +49,7 @@ def cohere(*texts: str, **fields: Any) -> dict[str, Any]:
 
 BODIES: dict[str, dict[str, Any]] = {
     TITAN_1: {"inputText": "Hello"},
+    TITAN_G1: {"inputText": "Hello"},
     TITAN_2: {"inputText": "Hello"},
     TITAN_IMAGE: {"inputText": "Hello"},
     NOVA: nova(),
@@ -55,7 +57,7 @@ BODIES: dict[str, dict[str, Any]] = {
     MULTILINGUAL: cohere(),
     COHERE_4: cohere(),
 }
-DIMENSIONS = {TITAN_1: 1536, TITAN_2: 1024, TITAN_IMAGE: 1024, NOVA: 3072}
+DIMENSIONS = {TITAN_1: 1536, TITAN_G1: 1536, TITAN_2: 1024, TITAN_IMAGE: 1024, NOVA: 3072}
 DIMENSIONS |= {ENGLISH: 1024, MULTILINGUAL: 1024, COHERE_4: 1536}
 
 

@@ -48,6 +48,7 @@ _COHERE_EMBEDDING_4: Final = CohereEmbedding4()
 
 _EMBEDDINGS: Final[tuple[tuple[str, Family], ...]] = (
     ("amazon.titan-embed-text-", _TITAN_EMBEDDING),
+    ("amazon.titan-embed-g1-", _TITAN_EMBEDDING),
     ("amazon.titan-embed-image-", _TITAN_IMAGE_EMBEDDING),
     ("amazon.nova-2-multimodal-embeddings-", _NOVA_EMBEDDING),
     ("cohere.embed-english-v3", CohereEmbedding3()),

@@ -22,7 +22,7 @@ _MAX_CHARS: Final = 50_000
 _MAX_TOKENS: Final = 8192
 _MAX_IMAGE_TOKENS: Final = 256
 _FIRST_DIMENSIONS: Final = 1536
-_FIRST: Final = "titan-embed-text-v1"
+_FIRST: Final = ("titan-embed-text-v1", "titan-embed-g1-")
 
 Text = Annotated[NonEmpty, Field(max_length=_MAX_CHARS)]
 
