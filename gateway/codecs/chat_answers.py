@@ -239,10 +239,11 @@ def _choices(answer: Json) -> list[Json]:
 
 
 def _refuse_errors(answer: Json) -> None:
+    """Raise if the answer is an error object. Only its type is kept: its words may quote the prompt."""
     error = answer.get("error")
     if error:
-        detail = error.get("message") if isinstance(error, dict) else None
-        raise UpstreamFailed("the model failed", detail=detail if isinstance(detail, str) else None)
+        kind = error.get("type") if isinstance(error, dict) else None
+        raise UpstreamFailed("the model failed", upstream_code=kind if isinstance(kind, str) else None)
 
 
 def _raw(choice: Json, words: ChatWords) -> str | None:

@@ -456,15 +456,22 @@ def test_a_model_that_says_it_failed_has_failed(family: Family, raw: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "error", [{"message": "host 10.0.0.1", "code": 500}, "host 10.0.0.1", {"message": 1}]
+    ("error", "code"),
+    [
+        ({"message": "host 10.0.0.1", "type": "server_error"}, "server_error"),
+        ({"message": "host 10.0.0.1", "type": 500}, None),
+        ("host 10.0.0.1", None),
+    ],
 )
-def test_an_error_object_is_a_failure(error: Any) -> None:
-    """What it says goes to the log, not to the caller."""
-    with pytest.raises(UpstreamFailed) as caught:
+def test_an_error_object_is_a_failure(error: Any, code: str | None) -> None:
+    """Its type is kept for the log; its words may quote the prompt and go nowhere."""
+    with pytest.raises(UpstreamFailed) as streamed:
         feed("openai_chat", [("chunk", {"error": error})])
-    with pytest.raises(UpstreamFailed):
+    with pytest.raises(UpstreamFailed) as whole:
         read("openai_chat", {"error": error})
-    assert "10.0.0.1" not in caught.value.message
+    for caught in (streamed.value, whole.value):
+        assert (caught.upstream_code, caught.detail) == (code, None)
+        assert "10.0.0.1" not in caught.message
 
 
 @pytest.mark.parametrize("family", ALL)
