@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from gateway.catalog.cards import INVOKED_FAMILIES, NATIVE_FAMILIES, Card, load_cards
+from gateway.catalog.cards import Card, load_cards
 from gateway.catalog.choices import Choices
 from gateway.catalog.defaults import NONE, Defaults
-from gateway.catalog.model import Api, Family, Model
+from gateway.catalog.model import Model
 from gateway.catalog.model_id import Kind, ModelId, parse, shown
 from gateway.catalog.prices import load_prices
 from gateway.catalog.profiles import advice, profile_ids
+from gateway.catalog.serving import api_for, native_family
 from gateway.errors import GatewayError, InvalidRequest, UnknownModel
 
 if TYPE_CHECKING:
@@ -101,13 +102,13 @@ class Catalog:
         found = self._find(asked)
         card, known, override = found.card, found.known, found.override
         self._check(found)
-        native = _native_family(known, card)
+        native = native_family(known, card)
         return Model(
             id=found.target,
             base_id=known.base_id,
             provider=known.provider or "custom",
             native_family=native,
-            api=_api(override.operation or self.choices.operation, native, card, found.target),
+            api=api_for(override.operation or self.choices.operation, native, card, found.target),
             streaming=self._can_stream(card) if override.streaming is None else override.streaming,
             sampling=card is None or card.sampling,
             one_sampling=card is not None and card.one_sampling,
@@ -146,7 +147,6 @@ class Catalog:
             native_family=None,
             api="invoke",
             streaming=False,
-            caching=False,
             prices=self._prices_of(found),
         )
 
@@ -260,7 +260,7 @@ class Catalog:
                 found = self._find(name)
             except UnknownModel:
                 continue  # `Choices.problems` has reported it
-            if override.operation == "invoke" and _native_family(found.known, found.card) is None:
+            if override.operation == "invoke" and native_family(found.known, found.card) is None:
                 yield f"override {name!r}: no codec for 'invoke' is known for it; use 'converse' or 'auto'"
             refused = [] if found.card is None else override.defaults.refused_by(found.card)
             yield from (f"override {name!r}: the model does not accept {field}" for field in refused)
@@ -289,44 +289,8 @@ PRICED_BY_TOKEN: frozenset[Kind] = frozenset(
 )
 """Provisioned, imported and deployed custom models are billed by the hour or at prices of their own."""
 
-_FAMILY_PREFIXES: tuple[tuple[str, Family], ...] = (
-    ("anthropic.claude-", "claude"),
-    ("amazon.nova-", "nova"),
-    ("amazon.titan-text-", "titan"),
-    ("meta.llama", "llama"),
-    ("ai21.jamba-", "jamba"),
-    ("openai.gpt-oss-", "gpt_oss"),
-    ("qwen.", "openai_chat"),
-    ("writer.", "openai_chat"),
-)
-"""For ids newer than the catalogue: Converse serves them, but the operator may say `invoke`."""
-
 
 def _needs_profile(found: _Asked, card: Card) -> bool:
     """Say whether it is certain that Bedrock would ask for an inference profile."""
     by_base_id = found.id.kind in {"base", "foundation-model"} and found.id.context is None
     return by_base_id and card.on_demand is False and not found.override.on_demand
-
-
-def _native_family(model_id: ModelId, card: Card | None) -> Family | None:
-    if card is not None:
-        return card.native_family
-    base = model_id.base_id or ""
-    family = next((family for prefix, family in _FAMILY_PREFIXES if base.startswith(prefix)), None)
-    if model_id.kind == "imported-model":
-        family = "imported"
-    return family if family in NATIVE_FAMILIES else None
-
-
-def _api(operation: Operation, native: Family | None, card: Card | None, target: str) -> Api:
-    if operation == "converse":
-        return "converse"
-    if operation == "auto":
-        return "converse" if card is None or native not in INVOKED_FAMILIES else "invoke"
-    if native is None:
-        raise UnknownModel(
-            f"'{shown(target)}' can only be served by Converse, and this gateway is set to 'invoke'. "
-            "The operator can set operation 'converse' or 'auto' for it.",
-            param="model",
-        )
-    return "invoke"

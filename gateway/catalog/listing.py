@@ -68,10 +68,9 @@ def models_config(
 def _from_catalogue(catalog: Catalog) -> Iterable[Provider]:
     names: dict[str, list[tuple[str, str]]] = {}
     for name, model in catalog.models().items():
-        if name in catalog.choices.aliases:
-            continue  # an alias is shown at the model that it stands for
         card = catalog.card(name)
-        if card is not None:
+        # an alias is shown at the model that it stands for
+        if card is not None and name not in catalog.choices.aliases:
             names.setdefault(model.provider, []).append((name, card.name))
     for provider, models in names.items():
         yield Provider(

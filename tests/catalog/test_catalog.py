@@ -303,11 +303,12 @@ def test_advice_for_what_bedrock_refuses(base: str, expected: str | None) -> Non
     assert catalog.profile_advice(catalog.resolve(base)) == expected
 
 
-@pytest.mark.parametrize("asked", ["fast", f"us.{HAIKU}", "eu.amazon.nova-lite-v1:0"])
+@pytest.mark.parametrize("asked", ["fast", "quick", f"us.{HAIKU}", "eu.amazon.nova-lite-v1:0"])
 def test_allowed_models(asked: str) -> None:
     """A pattern matches the name asked for or what the alias stands for."""
-    catalog = Catalog(allowed=("fast", "us.anthropic.*", "eu.*"), aliases={"fast": GROK})
-    assert catalog.resolve(asked).id == {"fast": GROK}.get(asked, asked)
+    aliases = {"fast": GROK, "quick": f"us.{HAIKU}"}
+    catalog = Catalog(allowed=("fast", "us.anthropic.*", "eu.*"), aliases=aliases)
+    assert catalog.resolve(asked).id == aliases.get(asked, asked)
 
 
 def test_the_data_is_sorted_one_model_to_a_line_and_sound() -> None:
