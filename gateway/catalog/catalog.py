@@ -167,7 +167,7 @@ class Catalog:
         """Return what may be asked for by name: the aliases, then the catalogue's chat models.
 
         What `resolve` would refuse under the operator's choices is left out. A model that only inference
-        profiles serve is listed by the profiles that suit the region.
+        profiles serve, or that has no price but theirs, is listed by the profiles that suit the region.
         """
         listed: dict[str, Model] = {}
         for name in (*self.choices.aliases, *self._names()):
@@ -179,7 +179,7 @@ class Catalog:
 
     def _names(self) -> Iterable[str]:
         for card in self._cards.values():
-            if card.on_demand is False:
+            if card.on_demand is False or (card.profiles and card.id not in self._prices):
                 yield from profile_ids(card, self._region)
             else:
                 yield card.id

@@ -228,9 +228,10 @@ def test_the_listing_has_aliases_and_chat_models_only() -> None:
     listed = Catalog(aliases={"fast": HAIKU}).models()
     assert next(iter(listed)) == "fast"
     chats = [card for card in load_cards().values() if card.family is not None]
-    by_base_id = {card.id for card in chats if card.on_demand is not False}
-    by_profile = {f"{geo}.{card.id}" for card in chats if card.on_demand is False for geo in card.profiles}
-    assert set(listed) - {"fast"} == by_base_id | by_profile
+    based = {card.id for card in chats if card.on_demand is not False and card.id in load_prices()}
+    profiled = {f"{geo}.{card.id}" for card in chats if card.id not in based for geo in card.profiles}
+    assert set(listed) - {"fast"} == based | profiled
+    assert [name for name, model in listed.items() if model.prices is None] == []
 
 
 def test_the_listing_names_the_profiles_of_the_region() -> None:
