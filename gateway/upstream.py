@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from gateway.catalog.model import Model
-    from gateway.domain import CompletionRequest, Event
+    from gateway.domain import CompletionRequest, Embedded, EmbeddingRequest, Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,15 @@ class UpstreamCall:
     headers: dict[str, str]
     stop: tuple[str, ...] = ()
     """Stop sequences that the model does not take: they are to be looked for in its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingCall:
+    """One call for the vectors of `count` inputs, ready to send."""
+
+    model: Model
+    body: bytes
+    count: int
 
 
 class AnswerReader(Protocol):
@@ -58,6 +67,12 @@ class Upstream(Protocol):
 
     def format(self, request: CompletionRequest) -> UpstreamCall:
         """Make the call for this request; pure, so it fails before it costs a slot."""
+
+    def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
+        """Make the calls for this request, at least one, in the order of its inputs; pure."""
+
+    async def embed(self, call: EmbeddingCall) -> Embedded:
+        """Send the call and return its vectors."""
 
     def invoke_stream(self, call: UpstreamCall) -> AbstractAsyncContextManager[UpstreamAnswer]:
         """Send the call; inside the block the answer may be read, after it the connection is given back."""

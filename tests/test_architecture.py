@@ -44,10 +44,11 @@ ARCHITECTURE = {
     ),
     # the two shells, which never meet
     "server": Area(
-        "pipeline dialects wire admission observability completion domain errors", types="upstream"
+        "pipeline embedding dialects wire admission observability completion domain errors", types="upstream"
     ),
     "bedrock": Area("upstream codecs wire catalog domain errors", types="settings"),
     # what they are built from
+    "embedding": Area("admission domain errors", types="upstream catalog pipeline"),
     "pipeline": Area("admission domain errors", types="upstream codecs"),
     "admission": Area("domain errors"),
     "observability": Area("domain errors"),

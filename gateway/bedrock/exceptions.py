@@ -103,13 +103,20 @@ FOREIGN = (ClientError, BotoCoreError, ResponseParserError, aiohttp.ClientError,
 
 
 def from_exception(error: BaseException) -> GatewayError:
-    """Return the error that a foreign exception means; only its type is kept, its text may hold a header."""
+    """Return the error that a foreign exception means; its text may hold a header and stays behind."""
     if isinstance(error, ClientError):
         return _from_client_error(error)
     for kinds, cls, text in EXCEPTIONS:
         if isinstance(error, kinds):
-            return cls(text, detail=type(error).__name__)
+            return cls(text, detail=_cause(error))
     return UpstreamFailed("The call to Bedrock failed.", detail=type(error).__name__)
+
+
+def _cause(error: BaseException) -> str:
+    """Return the type, and for a connection that could not be made the system's words for why."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    words = cause.strerror if isinstance(cause, OSError) and cause.strerror else None
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def _from_client_error(error: ClientError) -> GatewayError:

@@ -146,7 +146,8 @@ def from_code(
     return cls(
         text,
         param=param or ("model" if cls is UnknownModel else None),
-        detail=_clean(message) or None,
+        # what Bedrock says of a request may quote it: the caller sees it, the log does not (R54)
+        detail=None if cls is InvalidRequest else _clean(message) or None,
         retry_after=(retry_after or _usual_wait(cls)) if cls.retryable else None,
         upstream_request_id=request_id,
         upstream_code=normal or None,
@@ -185,7 +186,7 @@ def _error_fields(body: bytes) -> dict[str, str]:
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return {"message": body[:500].decode("utf-8", "replace")}
+        return {}  # not Bedrock's: a proxy's page has no business in front of a caller
     if not isinstance(parsed, dict):
         return {}
     message = parsed.get("message") or parsed.get("Message")

@@ -1,34 +1,33 @@
-"""Bedrock as the pipeline sees it: format a call, send it, read its answer under four clocks.
-
-The clocks are connect (the client's), first byte, gap and total. They are deadlines, never ticks: when one
-strikes the answer is over (reliability.md S37).
-"""
+"""Bedrock as the pipeline sees it: format a call, send it, read its answer under its clocks."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.bedrock import faults
+from gateway.bedrock.clocks import Clocks
 from gateway.bedrock.exceptions import FOREIGN, from_exception
 from gateway.bedrock.reader import CuttingReader, StreamReader, UnaryReader
+from gateway.bedrock.sending import Message, send
 from gateway.catalog.defaults import with_defaults
 from gateway.codecs import codec_for
+from gateway.codecs.embeddings import embedder_for
 from gateway.codecs.stop_sequences import emulated
-from gateway.errors import InvalidRequest, UpstreamDenied, UpstreamProtocolError, UpstreamTimeout
-from gateway.upstream import UpstreamCall
+from gateway.errors import InvalidRequest
+from gateway.upstream import EmbeddingCall, UpstreamCall
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator
 
     import aiohttp
 
     from gateway.bedrock.client import BedrockClient
-    from gateway.bedrock.credentials import RequestCredentials
     from gateway.catalog.catalog import Catalog
     from gateway.catalog.model import Api, Model
-    from gateway.domain import CompletionRequest
+    from gateway.domain import CompletionRequest, Embedded, EmbeddingRequest
     from gateway.settings import BedrockSettings
 
 OPERATIONS: dict[tuple[Api, bool], str] = {
@@ -39,17 +38,11 @@ OPERATIONS: dict[tuple[Api, bool], str] = {
 }
 """(API, streaming) to the last segment of the operation's path."""
 
-EVENT_STREAM = "application/vnd.amazon.eventstream"
 EOF_PATIENCE = 1.0
 """Seconds to wait for the end of the body behind the last event: closing earlier would cost the pooled
 connection and a TLS handshake for the next request (S2)."""
-MAX_ERROR_BODY = 65_536
-
-EXPIRED = frozenset({"ExpiredTokenException", "ExpiredToken"})
-"""Other credentials may help. Not so for keys that AWS does not know (`UnrecognizedClientException`)."""
 
 Reader: TypeAlias = StreamReader | UnaryReader | CuttingReader
-T = TypeVar("T")
 
 
 class BedrockAnswer:
@@ -60,6 +53,7 @@ class BedrockAnswer:
         self.reader = reader
         self._content = response.content
         self._clocks = clocks
+        self._tail_ends: float | None = None
 
     async def read(self) -> bytes:
         """Return the next read of the body; empty at its end, or when no more of it is wanted.
@@ -80,49 +74,13 @@ class BedrockAnswer:
         return data
 
     async def _read_past_the_last_event(self) -> bytes:
+        if self._tail_ends is None:
+            self._tail_ends = asyncio.get_running_loop().time() + EOF_PATIENCE
         try:
-            async with asyncio.timeout(EOF_PATIENCE):
+            async with asyncio.timeout_at(self._tail_ends):
                 return await self._content.readany()
         except FOREIGN:
             return b""  # the answer is whole; only the connection and late counters are lost
-
-
-class Clocks:
-    """The deadlines of one call, in seconds of the loop's clock."""
-
-    def __init__(self, settings: BedrockSettings, *, streaming: bool) -> None:
-        now = asyncio.get_running_loop().time()
-        self.answered = False
-        self._gap = settings.gap_timeout_ms / 1000
-        total = settings.total_timeout_ms / 1000
-        self._total_at = now + total
-        self._total_words = f"The answer took longer than {total:g} s."
-        first = settings.first_byte_timeout_ms / 1000
-        # a unary operation says nothing before it has said all: only the total bounds it
-        self._first_at = now + first if streaming else self._total_at
-        self._first_words = f"No first byte of the answer within {first:g} s."
-        self._gap_words = f"The answer fell silent for more than {self._gap:g} s."
-
-    async def bound(self, awaitable: Awaitable[T]) -> T:
-        """Await it under the clock that is due.
-
-        Raises:
-            UpstreamTimeout: the clock struck first; the message names it.
-        """
-        if self.answered:
-            deadline, words = asyncio.get_running_loop().time() + self._gap, self._gap_words
-        else:
-            deadline, words = self._first_at, self._first_words
-        if deadline >= self._total_at:
-            deadline, words = self._total_at, self._total_words
-        clock = asyncio.timeout_at(deadline)
-        try:
-            async with clock:
-                return await awaitable
-        except TimeoutError:
-            if clock.expired():
-                raise UpstreamTimeout(words) from None
-            raise
 
 
 class BedrockUpstream:
@@ -159,49 +117,56 @@ class BedrockUpstream:
         headers = dict(call.headers)
         if model.streaming and model.api == "invoke":
             headers["X-Amzn-Bedrock-Accept"] = "application/json"
-        response = await self._send(call, clocks, headers)
+        operation = OPERATIONS[model.api, model.streaming]
+        message = Message(model.id, operation, call.body, headers, model.streaming)
+        response = await self._send(message, model, clocks)
         try:
             yield BedrockAnswer(response, _reader(call, response), clocks)
         finally:
             response.close()  # nothing else frees a connection whose answer was not read to its end (S1)
 
-    async def _send(
-        self, call: UpstreamCall, clocks: Clocks, headers: dict[str, str]
-    ) -> aiohttp.ClientResponse:
-        """Send the call; a second time, with others, where AWS finds the credentials expired."""
-        credentials = await self._client.credentials.current()
-        try:
-            return await self._send_once(call, clocks, headers, credentials)
-        except UpstreamDenied as error:
-            if error.upstream_code not in EXPIRED:
-                raise
-            if not await clocks.bound(self._client.credentials.renew(credentials)):
-                raise
-        return await self._send_once(call, clocks, headers, await self._client.credentials.current())
+    def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
+        """Resolve the model and make a body for each batch of inputs that it takes in one call.
 
-    async def _send_once(
-        self, call: UpstreamCall, clocks: Clocks, headers: dict[str, str], credentials: RequestCredentials
-    ) -> aiohttp.ClientResponse:
-        model = call.model
-        operation = OPERATIONS[model.api, model.streaming]
+        Raises:
+            UnknownModel: there is no such model here.
+            InvalidRequest: it does not embed, or not so; `param` names the field.
+        """
+        model = self._catalog.resolve_embedding(request.model)
+        codec = embedder_for(model.base_id)
+        calls = []
+        for first in range(0, len(request.inputs), codec.batch_size):
+            batch = request.inputs[first : first + codec.batch_size]
+            calls.append(EmbeddingCall(model, codec.format(request, batch, first), len(batch)))
+        return calls
+
+    async def embed(self, call: EmbeddingCall) -> Embedded:
+        """Send the call and return its vectors.
+
+        Raises:
+            GatewayError: Bedrock refused, failed, or did not answer in time.
+        """
+        clocks = Clocks(self._settings, streaming=False)
+        response = await self._send(Message(call.model.id, "invoke", call.body), call.model, clocks)
         try:
-            response = await clocks.bound(
-                self._client.post(model.id, operation, call.body, headers, credentials)
-            )
-            try:
-                await clocks.bound(_check(response, streaming=model.streaming))
-            except BaseException:
-                response.close()
-                raise
+            body = await clocks.bound(response.read())
         except FOREIGN as error:
             raise from_exception(error) from error
-        except UpstreamDenied as error:
-            self._client.skew.explain(error)
-            raise
+        finally:
+            response.close()
+        embedded = embedder_for(call.model.base_id).read(body, _lower(response), call.count)
+        return replace(embedded, request_id=faults.request_id_of(response.headers))
+
+    async def _send(self, message: Message, model: Model, clocks: Clocks) -> aiohttp.ClientResponse:
+        try:
+            return await send(self._client, message, clocks)
         except InvalidRequest as error:
             faults.name_profile(error, self._catalog.profile_advice(model))
             raise
-        return response
+
+
+def _lower(response: aiohttp.ClientResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
 
 
 def _reader(call: UpstreamCall, response: aiohttp.ClientResponse) -> Reader:
@@ -210,22 +175,8 @@ def _reader(call: UpstreamCall, response: aiohttp.ClientResponse) -> Reader:
     if model.streaming:
         reader = StreamReader(codec.extractor(), enveloped=model.api == "invoke")
     else:
-        reader = UnaryReader(codec, {name.lower(): value for name, value in response.headers.items()})
+        reader = UnaryReader(codec, _lower(response))
     return CuttingReader(reader, call.stop) if call.stop else reader
-
-
-async def _check(response: aiohttp.ClientResponse, *, streaming: bool) -> None:
-    """Raise unless this is the kind of answer that was asked for."""
-    if response.status != 200:  # noqa: PLR2004 - the one good status
-        body = await response.content.read(MAX_ERROR_BODY)
-        names = {name.lower(): value for name, value in response.headers.items()}
-        raise faults.from_answer(response.status, names, body)
-    if streaming and response.content_type != EVENT_STREAM:
-        raise UpstreamProtocolError(
-            "Bedrock's endpoint answered with something other than an event stream.",
-            detail=f"content type {response.content_type}",
-            upstream_request_id=faults.request_id_of(response.headers),
-        )
 
 
 def _check_provider(provider: str | None, model: Model) -> None:

@@ -29,6 +29,7 @@ WORDS = {
     "model_type": "Input should be an object",
     "model_attributes_type": "Input should be an object",
     "dict_type": "Input should be an object",
+    "list_type": "Input should be a list (a string where text is meant)",
 }
 """In the caller's terms; pydantic's would name our classes."""
 TOOL_CHOICES = {
@@ -49,7 +50,7 @@ def parse(value: Any, *, default_model: str | None = None) -> domain.CompletionR
     try:
         body = shape.CompletionBody.model_validate(value)
     except ValidationError as error:
-        raise _invalid(error, value) from None
+        raise invalid(error, value) from None
     system, turns = _split(body)
     request = domain.CompletionRequest(
         model=body.model,
@@ -165,12 +166,12 @@ def _content(parts: Sequence[Any], path: str) -> tuple[domain.TextPart | domain.
     return tuple(
         domain.TextPart(part.text)
         if isinstance(part, shape.TextPart)
-        else _image(part.image_url.url, f"{path}[{number}].image_url.url")
+        else image_part(part.image_url.url, f"{path}[{number}].image_url.url")
         for number, part in enumerate(parts)
     )
 
 
-def _image(url: str, path: str) -> domain.ImagePart:
+def image_part(url: str, path: str) -> domain.ImagePart:
     """Take an image out of its `data:` URL; the gateway never fetches one (reliability.md R57)."""
     match = DATA_URL.fullmatch(url)
     if match is None:
@@ -211,13 +212,14 @@ def _tool_choice(body: shape.CompletionBody) -> domain.ToolChoice | None:
 # ── problems ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _invalid(error: ValidationError, value: Any) -> InvalidRequest:
+def invalid(error: ValidationError, value: Any) -> InvalidRequest:
+    """Return the error that names what a schema found wrong, in the caller's paths and without values."""
     problems = error.errors(include_input=False, include_url=False)
     described = [_describe(problem, value) for problem in problems[:LISTED_PROBLEMS]]
     listed = "; ".join(f"{path or 'body'}: {words}" for path, words in described)
     more = len(problems) - LISTED_PROBLEMS
     return InvalidRequest(
-        f"{listed}{f'; and {more} more' if more > 0 else ''}.", param=described[0][0] or None
+        f"{listed}{f'; and {more} more' if more > 0 else ''}.", param=described[0][0] or "body"
     )
 
 

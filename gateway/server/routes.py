@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.errors import MethodNotAllowed, RouteNotFound
-from gateway.server import completions, health, models
+from gateway.server import completions, embeddings, health, models
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,6 +20,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/chat/completions/stream": {"POST": completions.stream_completion},
     "/chat/completions": {"POST": completions.create_completion},
     "/models/config": {"GET": models.models_config},
+    "/embeddings": {"POST": embeddings.create_embeddings},
     "/livez": {"GET": health.live},
     "/readyz": {"GET": health.ready},
     "/version": {"GET": health.version},

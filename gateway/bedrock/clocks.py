@@ -1,0 +1,56 @@
+"""The clocks of one call: connect (the client's own), first byte, gap and total.
+
+They are deadlines, never ticks: when one strikes the answer is over (reliability.md S37).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from gateway.errors import UpstreamTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from gateway.settings import BedrockSettings
+
+T = TypeVar("T")
+
+
+class Clocks:
+    """The deadlines of one call, in seconds of the loop's clock."""
+
+    def __init__(self, settings: BedrockSettings, *, streaming: bool) -> None:
+        now = asyncio.get_running_loop().time()
+        self.answered = False
+        self._gap = settings.gap_timeout_ms / 1000
+        total = settings.total_timeout_ms / 1000
+        self._total_at = now + total
+        self._total_words = f"The answer took longer than {total:g} s."
+        first = settings.first_byte_timeout_ms / 1000
+        # a unary operation says nothing before it has said all: only the total bounds it
+        self._first_at = now + first if streaming else self._total_at
+        self._first_words = f"No first byte of the answer within {first:g} s."
+        self._gap_words = f"The answer fell silent for more than {self._gap:g} s."
+
+    async def bound(self, awaitable: Awaitable[T]) -> T:
+        """Await it under the clock that is due.
+
+        Raises:
+            UpstreamTimeout: the clock struck first; the message names it.
+        """
+        if self.answered:
+            deadline, words = asyncio.get_running_loop().time() + self._gap, self._gap_words
+        else:
+            deadline, words = self._first_at, self._first_words
+        if deadline >= self._total_at:
+            deadline, words = self._total_at, self._total_words
+        clock = asyncio.timeout_at(deadline)
+        try:
+            async with clock:
+                return await awaitable
+        except TimeoutError:
+            if clock.expired():
+                raise UpstreamTimeout(words) from None
+            raise

@@ -1,0 +1,101 @@
+"""Sending one call and judging the head of its answer: it is a good status, or an error of ours is raised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gateway.bedrock import faults
+from gateway.bedrock.exceptions import FOREIGN, from_exception
+from gateway.errors import UpstreamDenied, UpstreamProtocolError
+from gateway.wire.eventstream import CONTENT_TYPE as EVENT_STREAM
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from gateway.bedrock.client import BedrockClient
+    from gateway.bedrock.clocks import Clocks
+    from gateway.bedrock.credentials import RequestCredentials
+
+MAX_ERROR_BODY = 65_536
+
+EXPIRED = frozenset({"ExpiredTokenException", "ExpiredToken"})
+"""Other credentials may help. Not so for keys that AWS does not know (`UnrecognizedClientException`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is posted: the body for one operation of one model."""
+
+    model_id: str
+    operation: str
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    streaming: bool = False
+
+
+async def send(client: BedrockClient, message: Message, clocks: Clocks) -> aiohttp.ClientResponse:
+    """Send it, and once more with other credentials where AWS finds them expired. The caller closes it.
+
+    Raises:
+        GatewayError: Bedrock refused, failed, or did not answer in time.
+    """
+    credentials = await client.credentials.current()
+    try:
+        return await _send_once(client, message, clocks, credentials)
+    except UpstreamDenied as error:
+        if error.upstream_code not in EXPIRED:
+            raise
+        if not await clocks.bound(client.credentials.renew(credentials)):
+            raise
+    return await _send_once(client, message, clocks, await client.credentials.current())
+
+
+async def _send_once(
+    client: BedrockClient, message: Message, clocks: Clocks, credentials: RequestCredentials
+) -> aiohttp.ClientResponse:
+    try:
+        response = await clocks.bound(
+            client.post(message.model_id, message.operation, message.body, message.headers, credentials)
+        )
+        try:
+            if response.status != _GOOD or message.streaming:
+                await clocks.bound(_check(response, streaming=message.streaming))
+        except BaseException:
+            response.close()
+            raise
+    except FOREIGN as error:
+        raise from_exception(error) from error
+    except UpstreamDenied as error:
+        client.skew.explain(error)
+        raise
+    return response
+
+
+_GOOD = 200
+
+
+async def _check(response: aiohttp.ClientResponse, *, streaming: bool) -> None:
+    """Raise unless this is the kind of answer that was asked for."""
+    if 300 <= response.status < 400:  # noqa: PLR2004 - redirects are not followed: they would carry the prompt
+        raise UpstreamProtocolError("Bedrock's endpoint redirects: it is not Bedrock's.")
+    if response.status != _GOOD:
+        body = await _read_error(response)
+        names = {name.lower(): value for name, value in response.headers.items()}
+        raise faults.from_answer(response.status, names, body)
+    if streaming and response.content_type != EVENT_STREAM:
+        raise UpstreamProtocolError(
+            "Bedrock's endpoint answered with something other than an event stream.",
+            detail=f"content type {response.content_type}",
+            upstream_request_id=faults.request_id_of(response.headers),
+        )
+
+
+async def _read_error(response: aiohttp.ClientResponse) -> bytes:
+    """Return the body to its end or up to a bound; `content.read(n)` would give what one read brought."""
+    pieces: list[bytes] = []
+    size = 0
+    while size < MAX_ERROR_BODY and (piece := await response.content.readany()):
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)

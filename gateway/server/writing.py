@@ -1,0 +1,50 @@
+"""Writing to a caller, who may not read: every write has a deadline, and who lets it pass is dropped.
+
+aiohttp has no write timeout: a write to a caller who takes no byte blocks for ever (reliability.md S11).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from aiohttp import web
+
+    from gateway.server.exchange import Exchange
+
+
+async def write(exchange: Exchange, response: web.StreamResponse, data: bytes) -> None:
+    """Send the next bytes of a stream.
+
+    Raises:
+        ConnectionError: the caller is gone, or did not read in time.
+    """
+    if data:
+        await _in_time(exchange, response.write(data))
+
+
+async def end(exchange: Exchange, response: web.StreamResponse, data: bytes) -> None:
+    """Send the last bytes of a stream and the end of the transfer; raises as `write` does."""
+    await _in_time(exchange, response.write_eof(data))
+
+
+async def send(exchange: Exchange, response: web.Response) -> None:
+    """Send a whole answer; raises as `write` does."""
+    await response.prepare(exchange.request)
+    exchange.log.status = response.status
+    await _in_time(exchange, response.write_eof())
+
+
+async def _in_time(exchange: Exchange, writing: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(exchange.services.limits.write_timeout):
+            await writing
+    except TimeoutError:
+        exchange.log.add(detail="the caller did not read")
+        transport = exchange.request.transport
+        if transport is not None:
+            transport.abort()  # a close would wait for the caller to read what is buffered (S11)
+        raise ConnectionAbortedError("the caller did not read in time") from None
