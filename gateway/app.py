@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that aiohttp may wait for handlers at the end; it takes up to twice that (reliability.md S14)."""
+LINGER = 2.0
+"""Seconds to go on reading a body that was refused, so that the caller sees the answer before a reset."""
 READINESS_TIMEOUT = 2.0
 """Seconds for the credential chain to answer a readiness probe."""
 
@@ -43,6 +46,10 @@ class StartError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class ListenError(Exception):
+    """The address cannot be listened on."""
 
 
 class ProcessReadiness:
@@ -139,7 +146,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
 
     Raises:
         StartError: the settings of the catalogue or of AWS cannot work.
-        OSError: the address cannot be listened on.
+        ListenError: the address cannot be listened on.
     """
     log = structlog.get_logger()
     build_catalog(settings, settings.aws.region)  # what cannot work is told before anything is opened
@@ -196,11 +203,16 @@ async def _listening(settings: Settings, services: Services) -> AsyncIterator[st
         handler_cancellation=True,  # off by default: the handler would run on after the caller left (S8)
         keepalive_timeout=settings.keepalive_timeout_ms / 1000,
         access_log=None,
+        lingering_time=LINGER,
     )
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_TIMEOUT)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        try:
+            await web.TCPSite(runner, settings.host, settings.port).start()
+        except OSError as error:
+            words = os.strerror(error.errno) if error.errno else str(error)
+            raise ListenError(f"cannot listen on {settings.host}:{settings.port}: {words}") from error
         host, port = runner.addresses[0][:2]
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
     finally:

@@ -39,11 +39,25 @@ class FoldedToolCall:
 
 
 @dataclass(slots=True)
+class FoldedReasoning:
+    """One block of reasoning, growing until its signature comes."""
+
+    pieces: list[str] = field(default_factory=list)
+    signature: str | None = None
+    redacted: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the next piece belongs to another block."""
+        return self.signature is not None or self.redacted is not None
+
+
+@dataclass(slots=True)
 class Completion:
     """The state of one answer so far; complete when `finish_reason` is set."""
 
     pieces: list[str] = field(default_factory=list)
-    reasoning: list[ReasoningPart] = field(default_factory=list)
+    reasoning_blocks: list[FoldedReasoning] = field(default_factory=list)
     tool_calls: list[FoldedToolCall] = field(default_factory=list)
     citations: list[JsonObject] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
@@ -54,6 +68,14 @@ class Completion:
     def text(self) -> str:
         """The text of the answer so far."""
         return "".join(self.pieces)
+
+    @property
+    def reasoning(self) -> list[ReasoningPart]:
+        """The blocks of reasoning so far, as they may be handed back in a later turn."""
+        return [
+            ReasoningPart("".join(block.pieces), block.signature, block.redacted)
+            for block in self.reasoning_blocks
+        ]
 
     def add(self, event: Event) -> None:
         """Fold one more event into this answer."""
@@ -78,13 +100,14 @@ class Completion:
     def _add_reasoning(self, delta: ReasoningDelta) -> None:
         """Join pieces into blocks: a signature ends its block, a redacted block stands alone."""
         if delta.redacted is not None:
-            self.reasoning.append(ReasoningPart(redacted=delta.redacted))
+            self.reasoning_blocks.append(FoldedReasoning(redacted=delta.redacted))
             return
-        last = self.reasoning[-1] if self.reasoning else None
-        if last is None or last.signature is not None or last.redacted is not None:
-            self.reasoning.append(ReasoningPart(text=delta.text or "", signature=delta.signature))
-            return
-        self.reasoning[-1] = ReasoningPart(text=last.text + (delta.text or ""), signature=delta.signature)
+        if not self.reasoning_blocks or self.reasoning_blocks[-1].complete:
+            self.reasoning_blocks.append(FoldedReasoning())
+        block = self.reasoning_blocks[-1]
+        if delta.text:
+            block.pieces.append(delta.text)
+        block.signature = delta.signature
 
 
 def fold(events: Iterable[Event]) -> Completion:

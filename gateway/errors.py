@@ -98,7 +98,7 @@ class UnsupportedMediaType(GatewayError):
 
 
 class Overloaded(GatewayError):
-    """No slot: the queue is full, the wait was too long, or the process is draining."""
+    """No slot: the queue is full, or the wait was too long."""
 
     code, status, retryable, level = "overloaded", 503, True, "warning"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from gateway.admission.queue import ConcurrencyLimiter
-    from gateway.domain import CompletionRequest, Event
+    from gateway.domain import Event
     from gateway.upstream import Upstream, UpstreamAnswer, UpstreamCall
 
 
@@ -29,8 +29,13 @@ class Timing:
     """Where the time went, in monotonic seconds; the properties are milliseconds."""
 
     started: float = field(default_factory=time.monotonic)
+    queued: float | None = None
     admitted: float | None = None
     first_byte: float | None = None
+
+    def mark_queued(self) -> None:
+        """The request wants a slot now."""
+        self.queued = time.monotonic()
 
     def mark_admitted(self) -> None:
         """The slot has been taken."""
@@ -41,15 +46,20 @@ class Timing:
         self.first_byte = time.monotonic()
 
     def milliseconds(self) -> dict[str, float | None]:
-        """Queue, first byte and total so far, in ms since the request came in; None: it never happened."""
+        """Return the wait for a slot, and first byte and end so far since the request came in, in ms.
+
+        None is for what never happened: a request that was refused at the door was never in the queue.
+        """
+        now = time.monotonic()
         return {
-            "queue_ms": self._since_start(self.admitted),
-            "first_byte_ms": self._since_start(self.first_byte),
-            "total_ms": self._since_start(time.monotonic()),
+            "queue_ms": _milliseconds(self.queued, now if self.admitted is None else self.admitted),
+            "first_byte_ms": _milliseconds(self.started, self.first_byte),
+            "total_ms": _milliseconds(self.started, now),
         }
 
-    def _since_start(self, moment: float | None) -> float | None:
-        return None if moment is None else round((moment - self.started) * 1000, 3)
+
+def _milliseconds(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else round((end - start) * 1000, 3)
 
 
 class CompletionStream:
@@ -116,14 +126,16 @@ class CompletionStream:
 
 @asynccontextmanager
 async def open_completion(
-    request: CompletionRequest, *, upstream: Upstream, limiter: ConcurrencyLimiter, timing: Timing
+    call: UpstreamCall, *, upstream: Upstream, limiter: ConcurrencyLimiter, timing: Timing
 ) -> AsyncIterator[CompletionStream]:
-    """Run a request up to its first byte and yield the stream of its answer.
+    """Send a formatted call once it has a slot, and yield the stream of its answer.
+
+    Formatting came before (`Upstream.format`): it fails without costing a slot.
 
     Raises:
-        GatewayError: the request could not be formatted, admitted or sent.
+        GatewayError: the call could not be admitted or sent.
     """
-    call = upstream.format(request)
+    timing.mark_queued()
     await limiter.acquire()
     with limiter.held():
         timing.mark_admitted()

@@ -84,7 +84,7 @@ class Envelope:
         if _GUARDRAIL in answer and optional_text(answer, _GUARDRAIL) == _INTERVENED:
             self.intervened = True
         if _METRICS not in answer:
-            return answer
+            return None if _GUARDRAIL in answer and _only_ours(answer) else answer
         metrics = optional_record(answer, _METRICS) or {}
         self._fill(
             Usage(
@@ -95,7 +95,7 @@ class Envelope:
             ),
             events,
         )
-        return None if all(key.startswith(OURS) for key in answer) else answer
+        return None if _only_ours(answer) else answer
 
     def count(self, usage: Usage, events: list[Event]) -> None:
         """Take the provider's own counters."""
@@ -139,3 +139,7 @@ class Envelope:
 
 def _missing(given: int | None, weaker: int | None) -> int | None:
     return weaker if given is None else None
+
+
+def _only_ours(answer: Json) -> bool:
+    return all(key.startswith(OURS) for key in answer)

@@ -6,6 +6,7 @@ An answer is complete only when its `done` record has come; a stream without a t
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -15,13 +16,17 @@ import orjson
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
-TERMINAL = ("done", "error")
+EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a model must not send to a terminal: escape sequences can do more than print."""
 
 
 def run(url: str, body: dict[str, Any], *, raw: bool) -> int:
     """Ask, show the answer as it comes, and return the exit code: 0 only after a `done` record."""
-    return asyncio.run(ask(url, body, raw=raw))
+    try:
+        return asyncio.run(ask(url, body, raw=raw))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
 
 
 async def ask(url: str, body: dict[str, Any], *, raw: bool, out: TextIO | None = None) -> int:
@@ -33,8 +38,11 @@ async def ask(url: str, body: dict[str, Any], *, raw: bool, out: TextIO | None =
             last = orjson.loads(line)
             out.write(line.decode() + "\n" if raw else _shown(last))
             out.flush()
-    except aiohttp.ClientError as error:
-        sys.stderr.write(f"\n{url}: {error}\n")
+    except (aiohttp.ClientError, TimeoutError) as error:
+        sys.stderr.write(f"\n{url}: {str(error) or type(error).__name__}\n")
+        return EXIT_FAILED
+    except orjson.JSONDecodeError:
+        sys.stderr.write(f"\n{url}: this is not a Bedrock gateway: its answer is not NDJSON\n")
         return EXIT_FAILED
     if not raw:
         out.write("\n")
@@ -66,11 +74,11 @@ async def _lines(url: str, body: dict[str, Any]) -> AsyncIterator[bytes]:
 def _shown(record: dict[str, Any]) -> str:
     kind = record.get("type")
     if kind == "text_delta":
-        return str(record["text"])
+        return CONTROL.sub("\N{REPLACEMENT CHARACTER}", record["text"])
     if kind == "tool_call":
         return f"\n[tool call {record['name']}] "
     if kind == "tool_call_delta":
-        return str(record["arguments"])
+        return CONTROL.sub("\N{REPLACEMENT CHARACTER}", record["arguments"])
     return ""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from gateway import app
 from gateway.commands import chat, serve
 from gateway.emulator import Emulator, EmulatorSettings
 from gateway.observability import logging
-from gateway.settings import AwsSettings, LogSettings, Settings
+from gateway.settings import AwsSettings, ExplicitSettings, LogSettings, Settings, forget_environment
 
 if TYPE_CHECKING:
     from gateway.app import Gateway
@@ -39,11 +38,12 @@ One answer now, as NDJSON:
 
 def run(*, port: int, once: bool) -> int:
     """Serve the demo; with `once`, stop after the first answer. Return the exit code."""
+    forget_environment()
     logging.configure(level="warning", json=not sys.stdout.isatty())
     try:
         return asyncio.run(_demo(port, once=once))
-    except OSError as error:
-        serve.print_problems([f"cannot listen on 127.0.0.1:{port}: {error.strerror}; choose another --port"])
+    except app.ListenError as error:
+        serve.print_problems([f"{error}; choose another --port"])
         return serve.EXIT_UNAVAILABLE
 
 
@@ -52,8 +52,8 @@ async def _demo(port: int, *, once: bool) -> int:
         settings = settings_for(emulator, port)
         try:
             return await _serve(settings, emulator, once=once)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
+        except app.ListenError:
+            if not port:
                 raise
             sys.stdout.write(f"Port {port} is in use: taking another.\n")
             return await _serve(settings.model_copy(update={"port": 0}), emulator, once=once)
@@ -77,7 +77,7 @@ async def _show(gateway: Gateway, emulator: Emulator) -> int:
 def settings_for(emulator: Emulator, port: int) -> Settings:
     """Return settings that call this emulator and nothing of the operator's own AWS set-up."""
     keys = emulator.settings
-    return Settings(
+    return ExplicitSettings(
         host="127.0.0.1",
         port=port,
         log=LogSettings(level="warning"),

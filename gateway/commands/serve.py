@@ -31,8 +31,8 @@ def run() -> int:
     except app.StartError as error:
         print_problems(error.problems)
         return EXIT_CONFIG
-    except OSError as error:
-        print_problems([f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"])
+    except app.ListenError as error:
+        print_problems([str(error)])
         return EXIT_UNAVAILABLE
     return 0
 

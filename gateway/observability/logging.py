@@ -13,6 +13,7 @@ import logging
 import re
 import sys
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
@@ -30,11 +31,11 @@ FIELDS = frozenset(
         "model", "provider", "family", "operation", "format", "finish_reason", "stop_reason",
         "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_usd",
         "queue_ms", "first_byte_ms", "total_ms", "unknown_upstream",
-        "code", "param", "detail", "upstream_code", "upstream_status",
+        "code", "param", "detail", "upstream_code",
         # credentials and the clock
         "source", "failures", "seconds", "seconds_left", "task", "alarm",
         # the process
-        "version", "host", "port", "url", "endpoint", "region", "problems", "limiter", "reason", "signal",
+        "url", "endpoint", "region", "problems", "limiter", "reason",
     }
 )  # fmt: skip
 
@@ -80,7 +81,7 @@ def configure(*, level: str = "info", json: bool = True, stream: TextIO | None =
             _json_line if json else _ConsoleLine(colors=out.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=lambda *_: _Sink(out),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()  # noqa: TID251 - this module owns the standard loggers
@@ -88,6 +89,21 @@ def configure(*, level: str = "info", json: bool = True, stream: TextIO | None =
     root.setLevel(LEVELS[level])
     for name, minimum in FOREIGN_MINIMUM.items():
         logging.getLogger(name).setLevel(max(minimum, LEVELS[level]))  # noqa: TID251 - same
+
+
+class _Sink:
+    """Writes lines. A full disk or a closed pipe loses lines, it must not fail or hang a request."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def msg(self, line: str) -> None:
+        """Write one line."""
+        with suppress(OSError, ValueError):  # ValueError: the file is closed
+            self._out.write(line + "\n")
+            self._out.flush()
+
+    debug = info = warning = error = msg
 
 
 def allow_listed(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -120,7 +136,10 @@ class ForeignHandler(logging.Handler):
             fields["message"] = _text_of(record, first_line=family in FIRST_LINE)
         if record.exc_info and record.exc_info[0] is not None:
             fields["exception"] = describe(record.exc_info[0], record.exc_info[2])
-        structlog.get_logger().log(_level_of(record), "foreign", **fields)
+        level = _level_of(record)
+        if family in SILENT_TEXT:  # mostly what a caller did wrong: no caller may ring an operator's alarm
+            level = min(level, logging.WARNING)
+        structlog.get_logger().log(level, "foreign", **fields)
 
 
 def _text_of(record: logging.LogRecord, *, first_line: bool) -> str:

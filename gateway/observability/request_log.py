@@ -10,7 +10,8 @@ import structlog
 if TYPE_CHECKING:
     from gateway.errors import GatewayError, Level
 
-Outcome = Literal["ok", "error", "disconnected"]
+Outcome = Literal["ok", "error", "disconnected", "cut"]
+"""`disconnected`: the caller left, a normal outcome; `cut`: the process stopped while it answered."""
 
 
 @dataclass(slots=True)
@@ -40,9 +41,11 @@ class RequestLog:
             upstream_request_id=error.upstream_request_id,
         )
 
-    def disconnect(self) -> None:
-        """The caller left before the answer was complete: a normal outcome."""
-        self.outcome = "disconnected"
+    def leave(self, outcome: Literal["disconnected", "cut"]) -> None:
+        """The answer ended before it was complete."""
+        self.outcome = outcome
+        if outcome == "cut":
+            self.level = "warning"
 
     def write(self) -> None:
         """Write the line."""

@@ -28,6 +28,9 @@ async def read_json(exchange: Exchange) -> Any:
     limits = exchange.services.limits
     if (request.content_length or 0) > limits.max_body_bytes:
         raise _too_large(limits.max_body_bytes)
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        # aiohttp's low-level server leaves this to us; only now is the body worth its upload (S22)
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
         async with asyncio.timeout(limits.body_timeout):
             data = await _read(request, limits.max_body_bytes)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from gateway.completion import Completion
 from gateway.dialects import native, native_records
+from gateway.errors import InvalidRequest
 from gateway.pipeline import open_completion
+from gateway.server import writing
 from gateway.server.answers import json_response
 from gateway.server.body import read_json
 from gateway.server.formats import negotiate
@@ -17,23 +20,26 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from gateway.domain import CompletionRequest
     from gateway.pipeline import CompletionStream
     from gateway.server.exchange import Exchange
-
-from contextlib import asynccontextmanager
 
 
 async def stream_completion(exchange: Exchange) -> web.StreamResponse:
     """`POST /chat/completions/stream`."""
-    form = negotiate(exchange.request.headers.get("Accept"))
+    form = negotiate(", ".join(exchange.request.headers.getall("Accept", ())))
     exchange.log.add(format=form.name)
-    async with _completion(exchange) as stream:
+    request = native.parse(await read_json(exchange), default_model=exchange.services.default_model)
+    if form.frame is None and request.tools:
+        raise InvalidRequest("Bare text has no room for tool calls: accept another format.", param="tools")
+    async with _completion(exchange, request) as stream:
         return await respond(exchange, stream, form)
 
 
 async def create_completion(exchange: Exchange) -> web.StreamResponse:
     """`POST /chat/completions`."""
-    async with _completion(exchange) as stream:
+    request = native.parse(await read_json(exchange), default_model=exchange.services.default_model)
+    async with _completion(exchange, request) as stream:
         folded = Completion()
         while (batch := await stream.next_batch()) is not None:
             for event in batch:
@@ -47,30 +53,26 @@ async def create_completion(exchange: Exchange) -> web.StreamResponse:
         )
         cost = stream.model.cost_usd(stream.usage)
         last = native_records.done(stop, stream.usage, exchange.timing.milliseconds(), cost_usd=cost)
-    return json_response(
+    response = json_response(
         native_records.completion(first, folded, last),
         exchange.log.request_id,
         upstream_request_id=stream.upstream_request_id,
     )
+    await writing.send(exchange, response)
+    return response
 
 
 @asynccontextmanager
-async def _completion(exchange: Exchange) -> AsyncIterator[CompletionStream]:
+async def _completion(exchange: Exchange, request: CompletionRequest) -> AsyncIterator[CompletionStream]:
     """Run the pipeline for this exchange, and gather what the log line says of it."""
     services = exchange.services
-    request = native.parse(await read_json(exchange), default_model=exchange.services.default_model)
+    call = services.upstream.format(request)
+    model = call.model
+    exchange.log.add(model=model.id, provider=model.provider, family=model.family, operation=model.api)
     async with open_completion(
-        request, upstream=services.upstream, limiter=services.limiter, timing=exchange.timing
+        call, upstream=services.upstream, limiter=services.limiter, timing=exchange.timing
     ) as stream:
-        model = stream.model
-        exchange.log.add(
-            completion_id=stream.id,
-            upstream_request_id=stream.upstream_request_id,
-            model=model.id,
-            provider=model.provider,
-            family=model.family,
-            operation=model.api,
-        )
+        exchange.log.add(completion_id=stream.id, upstream_request_id=stream.upstream_request_id)
         try:
             yield stream
         finally:

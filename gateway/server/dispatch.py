@@ -45,7 +45,7 @@ class Dispatcher:
                 log.level = "debug"
         except (asyncio.CancelledError, ConnectionError):
             if log.outcome == "ok":
-                log.disconnect()
+                log.leave("cut" if self._services.readiness.draining else "disconnected")
             raise
         else:
             return response
@@ -64,10 +64,13 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - a defect must still be answered and logged
             structlog.get_logger().error("defect", request_id=log.request_id, exc_info=error)
             fault = InternalError("The gateway failed.")
+        if request.writer.output_size > 0:  # a second head inside the body would be worse than no end
+            log.fail(fault)
+            raise ConnectionAbortedError("the answer has begun: break the transfer")
         log.fail(fault)
         response = error_response(fault, log.request_id)
         if isinstance(fault, MethodNotAllowed):
             response.headers["Allow"] = ", ".join(sorted(routes.ROUTES[request.path]))
         if not request.content.at_eof():
-            response.force_close()  # rather than read the rest of a body that nobody wants
+            response.force_close()  # the rest of this body is not the next request
         return response

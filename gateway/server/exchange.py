@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 class Readiness(Protocol):
     """Whether this process should get new requests."""
 
+    @property
+    def draining(self) -> bool:
+        """Whether the process is about to stop."""
+
     async def problems(self) -> list[str]:
         """Return why not, in a few words each; empty when ready."""
 

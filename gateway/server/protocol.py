@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aiohttp import http_exceptions, web
+from aiohttp.web_protocol import _ErrInfo
 
 from gateway.errors import GatewayError, InternalError, InvalidRequest
 from gateway.observability.request_log import RequestLog
@@ -39,6 +40,18 @@ class GatewayServer(web.Server):
 
 class GatewayRequestHandler(web.RequestHandler):
     """One connection."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the caller; where they break a body that is being read, fail that body at once.
+
+        aiohttp queues the parser's error behind the request, whose body then never ends.
+        """
+        super().data_received(data)
+        request = self._current_request
+        if request is not None and self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            body = request.content
+            if not body.is_eof() and body.exception() is None:
+                body.set_exception(_malformed(self._messages[-1][0].exc))
 
     def handle_error(
         self,

@@ -6,14 +6,14 @@ has left or does not read, there is nobody to tell: the connection is dropped an
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from gateway.dialects import native_records
 from gateway.errors import GatewayError, InternalError, UpstreamProtocolError
+from gateway.server import writing
 from gateway.server.answers import SERVER, UPSTREAM_HEADER
 from gateway.server.request_id import HEADER
 
@@ -32,8 +32,7 @@ async def respond(exchange: Exchange, stream: CompletionStream, form: Format) ->
         ConnectionError: the caller is gone, or bare text failed and the transfer must break.
     """
     batch = await stream.next_batch()
-    response = await _commit(exchange, stream, form)
-    head = form.encode(
+    data = form.encode(
         native_records.start(
             completion_id=stream.id,
             model=stream.model.id,
@@ -41,24 +40,23 @@ async def respond(exchange: Exchange, stream: CompletionStream, form: Format) ->
             upstream_request_id=stream.upstream_request_id,
         )
     )
+    response = await _commit(exchange, stream, form)
     try:
         while batch is not None:
-            await _write(exchange, response, head + _encode(batch, form))
-            head = b""
+            await writing.write(exchange, response, data + _encode(batch, form))
+            data = b""
             batch = await stream.next_batch()
-        stop = whole(stream)
+        cost = stream.model.cost_usd(stream.usage)
+        timing = exchange.timing.milliseconds()
+        data += form.encode(native_records.done(whole(stream), stream.usage, timing, cost_usd=cost))
     except ConnectionError:
         raise
     except GatewayError as fault:
-        await _end_in_error(exchange, response, stream, form, fault)
+        data = _error(exchange, stream, form, fault)
     except Exception as error:  # noqa: BLE001 - the law of one terminal record holds for our own defects too
         structlog.get_logger().error("defect", request_id=exchange.log.request_id, exc_info=error)
-        await _end_in_error(exchange, response, stream, form, InternalError("The gateway failed."))
-    else:
-        cost = stream.model.cost_usd(stream.usage)
-        timing = exchange.timing.milliseconds()
-        record = native_records.done(stop, stream.usage, timing, cost_usd=cost)
-        await _end(exchange, response, head + form.encode(record))
+        data = _error(exchange, stream, form, InternalError("The gateway failed."))
+    await writing.end(exchange, response, data)
     return response
 
 
@@ -91,48 +89,15 @@ async def _commit(exchange: Exchange, stream: CompletionStream, form: Format) ->
     if stream.upstream_request_id is not None:
         headers[UPSTREAM_HEADER] = stream.upstream_request_id
     response = web.StreamResponse(headers=headers)
+    if exchange.request.version < HttpVersion11:
+        response.force_close()  # without chunks only the end of the connection tells the end of the body
     await response.prepare(exchange.request)
     exchange.log.status = response.status
     return response
 
 
-async def _write(exchange: Exchange, response: web.StreamResponse, data: bytes) -> None:
-    if not data:
-        return
-    try:
-        async with asyncio.timeout(exchange.services.limits.write_timeout):
-            await response.write(data)
-    except TimeoutError:
-        raise _give_up(exchange) from None
-
-
-async def _end(exchange: Exchange, response: web.StreamResponse, data: bytes) -> None:
-    """Send the last bytes and the end of the transfer."""
-    try:
-        async with asyncio.timeout(exchange.services.limits.write_timeout):
-            await response.write_eof(data)
-    except TimeoutError:
-        raise _give_up(exchange) from None
-
-
-def _give_up(exchange: Exchange) -> ConnectionError:
-    """Drop a caller who does not read: only an abort frees the socket, a close waits for it to read (S11)."""
-    exchange.log.add(detail="the caller did not read")
-    transport = exchange.request.transport
-    if transport is not None:
-        transport.abort()
-    return ConnectionAbortedError("the caller did not read in time")
-
-
-async def _end_in_error(
-    exchange: Exchange,
-    response: web.StreamResponse,
-    stream: CompletionStream,
-    form: Format,
-    fault: GatewayError,
-) -> None:
+def _error(exchange: Exchange, stream: CompletionStream, form: Format, fault: GatewayError) -> bytes:
     exchange.log.fail(fault)
     if form.frame is None:
         raise ConnectionAbortedError("bare text cannot say that it failed: break the transfer")
-    record = native_records.error(fault, stream.usage, request_id=exchange.log.request_id)
-    await _end(exchange, response, form.encode(record))
+    return form.encode(native_records.error(fault, stream.usage, request_id=exchange.log.request_id))

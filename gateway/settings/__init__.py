@@ -6,6 +6,7 @@ with every problem listed, and no value of a secret is ever part of a message.
 
 from gateway.settings.aws import AwsSettings
 from gateway.settings.credentials import CredentialSettings, RoleSettings
+from gateway.settings.explicit import ExplicitSettings, forget_environment
 from gateway.settings.loading import SettingsError, load
 from gateway.settings.root import Settings, config_file
 from gateway.settings.sections import (
@@ -22,6 +23,7 @@ __all__ = [
     "BedrockSettings",
     "CredentialSettings",
     "DefaultSettings",
+    "ExplicitSettings",
     "ListedModel",
     "LogSettings",
     "ModelSettings",
@@ -30,5 +32,6 @@ __all__ = [
     "Settings",
     "SettingsError",
     "config_file",
+    "forget_environment",
     "load",
 ]

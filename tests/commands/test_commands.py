@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from gateway import __version__, cli
-from tests.harness import ROOT
+from tests.harness import ROOT, ask
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -93,6 +93,24 @@ async def test_serve(number: signal.Signals, emulator: Emulator) -> None:
     assert [json.loads(line)["event"] for line in out.decode().splitlines()][-2:] == ["stopping", "stopped"]
 
 
+async def test_stream_that_the_stop_cuts(emulator: Emulator) -> None:
+    """A stream that SIGTERM cuts is logged as cut by us, not as a caller who left."""
+    async with _process("serve", **_environment(emulator)) as process:
+        url = json.loads(await _line(process, '"listening"'))["url"]
+        body = ask("[[emulator deltas=500 pace_ms=50]]")
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{url}/chat/completions/stream", json=body) as response,
+        ):
+            await response.content.readline()
+            process.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(30):
+                out, _ = await process.communicate()
+
+    [line] = [json.loads(line) for line in out.decode().splitlines() if '"request"' in line]
+    assert (line["outcome"], line["level"]) == ("cut", "warning")
+
+
 async def test_serve_with_broken_settings() -> None:
     """A configuration that cannot work ends at once with 78 and every problem."""
     code, out, err = await _run(
@@ -107,10 +125,11 @@ async def test_serve_with_broken_settings() -> None:
 
 async def test_serve_with_a_broken_alias() -> None:
     """What only the catalogue can judge is judged before the start too."""
-    code, _, err = await _run("serve", GATEWAY_ALIASES='{"fast": "no such model"}')
+    code, _, err = await _run("serve", GATEWAY_ALIASES='{"fast": "no such model", "slow": "../x"}')
 
     assert code == 78
-    assert "fast" in err
+    problems = [line for line in err.splitlines() if line.startswith("  - ")]
+    assert [problem.split(":")[0] for problem in problems] == ["  - alias 'fast'", "  - alias 'slow'"]
 
 
 async def test_serve_with_a_profile_that_is_not_there() -> None:
@@ -140,6 +159,16 @@ async def test_demo_once() -> None:
     assert "curl -N http://127.0.0.1:" in out
     assert (records[0]["type"], records[-1]["type"]) == ("start", "done")
     assert "emulator" in "".join(record.get("text", "") for record in records)
+
+
+async def test_demo_minds_nothing_of_the_machine() -> None:
+    """A broken set-up of the operator's own does not stop the demo."""
+    code, _, err = await _run(
+        "demo", "--once", "--port", "0",
+        AWS_PROFILE="nobody", GATEWAY_MAX_CONCURRENCY="abc", GATEWAY_BEDROCK__AUTH="bearer",
+    )  # fmt: skip
+
+    assert code == 0, err
 
 
 async def test_demo_keeps_serving_until_a_signal() -> None:
@@ -200,6 +229,26 @@ async def test_chat_without_a_gateway() -> None:
     assert code == 1
     assert "127.0.0.1:9" in err
     assert "Traceback" not in err
+
+
+async def test_chat_with_something_else() -> None:
+    """A 200 that is not NDJSON is called what it is; escape sequences never reach the terminal."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        writer.write(b'{"type":"text_delta","text":"\\u001b]0;evil\\u0007"}\nhello\n')
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        code, out, err = await _run("chat", "--url", f"http://127.0.0.1:{port}", "Hi")
+
+    assert code == 1
+    assert "not a Bedrock gateway" in err
+    assert "\x1b" not in out
 
 
 async def test_chat_notices_a_cut_stream() -> None:

@@ -234,7 +234,7 @@ def test_image_formats(kind: str) -> None:
 
 OBJECT = "Input should be an object"
 STRING = "Input should be a valid string"
-LIST = "Input should be a valid list"
+LIST = "Input should be a list (a string where text is meant)"
 INTEGER = "Input should be a valid integer"
 REQUIRED = "Field required"
 UNKNOWN = "unknown field"
@@ -259,7 +259,7 @@ def called(**function: Any) -> dict[str, Any]:
 
 SHAPE: list[tuple[Any, str | None, str]] = [
     # (body, param, the words behind it)
-    *((value, None, OBJECT) for value in (None, 5, "x", [], [body()], True)),
+    *((value, "body", OBJECT) for value in (None, 5, "x", [], [body()], True)),
     ({"messages": [HI]}, "model", REQUIRED),
     (body(model=5), "model", STRING),
     (body(model=""), "model", NOT_EMPTY),
@@ -439,7 +439,7 @@ def test_a_wrong_shape(value: Any, param: str | None, words: str) -> None:
     error = refusal(value)
 
     first = error.message.removesuffix(".").split("; ")[0]
-    assert (error.param, first) == (param, f"{param or 'body'}: {words}")
+    assert (error.param, first) == (param, f"{param}: {words}")
     assert CANARY not in f"{error.message} {error.param}"
 
 
@@ -630,7 +630,7 @@ def test_deep_values(depth: int) -> None:
     for _ in range(depth):
         deep = [deep]
 
-    assert refusal(deep).param is None
+    assert refusal(deep).param == "body"
     assert refusal(body(messages=deep)).param == "messages[0]"
     assert refusal(body(stop=deep)).param == "stop[0]"
     tool = {"type": "function", "function": {"name": "f", "parameters": {"x": deep}}}

@@ -47,7 +47,7 @@ TWICE = b'{"model":"a","model":"b","prompt":"x"}'
         (b"", 400, "invalid_request", "body"),
         (b"hello", 400, "invalid_request", "body"),
         (b"\xff\xfe", 400, "invalid_request", "body"),
-        (b"[]", 400, "invalid_request", None),
+        (b"[]", 400, "invalid_request", "body"),
         (DEEP, 400, "invalid_request", "body"),
         (TWICE, 400, "invalid_request", "body"),
         (_body(messages=[]), 400, "invalid_request", "messages"),
@@ -167,6 +167,70 @@ async def test_slow_body(emulator: Emulator, start: StartGateway) -> None:
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "request_timeout"
+
+
+async def test_expect_100_continue(caller: Caller) -> None:
+    """A caller who waits for `100 Continue` gets it, and then the answer."""
+    body = _body()
+    head = (
+        b"POST /chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Expect: 100-continue\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
+    address = urlsplit(caller.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(head)
+    async with asyncio.timeout(10):
+        interim = await reader.readuntil(b"\r\n\r\n")
+        writer.write(body)
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+
+    assert interim == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_expectation_of_a_body_that_is_refused(caller: Caller) -> None:
+    """What is refused by its headers is not invited to upload."""
+    head = b"POST /chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n"
+
+    answer = await _raw(caller.url, head + b"Expect: 100-continue\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 415 ")
+
+
+async def test_http_1_0_stream_ends_with_its_connection(caller: Caller) -> None:
+    """An HTTP/1.0 caller, who has no chunks, sees the end of a stream as the end of the connection."""
+    body = _body()
+    head = b"POST /chat/completions/stream HTTP/1.0\r\nConnection: keep-alive\r\n"
+    head += b"Content-Type: application/json\r\n"
+    address = urlsplit(caller.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+
+    assert json.loads(answer.splitlines()[-1])["type"] == "done"
+
+
+async def test_chunk_that_is_none(caller: Caller) -> None:
+    """A body whose chunks are broken is refused at once, not waited for."""
+    head = b"POST /chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    address = urlsplit(caller.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(head + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{    \r\n")
+    await writer.drain()
+    await asyncio.sleep(0.05)  # lets the body be under way; it must be refused at once either way
+    writer.write(b"ZZ\r\n")
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+
+    assert answer.split(b" ")[1] == b"400"
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "invalid_request"
 
 
 async def _raw(url: str, data: bytes) -> bytes:

@@ -11,7 +11,7 @@ from tests.harness import FAMILIES, Caller, StartGateway, ask, lines
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from gateway.emulator import Emulator
 
@@ -110,6 +110,27 @@ async def test_leaving_the_queue(emulator: Emulator, start: StartGateway, log: i
         await _until(lambda: [line["outcome"] for line in lines(log)] == ["disconnected"])
         assert emulator.active == 1
         await _leave(running)
+
+
+async def test_refusal_says_for_what(emulator: Emulator, start: StartGateway, log: io.StringIO) -> None:
+    """The line of a refused request has the model and the wait; upload time is not queue time."""
+    async with start(emulator, max_concurrency=1, max_queue=1, queue_timeout_ms=50) as caller:
+        running = asyncio.ensure_future(caller.stream(ask("[[emulator first_byte_ms=60000]]")))
+        await _until(lambda: caller.gateway.limiter.running == 1)
+
+        async def slow_upload() -> AsyncIterator[bytes]:
+            yield b'{"model": "amazon.titan-text-express-v1",'
+            await asyncio.sleep(0.2)
+            yield b'"prompt": "Hi"}'
+
+        url, headers = f"{caller.url}/chat/completions", {"Content-Type": "application/json"}
+        async with caller.session.post(url, data=slow_upload(), headers=headers) as response:
+            await response.read()
+        [line] = lines(log)
+        await _leave(running)
+
+    assert (line["code"], line["model"]) == ("overloaded", "amazon.titan-text-express-v1")
+    assert line["queue_ms"] <= line["total_ms"] - 200
 
 
 async def test_leaving_before_the_first_byte(emulator: Emulator, start: StartGateway) -> None:

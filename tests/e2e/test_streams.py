@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict
 
 from gateway.emulator import Emulator, EmulatorSettings
 from tests.harness import CLAUDE, FAMILIES, LLAMA, NOVA, TITAN, Caller, StartGateway, ask, lines, text_of
@@ -105,6 +106,24 @@ async def test_bare_text_is_the_text_only(caller: Caller) -> None:
     assert text == text_of(expected)
 
 
+async def test_bare_text_has_no_room_for_tools(caller: Caller) -> None:
+    """Tools with bare text are refused: a tool call would vanish in silence."""
+    tool = {"type": "function", "function": {"name": "f"}}
+    status, [answer], _ = await caller.stream(ask(tools=[tool]), Accept="text/plain")
+
+    assert (status, answer["error"]["param"]) == (400, "tools")
+
+
+async def test_two_accept_lines_are_one_list(caller: Caller) -> None:
+    """A header that comes twice is a list (RFC 9110 §5.3)."""
+    url = f"{caller.url}/chat/completions/stream"
+    headers = CIMultiDict([("Accept", "application/json"), ("Accept", "text/event-stream")])
+    async with caller.session.post(url, json=ask(), headers=headers) as response:
+        await response.read()
+
+    assert (response.status, response.content_type) == (200, "text/event-stream")
+
+
 async def test_bare_text_breaks_the_transfer_on_a_fault(caller: Caller) -> None:
     """Bare text cannot say that it failed, so the transfer has no proper end."""
     body = ask("[[emulator cut=6 frames_per_write=1]]")
@@ -172,6 +191,7 @@ async def test_error_before_the_first_byte_is_a_true_status(
     assert ("Retry-After" in headers) == (status == 429)
     [line] = lines(log)
     assert (line["outcome"], line["code"], line["status"]) == ("error", expected, status)
+    assert (line["model"], bool(line["family"]), bool(line["operation"])) == (model, True, True)
     assert line["upstream_request_id"] == headers["X-Upstream-Request-Id"]
 
 

@@ -73,11 +73,11 @@ def test_one_line_an_event() -> None:
     """Event, level and fields make one JSON object on one line, whatever text is in them."""
     log = Log()
 
-    log.gateway.info("listening", url="http://x", port=1)
+    log.gateway.info("listening", url="http://x", status=1)
     log.gateway.error("two\nlines", reason="a\r\nb\u2028c")
 
     assert log.lines == [
-        {"event": "listening", "level": "info", "url": "http://x", "port": 1},
+        {"event": "listening", "level": "info", "url": "http://x", "status": 1},
         {"event": "two\nlines", "level": "error", "reason": "a\r\nb\u2028c"},
     ]
 
@@ -318,7 +318,8 @@ def test_no_foreign_secret(logger: str, text: str, level: str) -> None:
         getattr(standard.getLogger(logger), method)(text, exc_info=raised(RuntimeError(text)))
         getattr(standard.getLogger(logger), method)("%s", text)
 
-    assert "foreign" in log.text
+    # what a caller can provoke in aiohttp's loggers is no error of ours, so at level error nothing is left
+    assert ("foreign" in log.text) == (level != "error" or not logger.startswith("aiohttp"))
     assert CANARY not in log.text
 
 

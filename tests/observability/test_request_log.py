@@ -80,9 +80,9 @@ def test_a_failed_request(log: io.StringIO, error: GatewayError, facts: dict[str
 
 
 def test_a_caller_who_left(log: io.StringIO) -> None:
-    """A disconnect is an outcome, not an error."""
+    """A caller who leaves is an outcome, not an error."""
     line = RequestLog("req_1", "POST", "/chat/completions")
-    line.disconnect()
+    line.leave("disconnected")
 
     line.write()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,17 +16,17 @@ from aiohttp import web
 from gateway.admission.queue import ConcurrencyLimiter
 from gateway.catalog.model import Model
 from gateway.domain import FinishReason, Stop, TextDelta
+from gateway.observability import logging
 from gateway.server.dispatch import Dispatcher
 from gateway.server.exchange import Limits, Services
 from gateway.server.protocol import GatewayServer
-from gateway.upstream import UpstreamCall
+from gateway.upstream import EmbeddingCall, UpstreamCall
 from tests.harness import LLAMA, StartGateway, ask, lines
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import AsyncIterator, Callable
 
-    from gateway.domain import CompletionRequest, Event
+    from gateway.domain import CompletionRequest, Embedded, EmbeddingRequest, Event
     from gateway.emulator import Emulator
 
 MODEL = Model(id="m", base_id="m", provider="p", native_family=None, api="converse")
@@ -51,6 +52,14 @@ class Script:
         del request
         return UpstreamCall(MODEL, b"", {})
 
+    def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
+        """No embeddings here."""
+        raise NotImplementedError(request)
+
+    async def embed(self, call: EmbeddingCall) -> Embedded:
+        """No embeddings here."""
+        raise NotImplementedError(call)
+
     @asynccontextmanager
     async def invoke_stream(self, call: UpstreamCall) -> AsyncIterator[Script]:
         """No IO."""
@@ -74,6 +83,8 @@ class Script:
 
 class Ready:
     """Always ready."""
+
+    draining = False
 
     async def problems(self) -> list[str]:
         """None."""
@@ -182,3 +193,51 @@ async def test_reader_who_does_not_read(emulator: Emulator, start: StartGateway,
         assert caller.gateway.limiter.running == 0
         assert not reader.at_eof()
         writer.transport.abort()
+
+
+async def test_unary_reader_who_does_not_read(
+    emulator: Emulator, start: StartGateway, log: io.StringIO
+) -> None:
+    """The write timeout holds for the unary answer too, and an answer nobody took is not called ok."""
+    body = json.dumps(ask("[[emulator deltas=4900 delta_chars=2000]]", model=LLAMA)).encode()
+    async with start(emulator, write_timeout_ms=100) as caller:
+        address = urlsplit(caller.url)
+        _, writer = await asyncio.open_connection(address.hostname, address.port, limit=1024)
+        head = b"POST /chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+        async with asyncio.timeout(20):
+            while not lines(log):  # noqa: ASYNC110 - the line is written by another task
+                await asyncio.sleep(0.005)
+
+        [line] = lines(log)
+        assert (line["outcome"], line["detail"]) == ("disconnected", "the caller did not read")
+        writer.transport.abort()
+
+
+async def test_defect_behind_the_answer_does_not_answer_twice(log: io.StringIO) -> None:
+    """Whatever fails after the answer has begun, no second HTTP head appears inside the body."""
+
+    class Forgetful(Script):
+        @property
+        def unknown(self) -> frozenset[str]:  # type: ignore[override]  # read when the line is gathered
+            raise ZeroDivisionError
+
+    _, records = await _records(Forgetful(_say("Hel"), _stop))
+
+    assert [record["type"] for record in records] == ["start", "text_delta", "done"]
+    assert [line["outcome"] for line in lines(log)] == ["error"]
+
+
+async def test_log_that_cannot_be_written() -> None:
+    """A full disk under the log fails no request."""
+
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    logging.configure(level="debug", json=True, stream=Full())
+
+    status, records = await _records(Script(_say("Hel"), _stop))
+
+    assert (status, records[-1]["type"]) == (200, "done")
