@@ -114,8 +114,8 @@ def from_exception(error: BaseException) -> GatewayError:
 
 def _cause(error: BaseException) -> str:
     """Return the type, and for a connection that could not be made the system's words for why."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    words = cause.strerror if isinstance(cause, OSError) and cause.strerror else None
+    cause = error.__cause__ if isinstance(error, aiohttp.ClientConnectorError) else None
+    words = cause.strerror if isinstance(cause, OSError) else None
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 

@@ -113,7 +113,9 @@ def test_answer(status: int, code: str, cls: type[GatewayError], retry_after: in
 
     assert type(error) is cls
     assert error.retry_after == retry_after
-    assert (error.detail, error.upstream_request_id) == ("a word", "0e1f-2")
+    # what is wrong with a request may quote it: that is for the caller, not for the log
+    assert error.detail == (None if cls is InvalidRequest else "a word")
+    assert error.upstream_request_id == "0e1f-2"
     assert error.upstream_code == (code[:1].upper() + code[1:] or None)
     assert error.param == ("model" if cls is UnknownModel else None)
 
@@ -135,17 +137,17 @@ def test_every_code_is_in_the_table_of_answers() -> None:
         ({}, b'{"message": ""}', None, None),
         ({}, b"[]", None, None),
         ({}, b"", None, None),
-        ({}, b"<html>\r\n<b>no</b>\x00</html>", None, "<html> <b>no</b> </html>"),
-        ({}, b"\xff\xfe", None, "\ufffd\ufffd"),
-        ({}, b'{"message": "\\ud800"}', None, '{"message": "\\ud800"}'),
-        ({}, b"x" * 100_000, None, "x" * 500),
+        ({}, b"<html>\r\n<b>no</b>\x00</html>", None, None),
+        ({}, b"\xff\xfe", None, None),
+        ({}, b'{"message": "\\ud800"}', None, None),
+        ({}, b"x" * 100_000, None, None),
         ({}, b'{"message": "' + b"x" * 100_000 + b'"}', None, "x" * 500),
     ],
 )
 def test_where_code_and_message_are_found(
     headers: dict[str, str], body: bytes, code: str | None, detail: str | None
 ) -> None:
-    """The header before the body, with or without a namespace; a body of anything is no obstacle."""
+    """The header before the body, with or without a namespace; a body that is not AWS's says nothing."""
     error = faults.from_answer(500, headers, body)
 
     assert (error.upstream_code, error.detail) == (code, detail)

@@ -201,3 +201,26 @@ def read_titan_answer(answer: dict[str, Any]) -> Reading:
             METRICS_USAGE,
         ),
     )
+
+
+def read_text_answer(family: str, answer: dict[str, Any], headers: dict[str, str]) -> Reading:
+    """Read the answer of a family that gives one text; counters the body lacks are Bedrock's headers'."""
+    usage: dict[str, Any] = {
+        "inputTokenCount": headers["x-amzn-bedrock-input-token-count"],
+        "outputTokenCount": headers["x-amzn-bedrock-output-token-count"],
+    }
+    match family:
+        case "llama":
+            text, stop = answer["generation"], answer["stop_reason"]
+            usage["inputTokenCount"] = answer["prompt_token_count"]
+            usage["outputTokenCount"] = answer["generation_token_count"]
+        case "mistral":
+            text, stop = answer["outputs"][0]["text"], answer["outputs"][0]["stop_reason"]
+        case "cohere_command":
+            text, stop = answer["generations"][0]["text"], answer["generations"][0]["finish_reason"]
+        case "cohere_command_r":
+            text, stop = answer["text"], answer["finish_reason"]
+        case _:
+            completion = answer["completions"][0]
+            text, stop = completion["data"]["text"], completion["finishReason"]["reason"]
+    return Reading(text=text, stop=stop, usage=_counters(usage, METRICS_USAGE))

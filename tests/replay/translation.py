@@ -19,6 +19,8 @@ def native_body(recording: dict[str, Any]) -> dict[str, Any]:
     body: dict[str, Any] = {"model": recording["model_id"], "max_tokens": 64}
     if request is None:  # recorded without a body
         return {**body, "prompt": "…"}
+    if "prompt" in request or "message" in request:
+        return {**body, "prompt": request.get("prompt") or request["message"]}
     if "inputText" in request:
         return {**body, "prompt": request["inputText"]}
     body["messages"] = [message for turn in request["messages"] for message in _messages(turn)]
