@@ -78,7 +78,8 @@ class CompletionStream:
         self._answer = answer
         self._timing = timing
         self._fault: GatewayError | None = None
-        self._ended = False
+        self.ended = False
+        """Whether the last batch has been given: `next_batch` would return None."""
 
     @property
     def unknown(self) -> AbstractSet[str]:
@@ -94,7 +95,7 @@ class CompletionStream:
         while True:
             if self._fault is not None:
                 raise self._fault
-            if self._ended:
+            if self.ended:
                 return None
             events: list[Event] = []
             try:
@@ -109,12 +110,17 @@ class CompletionStream:
     async def _extract(self, events: list[Event]) -> None:
         data = await self._answer.read()
         if not data:
-            self._answer.reader.close(events)
-            self._ended = True
+            self._close(events)
         else:
             if self._timing.first_byte is None:
                 self._timing.mark_first_byte()
             self._answer.reader.feed(data, events)
+            if self._answer.at_end:  # known already: the last events and the end make one write
+                self._close(events)
+
+    def _close(self, events: list[Event]) -> None:
+        self._answer.reader.close(events)
+        self.ended = True
 
     def _account(self, events: list[Event]) -> None:
         for event in events:

@@ -58,6 +58,10 @@ class UpstreamAnswer(Protocol):
     def reader(self) -> AnswerReader:
         """The reader for this answer's bytes."""
 
+    @property
+    def at_end(self) -> bool:
+        """Whether all of the body has been read already, as far as can be told without waiting."""
+
     async def read(self) -> bytes:
         """Return what the next network read brought; empty at the end of the body."""
 

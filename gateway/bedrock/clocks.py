@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
+from gateway.deadline import Deadline, DeadlinePassed
 from gateway.errors import UpstreamTimeout
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+EOF_PATIENCE = 1.0
+"""Seconds to wait for the end of the body behind the last event: closing earlier would cost the pooled
+connection and a TLS handshake for the next request (S2)."""
+
 
 class Clocks:
     """The deadlines of one call, in seconds of the loop's clock."""
@@ -24,6 +29,8 @@ class Clocks:
     def __init__(self, settings: BedrockSettings, *, streaming: bool) -> None:
         now = asyncio.get_running_loop().time()
         self.answered = False
+        self._deadline = Deadline()
+        self._tail_ends: float | None = None
         self._gap = settings.gap_timeout_ms / 1000
         total = settings.total_timeout_ms / 1000
         self._total_at = now + total
@@ -46,11 +53,21 @@ class Clocks:
             deadline, words = self._first_at, self._first_words
         if deadline >= self._total_at:
             deadline, words = self._total_at, self._total_words
-        clock = asyncio.timeout_at(deadline)
         try:
-            async with clock:
-                return await awaitable
-        except TimeoutError:
-            if clock.expired():
-                raise UpstreamTimeout(words) from None
-            raise
+            return await self._deadline.bound(awaitable, deadline)
+        except DeadlinePassed:
+            raise UpstreamTimeout(words) from None
+
+    async def tail(self, awaitable: Awaitable[T]) -> T:
+        """Await it within one short time for everything behind the last event.
+
+        Raises:
+            TimeoutError: that time is over.
+        """
+        if self._tail_ends is None:
+            self._tail_ends = min(asyncio.get_running_loop().time() + EOF_PATIENCE, self._total_at)
+        return await self._deadline.bound(awaitable, self._tail_ends)
+
+    def close(self) -> None:
+        """The call is over."""
+        self._deadline.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -38,10 +37,6 @@ OPERATIONS: dict[tuple[Api, bool], str] = {
 }
 """(API, streaming) to the last segment of the operation's path."""
 
-EOF_PATIENCE = 1.0
-"""Seconds to wait for the end of the body behind the last event: closing earlier would cost the pooled
-connection and a TLS handshake for the next request (S2)."""
-
 Reader: TypeAlias = StreamReader | UnaryReader | CuttingReader
 
 
@@ -53,7 +48,11 @@ class BedrockAnswer:
         self.reader = reader
         self._content = response.content
         self._clocks = clocks
-        self._tail_ends: float | None = None
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the end of the body has been seen; see `gateway.upstream.UpstreamAnswer`."""
+        return self._content.at_eof()
 
     async def read(self) -> bytes:
         """Return the next read of the body; empty at its end, or when no more of it is wanted.
@@ -74,11 +73,8 @@ class BedrockAnswer:
         return data
 
     async def _read_past_the_last_event(self) -> bytes:
-        if self._tail_ends is None:
-            self._tail_ends = asyncio.get_running_loop().time() + EOF_PATIENCE
         try:
-            async with asyncio.timeout_at(self._tail_ends):
-                return await self._content.readany()
+            return await self._clocks.tail(self._content.readany())
         except FOREIGN:
             return b""  # the answer is whole; only the connection and late counters are lost
 
@@ -119,11 +115,14 @@ class BedrockUpstream:
             headers["X-Amzn-Bedrock-Accept"] = "application/json"
         operation = OPERATIONS[model.api, model.streaming]
         message = Message(model.id, operation, call.body, headers, model.streaming)
-        response = await self._send(message, model, clocks)
         try:
-            yield BedrockAnswer(response, _reader(call, response), clocks)
+            response = await self._send(message, model, clocks)
+            try:
+                yield BedrockAnswer(response, _reader(call, response), clocks)
+            finally:
+                response.close()  # nothing else frees a connection whose answer was not read to its end (S1)
         finally:
-            response.close()  # nothing else frees a connection whose answer was not read to its end (S1)
+            clocks.close()
 
     def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
         """Resolve the model and make a body for each batch of inputs that it takes in one call.
@@ -147,13 +146,16 @@ class BedrockUpstream:
             GatewayError: Bedrock refused, failed, or did not answer in time.
         """
         clocks = Clocks(self._settings, streaming=False)
-        response = await self._send(Message(call.model.id, "invoke", call.body), call.model, clocks)
         try:
-            body = await clocks.bound(response.read())
+            response = await self._send(Message(call.model.id, "invoke", call.body), call.model, clocks)
+            try:
+                body = await clocks.bound(response.read())
+            finally:
+                response.close()
         except FOREIGN as error:
             raise from_exception(error) from error
         finally:
-            response.close()
+            clocks.close()
         embedded = embedder_for(call.model.base_id).read(body, _lower(response), call.count)
         return replace(embedded, request_id=faults.request_id_of(response.headers))
 

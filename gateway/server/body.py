@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
+from gateway.deadline import DeadlinePassed
 from gateway.errors import InvalidRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
 from gateway.wire import json
 
@@ -32,9 +32,8 @@ async def read_json(exchange: Exchange) -> Any:
         # aiohttp's low-level server leaves this to us; only now is the body worth its upload (S22)
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
-        async with asyncio.timeout(limits.body_timeout):
-            data = await _read(request, limits.max_body_bytes)
-    except TimeoutError:
+        data = await exchange.within(_read(request, limits.max_body_bytes), limits.body_timeout)
+    except DeadlinePassed:
         raise RequestTimeout(f"The request body did not arrive within {limits.body_timeout:g} s.") from None
     if not data:
         raise InvalidRequest("The request body is empty; send a JSON object.", param="body")

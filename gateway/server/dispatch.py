@@ -37,9 +37,9 @@ class Dispatcher:
         path = request.path
         known = path in routes.ROUTES
         log = RequestLog(request_id_of(request.headers), request.method, path if known else "other")
-        timing = Timing()
+        exchange = Exchange(request, log, Timing(), self._services)
         try:
-            response = await self._answer(Exchange(request, log, timing, self._services))
+            response = await self._answer(exchange)
             log.status = response.status
             if path in routes.QUIET and log.outcome == "ok":
                 log.level = "debug"
@@ -50,7 +50,8 @@ class Dispatcher:
         else:
             return response
         finally:
-            log.add(**timing.milliseconds())
+            exchange.deadline.close()
+            log.add(**exchange.timing.milliseconds())
             log.write()
 
     async def _answer(self, exchange: Exchange) -> web.StreamResponse:

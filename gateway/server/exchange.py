@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from gateway.deadline import Deadline
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from aiohttp.web_request import BaseRequest
 
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.observability.request_log import RequestLog
     from gateway.pipeline import Timing
     from gateway.upstream import Upstream
+
+
+T = TypeVar("T")
 
 
 class Readiness(Protocol):
@@ -57,3 +65,9 @@ class Exchange:
     log: RequestLog
     timing: Timing
     services: Services
+    deadline: Deadline = field(default_factory=Deadline)
+    """For reading the body and for every write: one timer serves the whole exchange."""
+
+    async def within(self, awaitable: Awaitable[T], seconds: float) -> T:
+        """Await something of the caller's for so long at most; raises `DeadlinePassed`."""
+        return await self.deadline.bound(awaitable, asyncio.get_running_loop().time() + seconds)

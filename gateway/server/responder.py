@@ -41,9 +41,13 @@ async def respond(exchange: Exchange, stream: CompletionStream, form: Format) ->
         )
     )
     response = await _commit(exchange, stream, form)
+    fault: GatewayError | None = None
     try:
         while batch is not None:
-            await writing.write(exchange, response, data + _encode(batch, form))
+            data += _encode(batch, form)
+            if stream.ended:
+                break
+            await writing.write(exchange, response, data)
             data = b""
             batch = await stream.next_batch()
         cost = stream.model.cost_usd(stream.usage)
@@ -51,11 +55,17 @@ async def respond(exchange: Exchange, stream: CompletionStream, form: Format) ->
         data += form.encode(native_records.done(whole(stream), stream.usage, timing, cost_usd=cost))
     except ConnectionError:
         raise
-    except GatewayError as fault:
-        data = _error(exchange, stream, form, fault)
+    except GatewayError as error:
+        fault = error
     except Exception as error:  # noqa: BLE001 - the law of one terminal record holds for our own defects too
         structlog.get_logger().error("defect", request_id=exchange.log.request_id, exc_info=error)
-        data = _error(exchange, stream, form, InternalError("The gateway failed."))
+        fault = InternalError("The gateway failed.")
+    if fault is not None:
+        exchange.log.fail(fault)
+        if form.frame is None:  # bare text cannot say that it failed: break the transfer behind what is good
+            await writing.write(exchange, response, data)
+            raise ConnectionAbortedError("the answer failed")
+        data += form.encode(native_records.error(fault, stream.usage, request_id=exchange.log.request_id))
     await writing.end(exchange, response, data)
     return response
 
@@ -94,10 +104,3 @@ async def _commit(exchange: Exchange, stream: CompletionStream, form: Format) ->
     await response.prepare(exchange.request)
     exchange.log.status = response.status
     return response
-
-
-def _error(exchange: Exchange, stream: CompletionStream, form: Format, fault: GatewayError) -> bytes:
-    exchange.log.fail(fault)
-    if form.frame is None:
-        raise ConnectionAbortedError("bare text cannot say that it failed: break the transfer")
-    return form.encode(native_records.error(fault, stream.usage, request_id=exchange.log.request_id))

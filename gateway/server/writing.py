@@ -5,8 +5,9 @@ aiohttp has no write timeout: a write to a caller who takes no byte blocks for e
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
+
+from gateway.deadline import DeadlinePassed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -40,9 +41,8 @@ async def send(exchange: Exchange, response: web.Response) -> None:
 
 async def _in_time(exchange: Exchange, writing: Awaitable[None]) -> None:
     try:
-        async with asyncio.timeout(exchange.services.limits.write_timeout):
-            await writing
-    except TimeoutError:
+        await exchange.within(writing, exchange.services.limits.write_timeout)
+    except DeadlinePassed:
         exchange.log.add(detail="the caller did not read")
         transport = exchange.request.transport
         if transport is not None:

@@ -47,6 +47,11 @@ class Script:
         """The script reads itself."""
         return self
 
+    @property
+    def at_end(self) -> bool:
+        """The end is seen with the last read, as it often is in practice."""
+        return self._next == len(self._reads)
+
     def format(self, request: CompletionRequest) -> UpstreamCall:
         """The same call for every request."""
         del request

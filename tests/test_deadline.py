@@ -1,0 +1,163 @@
+"""The one timer of a stream, on a virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.deadline import Deadline, DeadlinePassed
+from tests.virtual_clock import run
+
+
+async def _sleep(seconds: float, result: str = "done") -> str:
+    await asyncio.sleep(seconds)
+    return result
+
+
+def test_in_time() -> None:
+    """What ends in time gives its result."""
+
+    async def scene() -> str:
+        deadline = Deadline()
+        result = await deadline.bound(_sleep(1), asyncio.get_running_loop().time() + 2)
+        deadline.close()
+        return result
+
+    assert run(scene()) == "done"
+
+
+def test_too_late() -> None:
+    """What does not end in time is cancelled at that time, and the task can go on."""
+
+    async def scene() -> tuple[float, int]:
+        loop, deadline = asyncio.get_running_loop(), Deadline()
+        with pytest.raises(DeadlinePassed):
+            await deadline.bound(_sleep(100), loop.time() + 2)
+        struck = loop.time()
+        await deadline.bound(_sleep(1), loop.time() + 2)
+        task = asyncio.current_task()
+        assert task is not None
+        return struck, task.cancelling()
+
+    assert run(scene()) == (2, 0)
+
+
+@pytest.mark.parametrize(("first", "second", "struck"), [(10, 3, 4), (3, 10, 11), (3, 3, 4)])
+def test_each_wait_has_its_own_deadline(first: float, second: float, struck: float) -> None:
+    """A later wait may have less or more time than the one the timer was armed for."""
+
+    async def scene() -> float:
+        loop, deadline = asyncio.get_running_loop(), Deadline()
+        await deadline.bound(_sleep(1), loop.time() + first)
+        with pytest.raises(DeadlinePassed):
+            await deadline.bound(_sleep(100), loop.time() + second)
+        return loop.time()
+
+    assert run(scene()) == struck
+
+
+def test_the_pause_between_waits_does_not_count() -> None:
+    """Nobody is struck while nobody waits, however long that is."""
+
+    async def scene() -> str:
+        loop, deadline = asyncio.get_running_loop(), Deadline()
+        await deadline.bound(_sleep(1), loop.time() + 2)
+        await asyncio.sleep(50)
+        return await deadline.bound(_sleep(1), loop.time() + 2)
+
+    assert run(scene()) == "done"
+
+
+def test_one_timer_for_many_waits() -> None:
+    """A thousand waits inside one deadline arm one timer."""
+
+    async def scene() -> int:
+        loop, deadline = asyncio.get_running_loop(), Deadline()
+        armed = 0
+        call_at = loop.call_at
+
+        def counted(when: float, callback: Any, *arguments: Any, **options: Any) -> asyncio.TimerHandle:
+            nonlocal armed
+            armed += callback == deadline._fire
+            return call_at(when, callback, *arguments, **options)
+
+        loop.call_at = counted  # type: ignore[method-assign, assignment]  # the loop of this scene only
+        for _ in range(1000):
+            await deadline.bound(_sleep(0.001), loop.time() + 60)
+        deadline.close()
+        return armed
+
+    assert run(scene()) == 1
+
+
+def test_a_cancellation_of_others_stays_one() -> None:
+    """Who cancels the task gets a cancelled task, not a passed deadline."""
+
+    async def scene() -> bool:
+        loop = asyncio.get_running_loop()
+
+        async def waits() -> None:
+            await Deadline().bound(_sleep(100), loop.time() + 50)
+
+        task = loop.create_task(waits())
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return task.cancelled()
+
+    assert run(scene())
+
+
+def test_a_cancellation_at_the_same_moment_wins() -> None:
+    """Where deadline and caller end the wait together, the task is cancelled."""
+
+    async def scene() -> bool:
+        loop = asyncio.get_running_loop()
+
+        async def waits() -> None:
+            await Deadline().bound(_sleep(100), 5)
+
+        task = loop.create_task(waits())
+        loop.call_at(5, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return task.cancelled()
+
+    assert run(scene())
+
+
+def test_other_errors_pass() -> None:
+    """An error of the awaited is its own, a timeout of its own too."""
+
+    async def fails() -> None:
+        raise TimeoutError("mine")
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        with pytest.raises(TimeoutError, match="mine") as caught:
+            await Deadline().bound(fails(), loop.time() + 5)
+        assert type(caught.value) is TimeoutError
+
+    run(scene())
+
+
+def test_an_end_that_the_cancellation_brought_about() -> None:
+    """An await that answers the cancellation with a result gives it, and nothing is left behind."""
+
+    async def stubborn() -> str:
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            return "late"
+        return "never"
+
+    async def scene() -> tuple[str, int]:
+        result = await Deadline().bound(stubborn(), 5)
+        task = asyncio.current_task()
+        assert task is not None
+        return result, task.cancelling()
+
+    assert run(scene()) == ("late", 0)
