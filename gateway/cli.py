@@ -30,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from gateway.commands import models  # noqa: PLC0415
 
         return models.check(options.facts) if options.task == "check" else models.convert(options.old)
+    if options.command == "check":
+        from gateway.commands import check  # noqa: PLC0415
+
+        return check.run(models=options.model, calls=options.calls, json=options.json)
     from gateway.commands import chat  # noqa: PLC0415
 
     return chat.run(options.url, _body(options), raw=options.raw)
@@ -57,8 +61,20 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--max-tokens", type=int)
     chat.add_argument("--temperature", type=float)
     chat.add_argument("--raw", action="store_true", help="print the NDJSON records themselves")
+    _add_check(commands)
     _add_models(commands)
     return parser
+
+
+def _add_check(commands: Any) -> None:
+    check = commands.add_parser("check", help="check credentials, endpoint, clock and models, and explain")
+    check.add_argument("--json", action="store_true", help="one JSON object, for machines")
+    check.add_argument(
+        "--model", action="append", default=[], metavar="ID", help="check this instead of those configured"
+    )
+    check.add_argument(
+        "--no-calls", dest="calls", action="store_false", help="call no model: it may cost a few tokens"
+    )
 
 
 def _add_models(commands: Any) -> None:

@@ -38,16 +38,19 @@ class Area:
 ARCHITECTURE = {
     "__main__": Area("cli"),
     "cli": Area("commands app"),
-    "commands": Area("app settings emulator observability wire catalog"),
+    "commands": Area("app diagnosis settings emulator observability wire catalog"),
     "app": Area(
         "server bedrock admission observability settings emulator catalog errors",
     ),
+    "diagnosis": Area("bedrock catalog domain errors", types="settings upstream"),
     # the two shells, which never meet
     "server": Area(
-        "pipeline embedding dialects wire admission observability completion domain errors", types="upstream"
+        "pipeline embedding deadline dialects wire admission observability completion domain errors",
+        types="upstream",
     ),
-    "bedrock": Area("upstream codecs wire catalog domain errors", types="settings"),
+    "bedrock": Area("upstream deadline codecs wire catalog domain errors", types="settings"),
     # what they are built from
+    "deadline": Area(""),
     "embedding": Area("admission domain errors", types="upstream catalog pipeline"),
     "pipeline": Area("admission domain errors", types="upstream codecs"),
     "admission": Area("domain errors"),

@@ -65,6 +65,22 @@ class BedrockClient:
         """How many seconds this host's clock is ahead of AWS's, by its answers; negative for behind."""
         return self.skew.seconds
 
+    async def reach(self) -> bool:
+        """Ask the endpoint for its root, unsigned: any answer proves the way there.
+
+        Return whether the answer told the time, so that `clock_skew_s` is known. Raises what aiohttp raises.
+        """
+        session: aiohttp.ClientSession = await self._http._get_session(self._proxy)  # noqa: SLF001 - see PRIVATE
+        async with session.get(
+            self.endpoint_url + "/",
+            allow_redirects=False,
+            proxy=self._proxy,
+            proxy_headers=self._proxy_headers,
+        ) as response:
+            date = response.headers.get("Date")
+            self.skew.observe(date)
+            return date is not None
+
     async def post(
         self,
         model_id: str,

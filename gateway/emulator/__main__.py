@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from gateway.emulator.errors import CODES
 from gateway.emulator.server import Emulator
 from gateway.emulator.settings import EmulatorSettings
 
@@ -40,6 +41,8 @@ def parse_arguments(arguments: Sequence[str]) -> EmulatorSettings:
         ("--pace-ms", float, "milliseconds before each delta"),
         ("--first-byte-ms", float, "milliseconds before the headers"),
         ("--frames-per-write", int, "frames in one write, 0 for all"),
+        ("--refusals", read_refusals, 'JSON: {"model id": ["error code", "message"]}'),
+        ("--date-offset-s", float, "seconds that its clock is ahead"),
         ("--recordings", Path, "folder of recordings to replay"),
     ):
         parser.add_argument(name, type=kind, help=meaning, default=argparse.SUPPRESS)
@@ -51,6 +54,22 @@ def parse_arguments(arguments: Sequence[str]) -> EmulatorSettings:
         help="take requests from anybody",
     )
     return EmulatorSettings(**vars(parser.parse_args(arguments)))
+
+
+def read_refusals(text: str) -> dict[str, tuple[str, str]]:
+    """Return what `--refusals` says.
+
+    Raises:
+        ArgumentTypeError: it is not that JSON, or names an error that Bedrock does not have.
+    """
+    try:
+        refusals = {model: (code, str(message)) for model, (code, message) in orjson.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise argparse.ArgumentTypeError('should be {"model id": ["error code", "message"]}') from error
+    unknown = sorted({code for code, _ in refusals.values()} - CODES)
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no such error codes: {', '.join(unknown)}")
+    return refusals
 
 
 async def serve(settings: EmulatorSettings, announce: Callable[[str], Any]) -> None:

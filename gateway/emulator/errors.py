@@ -30,6 +30,10 @@ _TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "MissingAuthenticationTokenException": (403, "Missing Authentication Token"),
         "AccessDeniedException": (403, "You don't have access to the model with the specified model ID."),
         "ResourceNotFoundException": (404, "The specified resource was not found."),
+        "FTUFormNotFilled": (
+            404,
+            "Model use case details have not been submitted for this account.",
+        ),
         "UnknownOperationException": (404, "The operation is not known."),
         "ModelTimeoutException": (408, "The request took too long to process."),
         "RequestEntityTooLargeException": (413, "The request is too large."),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from urllib.parse import unquote
 from uuid import uuid4
@@ -147,7 +150,7 @@ class Emulator:
                 )
                 request_id = recorded_id or request_id
                 status = reply.status
-                response = await deliver(request, reply, request_id)
+                response = await deliver(request, self._dated(reply), request_id)
                 outcome = reply.outcome
             except ConnectionError:
                 response = web.Response()  # aiohttp wants one, and finds for itself that nobody is there
@@ -172,13 +175,27 @@ class Emulator:
             body = await request.read()
             headers = {name.lower(): value for name, value in request.headers.items()}
             signed = SignedRequest(request.method, raw_path, raw_query, headers, body)
-            authenticate(signed, self.settings, keys=self.keys)
+            authenticate(signed, self.settings, self._now, keys=self.keys)
         except BedrockError as error:
             return _Exchange(None, error_reply(error))
         except web.HTTPRequestEntityTooLarge:
             return _Exchange(None, error_reply(BedrockError("RequestEntityTooLargeException")))
         options = tuple(sorted(item for item in headers.items() if item[0].startswith(HEADER_PREFIX)))
         return self._prepare(Asked(operation, model_id, body, options))
+
+    def _refuse(self, model_id: str) -> None:
+        """Raise what the settings say of this model, if they say anything."""
+        if model_id in self.settings.refusals:
+            raise BedrockError(*self.settings.refusals[model_id])
+
+    def _now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.settings.date_offset_s)
+
+    def _dated(self, reply: Reply) -> Reply:
+        """Return the answer with the date of a clock that is off; aiohttp dates all others."""
+        if not self.settings.date_offset_s:
+            return reply
+        return replace(reply, headers={**reply.headers, "Date": format_datetime(self._now(), usegmt=True)})
 
     def _prepare(self, asked: Asked) -> _Exchange:
         """Return the exchange, a kept one if there is. A replay is not kept: its pins are used up."""
@@ -197,6 +214,7 @@ class Emulator:
         body = None
         try:
             body = parse(asked.body)
+            self._refuse(asked.model_id)
             if self.replay is not None:
                 return _Exchange(body, *replayed(asked, body, self.replay, self._usual))
             return _Exchange(body, reply_to(asked, body, self._usual))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -20,6 +21,10 @@ class EmulatorSettings:
     0 for one word each. `reasoning` is the number of reasoning deltas where a request turns thinking on.
     `first_byte_ms` passes before the headers are sent, `pace_ms` before each delta. `frames_per_write` is
     the number of frames in one write, 0 for all of them; None means 1 for a paced answer and 0 for others.
+
+    `refusals` are the models that this account may not use: model id → error code and message, answered to
+    every operation of that model. `date_offset_s` is how far the emulator's clock is ahead of this host's, in
+    the `Date` of its answers and in its judgement of signatures.
 
     With `recordings`, a folder of recorded exchanges, the emulator only replays (see `Replay`).
     """
@@ -38,4 +43,6 @@ class EmulatorSettings:
     pace_ms: float = 0.0
     first_byte_ms: float = 0.0
     frames_per_write: int | None = None
+    refusals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    date_offset_s: float = 0.0
     recordings: Path | None = None

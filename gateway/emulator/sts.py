@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
@@ -33,6 +34,10 @@ _SHORTEST: Final = 900
 _LONGEST: Final = 43_200
 _LONGEST_CHAINED: Final = 3600
 _SHORTEST_EXTERNAL_ID: Final = 2
+_CODES: Final = MappingProxyType(
+    {"ExpiredTokenException": "ExpiredToken", "InvalidSignatureException": "SignatureDoesNotMatch"}
+)
+"""What Bedrock calls by one name and STS by another."""
 USER: Final = "arn:aws:iam::000000000000:user/emulator"
 """Whom the static key of the emulator speaks for."""
 
@@ -136,8 +141,7 @@ class EmulatedSts(LoopbackServer):
         try:
             access_key_id = authenticate(signed, self._settings, keys=self._keys, service="sts")
         except BedrockError as error:
-            code = {"ExpiredTokenException": "ExpiredToken"}.get(error.code, "InvalidClientTokenId")
-            raise StsError(403, code, error.message) from error
+            raise StsError(403, _CODES.get(error.code, "InvalidClientTokenId"), error.message) from error
         return _Asked(parameters, access_key_id, self._keys.find(access_key_id))
 
     def _answer(self, asked: _Asked) -> str:

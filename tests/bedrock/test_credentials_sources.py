@@ -23,7 +23,7 @@ from pydantic import SecretStr
 from gateway.bedrock.client import open_client
 from gateway.bedrock.credentials import BearerToken, StaticCredentials
 from gateway.bedrock.credentials.chain import PRIVATE, DefaultChain
-from gateway.bedrock.credentials.opening import MAX_SESSION_NAME, _sts_client, session_name
+from gateway.bedrock.credentials.opening import MAX_SESSION_NAME, session_name, sts_client
 from gateway.bedrock.credentials.refresher import Refresher
 from gateway.bedrock.credentials.source import Injected
 from gateway.emulator import EmulatedMetadata, EmulatedSts, Emulator, EmulatorSettings, KeyRing, Role
@@ -410,7 +410,7 @@ async def test_role_that_is_refused(world: World, log: io.StringIO) -> None:
 async def test_sts_is_regional_and_not_waited_for_long() -> None:
     """STS is asked in our region, once, with 2 s to connect and 5 s to answer."""
     source = StaticCredentials(Credentials("a", "b"))
-    async with _sts_client(source, AwsSettings(**USER_KEYS), "eu-west-1") as sts:
+    async with sts_client(source, AwsSettings(**USER_KEYS), "eu-west-1") as sts:
         config = sts.meta.config
 
         assert sts.meta.endpoint_url == "https://sts.eu-west-1.amazonaws.com"

@@ -29,13 +29,41 @@ def test_every_setting_has_its_option() -> None:
         "1.5",
         "--recordings",
         "here",
+        "--refusals",
+        '{"m": ["AccessDeniedException", "No."]}',
+        "--date-offset-s",
+        "-9",
         "--no-verify-signatures",
     ]
 
     assert parse_arguments([]) == EmulatorSettings()
     assert parse_arguments(arguments) == EmulatorSettings(
-        port=7, deltas=3, pace_ms=1.5, recordings=Path("here"), verify_signatures=False
+        port=7,
+        deltas=3,
+        pace_ms=1.5,
+        recordings=Path("here"),
+        refusals={"m": ("AccessDeniedException", "No.")},
+        date_offset_s=-9.0,
+        verify_signatures=False,
     )
+
+
+@pytest.mark.parametrize(
+    ("refusals", "words"),
+    [
+        ("{", "should be"),
+        ("[]", "should be"),
+        ('{"m": "No."}', "should be"),
+        ('{"m": 1}', "should be"),
+        ('{"m": ["Nope", "No."]}', "no such error codes: Nope"),
+    ],
+)
+def test_refusals_that_cannot_be(refusals: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not a table of Bedrock's errors is a usage error."""
+    with pytest.raises(SystemExit):
+        parse_arguments(["--refusals", refusals])
+
+    assert f"argument --refusals: {words}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("field", EmulatorSettings.__dataclass_fields__)

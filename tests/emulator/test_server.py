@@ -8,6 +8,8 @@ import json
 import socket
 import struct
 from contextlib import closing
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import aiobotocore.session
@@ -258,6 +260,37 @@ async def test_strangers_are_refused(emulator: Emulator, keys: dict[str, str], c
     assert caught.value.response["Error"]["Code"] == code
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
     assert [(call.status, call.outcome) for call in emulator.calls] == [(403, "error")]
+
+
+async def test_a_model_can_be_refused() -> None:
+    """Every operation of a refused model is answered with what the settings say; others are served."""
+    refusals = {CLAUDE: ("FTUFormNotFilled", "Send the form.")}
+    async with Emulator(EmulatorSettings(refusals=refusals)) as emulator:
+        with sdk(emulator) as client:
+            for operation in (invoke, invoke_stream):
+                with pytest.raises(ClientError) as caught:
+                    await asyncio.to_thread(operation, client, CLAUDE, claude())
+                error = caught.value.response
+                assert (error["Error"]["Code"], error["Error"]["Message"]) == refusals[CLAUDE]
+                assert error["ResponseMetadata"]["HTTPStatusCode"] == 404
+            await asyncio.to_thread(invoke, client, NOVA, converse())
+
+    assert [call.status for call in emulator.calls] == [404, 404, 200]
+
+
+@pytest.mark.parametrize(
+    ("offset", "words"), [(900, "Signature expired"), (-900, "Signature not yet current")]
+)
+async def test_its_clock_can_be_off(offset: float, words: str, http: aiohttp.ClientSession) -> None:
+    """The `Date` of every answer is of that clock, and signatures are judged by it."""
+    async with Emulator(EmulatorSettings(date_offset_s=offset)) as emulator:
+        async with http.get(emulator.url) as response:
+            dated = parsedate_to_datetime(response.headers["Date"])
+        with sdk(emulator) as client, pytest.raises(ClientError) as caught:
+            await asyncio.to_thread(invoke, client, NOVA, converse())
+
+    assert abs((dated - datetime.now(UTC)).total_seconds() - offset) < 60
+    assert words in caught.value.response["Error"]["Message"]
 
 
 @pytest.mark.parametrize(

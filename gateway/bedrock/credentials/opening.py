@@ -55,9 +55,9 @@ async def open_credentials(
             chain = refreshed(DefaultChain(_session(aws, region)), deadline)
             source = await stack.enter_async_context(chain)
         for role in [*settings.roles, *ambient_role(aws)]:
-            sts = await stack.enter_async_context(_sts_client(source, aws, region))
+            sts = await stack.enter_async_context(sts_client(source, aws, region))
             issuer_of_role = AssumedRole(sts, source, role, default_session_name=session_name())
-            source = await stack.enter_async_context(refreshed(issuer_of_role, deadline))
+            source = await stack.enter_async_context(refreshed(issuer_of_role, deadline, source))
         yield source
 
 
@@ -78,9 +78,11 @@ def ambient_role(aws: AwsSettings) -> list[RoleSettings]:
 
 
 @asynccontextmanager
-async def refreshed(issuer: Issuer, deadline: float) -> AsyncIterator[Refresher]:
+async def refreshed(
+    issuer: Issuer, deadline: float, assumer: CredentialSource | None = None
+) -> AsyncIterator[Refresher]:
     """Run a refresher; its first attempt has ended when the block begins, or the deadline has passed."""
-    refresher = Refresher(issuer)
+    refresher = Refresher(issuer, assumer=assumer)
     async with supervised(f"credentials of {issuer.name}", refresher.run):
         try:
             async with asyncio.timeout_at(deadline):
@@ -137,7 +139,8 @@ def _session(aws: AwsSettings, region: str) -> AioSession:
     return session
 
 
-def _sts_client(source: CredentialSource, aws: AwsSettings, region: str) -> Any:
+def sts_client(source: CredentialSource, aws: AwsSettings, region: str) -> Any:
+    """Return a client of the regional STS that signs with the source's credentials: an `async with`."""
     session = _session(aws, region)
     session.register_component("credential_provider", Injected(source))
     return session.create_client(

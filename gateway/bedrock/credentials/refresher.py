@@ -24,7 +24,7 @@ from gateway.errors import GatewayError, UpstreamDenied, UpstreamUnavailable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.bedrock.credentials.source import Issued, Issuer, RequestCredentials
+    from gateway.bedrock.credentials.source import CredentialSource, Issued, Issuer, RequestCredentials
     from gateway.wire.sigv4 import Credentials
 
 RENEW_AT = 0.75
@@ -60,12 +60,16 @@ def utc_now() -> datetime:
 
 
 class Refresher:
-    """A `CredentialSource` over an issuer; it lives as long as its `run` does."""
+    """A `CredentialSource` over an issuer; it lives as long as its `run` does.
+
+    `assumer` is the source whose credentials the issuer itself uses, None where it needs none.
+    """
 
     def __init__(
         self,
         issuer: Issuer,
         *,
+        assumer: CredentialSource | None = None,
         now: Callable[[], datetime] = utc_now,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
@@ -73,6 +77,7 @@ class Refresher:
         self.renewals = 0
         self.failures = 0
         self._issuer = issuer
+        self._assumer = assumer
         self._now = now
         self._uniform = uniform
         self._held: _Held | None = None
@@ -84,6 +89,11 @@ class Refresher:
 
     def __repr__(self) -> str:
         return f"<Refresher of {self.name}, {self.renewals} renewals, {self.failures} failures>"
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Where the credentials come from; see `CredentialSource`."""
+        return (self._issuer.name, *(() if self._assumer is None else self._assumer.origins))
 
     # ── for requests: memory only ─────────────────────────────────────────────────────────────────────
 

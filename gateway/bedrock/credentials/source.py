@@ -17,6 +17,7 @@ class BearerToken:
     """A Bedrock API key; its own credential source, because it never changes."""
 
     token: str = field(repr=False)
+    origins = ("AWS_BEARER_TOKEN_BEDROCK",)
 
     async def current(self) -> BearerToken:
         """Return the token."""
@@ -33,6 +34,13 @@ RequestCredentials: TypeAlias = Credentials | BearerToken
 
 class CredentialSource(Protocol):
     """Something that knows the credentials to use now, without any IO."""
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Where they come from: variables, a role's ARN, botocore's name of a provider. No secrets.
+
+        Behind a role stands what assumes it.
+        """
 
     async def current(self) -> RequestCredentials:
         """Return valid credentials.
@@ -54,6 +62,7 @@ class StaticCredentials:
     """Keys that somebody wrote down: they are what they are."""
 
     credentials: Credentials
+    origins = ("AWS_ACCESS_KEY_ID",)
 
     async def current(self) -> Credentials:
         """Return the keys."""
