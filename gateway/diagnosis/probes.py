@@ -106,7 +106,7 @@ class Prober:
         try:
             response = await send(self._client, message, clocks)
             try:
-                answer = orjson.loads(await clocks.bound(response.read()))
+                return int(orjson.loads(await clocks.bound(response.read()))["inputTokens"])
             finally:
                 response.close()
         except FOREIGN as error:
@@ -115,9 +115,10 @@ class Prober:
             if isinstance(error, UpstreamDenied) and "CountTokens" not in (error.detail or ""):
                 raise
             return None  # the completion will tell
+        except (ValueError, KeyError, TypeError):
+            return None  # not an answer of Bedrock's: the completion will tell that, too
         finally:
             clocks.close()
-        return int(answer["inputTokens"])
 
     # ── for explanations ──────────────────────────────────────────────────────────────────────────────
 

@@ -540,6 +540,24 @@ async def test_models_that_are_none() -> None:
     assert "neither a model for chats nor for embeddings" in run.named(f"model {image}")["message"]
 
 
+async def test_something_else_than_bedrock() -> None:
+    """An endpoint that answers everything with a page is a failure, not a crash."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/html\r\n\r\n<html>")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        broken = changing(AWS_ENDPOINT_URL_BEDROCK_RUNTIME=url)
+        run = await check("--json", "--model", HAIKU, broken=broken)
+
+    assert (run.code, run.with_status("fail"), run.with_status("warn")) == (1, [f"model {HAIKU}"], ["clock"])
+
+
 def test_colours() -> None:
     """On a terminal the status has a colour; the columns stay where they are."""
     results = [Result("a", "ok", "good"), Result("long", "fail", "bad", "mend it", "no")]
