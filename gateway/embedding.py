@@ -1,8 +1,9 @@
-"""Embedding: one request becomes calls of the size a model takes, run side by side, their order kept."""
+"""Embedding: one request becomes calls of the size a model takes, side by side, their order kept."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,32 +29,57 @@ class Embeddings:
 
 
 async def embed(
-    calls: list[EmbeddingCall], *, upstream: Upstream, limiter: ConcurrencyLimiter, timing: Timing
+    calls: list[EmbeddingCall],
+    answers: list[Embedded],
+    *,
+    upstream: Upstream,
+    limiter: ConcurrencyLimiter,
+    timing: Timing,
 ) -> Embeddings:
-    """Run the calls, each in a slot of its own, and put their vectors together.
+    """Run the calls and put their vectors together; each answer is also appended to `answers` as it comes.
+
+    The request queues for one slot, as every request does. It works in more of them only where they are
+    free at that moment: its own calls never fill the queue.
 
     Raises:
         GatewayError: a call failed; the others are ended, for half a list of vectors is of no use.
     """
     timing.mark_queued()
-    answers: list[Embedded | None] = [None] * len(calls)
-    gate = asyncio.Semaphore(SIDE_BY_SIDE)
+    await limiter.acquire()
+    with ExitStack() as slots:
+        slots.enter_context(limiter.held())
+        timing.mark_admitted()
+        workers = 1
+        while workers < min(SIDE_BY_SIDE, len(calls)) and limiter.try_acquire():
+            slots.enter_context(limiter.held())
+            workers += 1
+        found = await _work(calls, answers, upstream, workers)
+    return _together(calls[0].model, found)
 
-    async def run(number: int) -> None:
-        async with gate:
-            await limiter.acquire()
-            with limiter.held():
-                if timing.admitted is None:
-                    timing.mark_admitted()
-                answers[number] = await upstream.embed(calls[number])
 
+async def _work(
+    calls: list[EmbeddingCall], answers: list[Embedded], upstream: Upstream, workers: int
+) -> list[Embedded]:
+    """Return the answers in the order of the calls."""
+    found: dict[int, Embedded] = {}
+    left = iter(enumerate(calls))
+
+    async def work() -> None:
+        for number, call in left:
+            found[number] = await upstream.embed(call)
+            answers.append(found[number])
+
+    # not a TaskGroup: on Python 3.11 it leaves a cancellation counted, which looks like a caller's leaving
+    tasks = [asyncio.create_task(work()) for _ in range(workers)]  # noqa: TID251 - all are ended in `finally`
     try:
-        async with asyncio.TaskGroup() as group:
-            for number in range(len(calls)):
-                group.create_task(run(number))
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return _together(calls[0].model, [answer for answer in answers if answer is not None])
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return [found[number] for number in range(len(calls))]
 
 
 def _together(model: Model, answers: list[Embedded]) -> Embeddings:

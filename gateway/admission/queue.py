@@ -76,6 +76,13 @@ class ConcurrencyLimiter:
                 ) from None
             raise
 
+    def try_acquire(self) -> bool:
+        """Take a slot if one is free and nobody waits; a success needs a `release`."""
+        if self._running >= self.max_running:
+            return False
+        self._running += 1
+        return True
+
     def release(self) -> None:
         """Give a slot back: to the oldest waiter, or to nobody."""
         while self._queue:

@@ -44,6 +44,12 @@ NO_CREDENTIALS = (
     FileNotFoundError,  # a web identity token's file
     PermissionError,
 )
+STALE = frozenset(
+    {"ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException", "InvalidClientTokenId"}
+)
+"""AWS's codes for credentials that were good once: expired, or keys that were replaced and deleted. Their
+source is asked once more; one that has nothing else says so at once."""
+
 NO_CREDENTIALS_WORDS = "The gateway has no AWS credentials; its operator must look at the log."
 
 EXCEPTIONS: tuple[tuple[tuple[type[BaseException], ...], type[GatewayError], str], ...] = (

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.bedrock import faults
-from gateway.bedrock.exceptions import FOREIGN, from_exception
+from gateway.bedrock.exceptions import FOREIGN, STALE, from_exception
 from gateway.errors import UpstreamDenied, UpstreamProtocolError
 from gateway.wire.eventstream import CONTENT_TYPE as EVENT_STREAM
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from gateway.bedrock.credentials import RequestCredentials
 
 MAX_ERROR_BODY = 65_536
-
-EXPIRED = frozenset({"ExpiredTokenException", "ExpiredToken"})
-"""Other credentials may help. Not so for keys that AWS does not know (`UnrecognizedClientException`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class Message:
 
 
 async def send(client: BedrockClient, message: Message, clocks: Clocks) -> aiohttp.ClientResponse:
-    """Send it, and once more with other credentials where AWS finds them expired. The caller closes it.
+    """Send it, once more with other credentials where AWS finds them stale. The caller closes the answer.
 
     Raises:
         GatewayError: Bedrock refused, failed, or did not answer in time.
@@ -44,7 +41,7 @@ async def send(client: BedrockClient, message: Message, clocks: Clocks) -> aioht
     try:
         return await _send_once(client, message, clocks, credentials)
     except UpstreamDenied as error:
-        if error.upstream_code not in EXPIRED:
+        if error.upstream_code not in STALE:
             raise
         if not await clocks.bound(client.credentials.renew(credentials)):
             raise

@@ -133,7 +133,9 @@ class Catalog:
         found = self._find(asked)
         card, known = found.card, found.known
         self._check_allowed(found)
-        if card is not None:
+        if card is None:
+            self._check_custom(found.target)
+        else:
             if "embedding" not in card.gives:
                 gives = " and ".join(card.gives)
                 raise InvalidRequest(
@@ -268,6 +270,8 @@ class Catalog:
             yield from self._alias_problems(name)
         if self.choices.default_model is not None:
             try:
+                if self._find(self.choices.default_model).known.provider is None:
+                    yield f"default_model: {self.choices.default_model!r} is no alias and names no provider"
                 self.resolve(self.choices.default_model)
             except GatewayError as error:
                 yield f"default_model: {error.message}"

@@ -192,7 +192,8 @@ def _fail(answer: Json) -> NoReturn:
     error = record(answer, "error")
     kind = text(error, "type")
     raise ERRORS.get(kind, UpstreamFailed)(
-        "the model broke off with an error", upstream_code=kind  # its words may quote the prompt
+        "the model broke off with an error",
+        upstream_code=kind,  # its words may quote the prompt
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-import struct
+import sys
+from array import array
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
@@ -94,4 +95,7 @@ def vectors(found: Sequence[Sequence[float]], encoding: Literal["float", "base64
 
 
 def _packed(vector: Sequence[float]) -> str:
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    packed = array("f", vector)
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return base64.b64encode(packed.tobytes()).decode()

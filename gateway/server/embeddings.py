@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.dialects import embeddings as dialect
-from gateway.domain import Usage
+from gateway.domain import Embedded, Usage
 from gateway.embedding import embed
 from gateway.server import writing
 from gateway.server.answers import json_response
@@ -24,12 +24,20 @@ async def create_embeddings(exchange: Exchange) -> web.StreamResponse:
     calls = services.upstream.format_embeddings(request)
     model = calls[0].model
     log.add(model=model.id, provider=model.provider, family="embeddings", operation=model.api)
-    answer = await embed(calls, upstream=services.upstream, limiter=services.limiter, timing=exchange.timing)
+    answers: list[Embedded] = []
+    pictures = any(given.image is not None for given in request.inputs)
+    try:
+        answer = await embed(
+            calls, answers, upstream=services.upstream, limiter=services.limiter, timing=exchange.timing
+        )
+    finally:  # what was paid for is told, however the request ends
+        counts = [done.input_tokens for done in answers]
+        total = None if None in counts else sum(count for count in counts if count is not None)
+        # a picture has a price of its own, which no counter tells
+        cost = None if pictures or not answers else model.cost_usd(_usage(total))
+        log.add(input_tokens=total if answers else None, cost_usd=cost)
     ids = answer.upstream_request_ids
-    usage = Usage(
-        input_tokens=answer.input_tokens, output_tokens=0, cache_read_tokens=0, cache_write_tokens=0
-    )
-    log.add(input_tokens=answer.input_tokens, upstream_request_id=",".join(ids[:3]) or None)
+    log.add(upstream_request_id=",".join(ids[:3]) or None)
     response = json_response(
         {
             "type": "embeddings",
@@ -37,7 +45,7 @@ async def create_embeddings(exchange: Exchange) -> web.StreamResponse:
             "provider": model.provider,
             "data": dialect.vectors(answer.vectors, encoding),
             "usage": {"input_tokens": answer.input_tokens},
-            "cost_usd": model.cost_usd(usage),
+            "cost_usd": cost,
             "timing": exchange.timing.milliseconds(),
             "upstream_request_ids": ids,
         },
@@ -46,3 +54,7 @@ async def create_embeddings(exchange: Exchange) -> web.StreamResponse:
     )
     await writing.send(exchange, response)
     return response
+
+
+def _usage(input_tokens: int | None) -> Usage:
+    return Usage(input_tokens=input_tokens, output_tokens=0, cache_read_tokens=0, cache_write_tokens=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import sys
@@ -21,11 +22,13 @@ from botocore.utils import ContainerMetadataFetcher
 from pydantic import SecretStr
 
 from gateway.bedrock.client import open_client
+from gateway.bedrock.clocks import Clocks
 from gateway.bedrock.credentials import BearerToken, StaticCredentials
 from gateway.bedrock.credentials.chain import PRIVATE, DefaultChain
 from gateway.bedrock.credentials.opening import MAX_SESSION_NAME, session_name, sts_client
-from gateway.bedrock.credentials.refresher import Refresher
+from gateway.bedrock.credentials.refresher import RENEWAL_PAUSE_S, Refresher
 from gateway.bedrock.credentials.source import Injected
+from gateway.bedrock.sending import Message, send
 from gateway.emulator import EmulatedMetadata, EmulatedSts, Emulator, EmulatorSettings, KeyRing, Role
 from gateway.emulator.metadata import CONTAINER_PATH, INSTANCE_PRINCIPAL, TASK_PRINCIPAL
 from gateway.errors import UpstreamDenied
@@ -135,6 +138,52 @@ async def test_profile(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: 
         left = client.credentials.seconds_left
 
     assert (status, left) == (200, float("inf"))
+
+
+async def test_keys_replaced_in_the_profile(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Keys that AWS no longer knows are read again: whoever rotated them wrote the new ones there."""
+    _profile(
+        monkeypatch, tmp_path, "[profile team]\naws_access_key_id = AKIAGONE\naws_secret_access_key = x\n"
+    )
+
+    async with opened(world) as client:
+        gone = await client.credentials.current()
+        _profile(monkeypatch, tmp_path, f"[profile team]\n{USER_LINES}")
+        await asyncio.sleep(RENEWAL_PAUSE_S)  # no attempt is forced sooner
+        message = Message("amazon.titan-text-express-v1", "invoke", b'{"inputText":"x"}')
+        clocks = Clocks(BedrockSettings(), streaming=False)
+        response = await send(client, message, clocks)
+        response.close()
+        clocks.close()
+        new = await client.credentials.current()
+
+    assert (response.status, gone == new) == (200, False)
+
+
+async def test_base_credentials_rotate_under_a_role(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A role is assumed with what its source has now: STS's word that the old keys are stale has it asked."""
+    lines = "[profile team]\naws_access_key_id = {}\naws_secret_access_key = {}\naws_session_token = {}\n"
+    first = world.keys.issue(TASK_PRINCIPAL, 3600)
+    _profile(monkeypatch, tmp_path, lines.format(*_three(first)))
+    arn = "arn:aws:iam::111122223333:role/from-task"
+
+    async with opened(world, RoleSettings(role_arn=arn)) as client:
+        rejected = await client.credentials.current()
+        world.keys.revoke()
+        second = world.keys.issue(TASK_PRINCIPAL, 3600)
+        _profile(monkeypatch, tmp_path, lines.format(*_three(second)))
+        await asyncio.sleep(RENEWAL_PAUSE_S)  # no attempt is forced sooner
+        renewed = await client.credentials.renew(rejected)
+
+    assert renewed
+
+
+def _three(key: Any) -> tuple[str, str, str]:
+    return key.access_key_id, key.secret_access_key, key.session_token
 
 
 async def test_profile_with_a_role(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -76,6 +76,27 @@ async def test_calls_take_slots(emulator: Emulator, start: StartGateway, log: io
     }
 
 
+async def test_one_request_does_not_overload_itself(emulator: Emulator, start: StartGateway) -> None:
+    """A request of many calls queues once: with one slot and no queue it is served, call by call."""
+    async with start(emulator, max_concurrency=1, max_queue=0) as caller:
+        status, answer = await _embed(caller, model=TITAN, input=[f"text {n}" for n in range(20)])
+
+    assert (status, len(answer["data"])) == (200, 20)
+    assert emulator.peak_active == 1
+
+
+async def test_what_was_paid_for_is_logged(caller: Caller, log: io.StringIO) -> None:
+    """Where one call fails the request ends in its error, and its line has the tokens of the others."""
+    texts = [*(f"text {n}" for n in range(9)), "[[emulator error=ThrottlingException]]"]
+
+    status, answer = await _embed(caller, model=TITAN, input=texts)
+
+    [line] = lines(log)
+    assert (status, answer["error"]["code"]) == (429, "upstream_throttled")
+    assert line["input_tokens"] > 0
+    assert line["cost_usd"] > 0
+
+
 async def test_base64(caller: Caller) -> None:
     """base64 is the same vector as little-endian 32-bit floats."""
     _, plain = await _embed(caller, model=TITAN, input="Hi", dimensions=256)
@@ -94,6 +115,7 @@ async def test_image(caller: Caller) -> None:
     status, answer = await _embed(caller, model="amazon.titan-embed-image-v1", input=[item])
 
     assert (status, len(answer["data"])) == (200, 1)
+    assert answer["cost_usd"] is None  # a picture has a price of its own, which is not known
 
 
 @pytest.mark.parametrize(

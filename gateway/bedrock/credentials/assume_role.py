@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from gateway.bedrock.credentials.source import Issued
-from gateway.bedrock.exceptions import NO_CREDENTIALS_WORDS
+from gateway.bedrock.exceptions import NO_CREDENTIALS_WORDS, STALE, from_exception
 from gateway.errors import UpstreamDenied
 from gateway.wire.sigv4 import Credentials
 
@@ -45,7 +47,12 @@ class AssumedRole:
                 detail=f"duration_s {self._duration} of {self.name}: at most {MAX_CHAINED_S}, because the "
                 "credentials that assume it are temporary (role chaining)",
             )
-        answer = await self._sts.assume_role(**self._parameters)
+        try:
+            answer = await self._sts.assume_role(**self._parameters)
+        except ClientError as error:  # the source may have others by now, and nobody else would ask it
+            if from_exception(error).upstream_code not in STALE or not await self._source.renew(source):
+                raise
+            answer = await self._sts.assume_role(**self._parameters)
         keys = answer["Credentials"]
         return Issued(
             Credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"]),

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
 
-from gateway.bedrock.exceptions import NO_CREDENTIALS_WORDS, from_exception
+from gateway.bedrock.exceptions import FOREIGN, NO_CREDENTIALS_WORDS, from_exception
 from gateway.errors import GatewayError, UpstreamDenied, UpstreamUnavailable
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ ISSUE_TIMEOUT_S = 20.0
 """The longest one attempt may take, whatever the issuer's own clocks say."""
 RENEWAL_PAUSE_S = 1.0
 """No attempt is forced so soon after the last: AWS may find fresh credentials expired, too."""
+OUTAGE_WORDS = "The gateway cannot get AWS credentials now."
+MAX_DETAIL = 500
 EXPIRED_WORDS = "The gateway's AWS credentials have expired and cannot be renewed now."
 
 
@@ -83,6 +85,7 @@ class Refresher:
         self._held: _Held | None = None
         self._consecutive = 0
         self._reason = "the first attempt has not ended"
+        self._outage = False
         self._ended_at = -math.inf
         self._wanted = asyncio.Event()
         self._round = asyncio.Event()
@@ -102,9 +105,11 @@ class Refresher:
 
         Raises:
             UpstreamDenied: none were ever issued; `detail` says why.
-            UpstreamUnavailable: they have expired.
+            UpstreamUnavailable: they have expired, or their issuer cannot be reached.
         """
         held = self._held
+        if held is None and self._outage:
+            raise UpstreamUnavailable(OUTAGE_WORDS, detail=self._reason)
         if held is None:
             raise UpstreamDenied(NO_CREDENTIALS_WORDS, detail=self._reason)
         if asyncio.get_running_loop().time() >= held.usable_until:
@@ -206,6 +211,7 @@ class Refresher:
             async with asyncio.timeout(ISSUE_TIMEOUT_S):
                 issued = await self._issuer.issue()
         except Exception as error:  # noqa: BLE001 - botocore's sources also raise RuntimeError, ValueError, KeyError
+            self._outage = retryable(error)
             self._note(described(error))
             return None
         if issued.expires is not None and issued.expires <= self._now():
@@ -249,4 +255,15 @@ def described(error: Exception) -> str:
         return f"{fault.upstream_code}: {fault.detail}"
     if isinstance(error, GatewayError):
         return error.detail or error.message
-    return f"{kind}: {error}" if isinstance(error, BotoCoreError) else kind
+    # a credential process's own words are in its error: they may be anything, a secret too
+    process = isinstance(error, CredentialRetrievalError) and error.kwargs.get("provider") == "custom-process"
+    if process or not isinstance(error, BotoCoreError):
+        return kind
+    return f"{kind}: {error}"[:MAX_DETAIL]
+
+
+def retryable(error: Exception) -> bool:
+    """Say whether a failure may pass by itself: an issuer that is down or throttles."""
+    if isinstance(error, GatewayError):
+        return error.retryable
+    return isinstance(error, TimeoutError) or (isinstance(error, FOREIGN) and from_exception(error).retryable)

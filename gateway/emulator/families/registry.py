@@ -59,6 +59,7 @@ _EMBEDDINGS: Final[tuple[tuple[str, Family], ...]] = (
 # The first row that fits decides. A body's key in the middle: the model takes two bodies, and that key is
 # in this one.
 _NATIVE: Final[tuple[tuple[str, str, Family], ...]] = (
+    ("anthropic.claude-v1", "prompt", _CLAUDE_TEXT),
     ("anthropic.claude-v2", "prompt", _CLAUDE_TEXT),
     ("anthropic.claude-instant", "prompt", _CLAUDE_TEXT),
     ("anthropic.claude", "", CLAUDE),
