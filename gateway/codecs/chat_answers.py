@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from gateway.codecs.invocation import Envelope
+from gateway.codecs.invocation import Envelope, InvokedFamily
 from gateway.codecs.shapes import (
     Json,
     count,
@@ -268,3 +268,17 @@ def _count(answer: Json, envelope: Envelope, events: list[Event]) -> None:
         Usage(input_tokens=prompt, output_tokens=count(usage, "completion_tokens"), cache_read_tokens=cached),
         events,
     )
+
+
+class ChatFamily(InvokedFamily):
+    """The answering half of a codec for an OpenAI-shaped family; `words` are what its answers differ in."""
+
+    words: ChatWords
+
+    def extractor(self) -> ChatExtractor:
+        """Return a new extractor."""
+        return ChatExtractor(self.words)
+
+    def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> AbstractSet[str]:
+        """Append the events of an InvokeModel answer."""
+        return read_chat(body, headers, self.words, events)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, NoReturn
 
 from gateway.codecs import claude_request
 from gateway.codecs.claude_blocks import ClaudeBlocks
-from gateway.codecs.invocation import Envelope, metadata_headers
+from gateway.codecs.invocation import Envelope, InvokedFamily
 from gateway.codecs.shapes import (
     Json,
     count,
@@ -197,7 +197,7 @@ def _fail(answer: Json) -> NoReturn:
     )
 
 
-class ClaudeCodec:
+class ClaudeCodec(InvokedFamily):
     """Claude's Messages API."""
 
     name: Final = "claude"
@@ -205,14 +205,6 @@ class ClaudeCodec:
     def format(self, request: CompletionRequest, model: Model) -> bytes:
         """Return the InvokeModel body."""
         return claude_request.body(request, model)
-
-    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
-        """Return true: the body takes them."""
-        return True
-
-    def headers(self, request: CompletionRequest) -> dict[str, str]:
-        """Return the request's metadata as Bedrock's header."""
-        return metadata_headers(request)
 
     def extractor(self) -> ClaudeExtractor:
         """Return a new extractor."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.codecs.invocation import Envelope, metadata_headers
+from gateway.codecs.invocation import ChunkExtractor, Envelope, InvokedFamily
 from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
 from gateway.codecs.prompts import BARRED, token_breaker
 from gateway.codecs.shapes import Json, load, malformed, optional_text, records, text
@@ -44,32 +44,12 @@ _TOP_K: Final = 500
 _NAMES: Final = {"temperature": "temperature", "top_p": "p", "top_k": "k"}
 
 
-class CohereCommandExtractor:
+class CohereCommandExtractor(ChunkExtractor):
     """Reads one streamed answer; the chunk that `is_finished` is its terminal one."""
 
-    __slots__ = ("_envelope", "_raw")
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self._envelope = Envelope()
-        self._raw: str | None = None
-
-    @property
-    def unknown(self) -> AbstractSet[str]:
-        """Names of what this answer held and Command is not known to say."""
-        return self._envelope.unknown
-
-    @property
-    def finished(self) -> bool:
-        """Whether the terminal chunk has been seen."""
-        return self._raw is not None
-
-    def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
-        """Append to `events` what this chunk says."""
-        chunk = self._envelope.open(event_type, payload, events)
-        if chunk is None:
-            return
-        if self.finished:
-            raise malformed("a chunk after the terminal one")
+    def _read(self, chunk: Json, events: list[Event]) -> None:
         over = is_finished(chunk)
         _say(optional_text(chunk, "text") if over else text(chunk, "text"), events)
         if over:
@@ -115,7 +95,7 @@ def _say(said: str | None, events: list[Event]) -> None:
         events.append(TextDelta(said))
 
 
-class CohereCommandCodec:
+class CohereCommandCodec(InvokedFamily):
     """Cohere Command and Command Light."""
 
     name: Final = "cohere_command"
@@ -132,14 +112,6 @@ class CohereCommandCodec:
         if model.streaming:
             body["stream"] = True
         return encode(body)
-
-    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
-        """Return true: the body takes them."""
-        return True
-
-    def headers(self, request: CompletionRequest) -> dict[str, str]:
-        """Return the request's metadata as Bedrock's header."""
-        return metadata_headers(request)
 
     def extractor(self) -> CohereCommandExtractor:
         """Return a new extractor."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.codecs import cohere_command_r_request
 from gateway.codecs.cohere_command import append_stop, is_finished
-from gateway.codecs.invocation import Envelope, metadata_headers
-from gateway.codecs.shapes import Json, load, malformed, optional_record, optional_records, text
+from gateway.codecs.invocation import ChunkExtractor, Envelope, InvokedFamily
+from gateway.codecs.shapes import Json, load, optional_record, optional_records, text
 from gateway.codecs.tool_calls import ToolCalls
 from gateway.domain import Citation, TextDelta
 from gateway.errors import UpstreamProtocolError
@@ -67,33 +67,16 @@ _EVENTS: Final[Mapping[str, Callable[[_Answer, Json, list[Event]], None]]] = Map
 )
 
 
-class CohereCommandRExtractor:
+class CohereCommandRExtractor(ChunkExtractor):
     """Reads one streamed answer; the event that `is_finished` is its terminal one."""
 
-    __slots__ = ("_answer", "_envelope", "_raw")
+    __slots__ = ("_answer",)
 
     def __init__(self) -> None:
-        self._envelope = Envelope()
+        super().__init__()
         self._answer = _Answer()
-        self._raw: str | None = None
 
-    @property
-    def unknown(self) -> AbstractSet[str]:
-        """Names of what this answer held and Command R is not known to say."""
-        return self._envelope.unknown
-
-    @property
-    def finished(self) -> bool:
-        """Whether the terminal event has been seen."""
-        return self._raw is not None
-
-    def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
-        """Append to `events` what this chunk says."""
-        chunk = self._envelope.open(event_type, payload, events)
-        if chunk is None:
-            return
-        if self.finished:
-            raise malformed("a chunk after the terminal one")
+    def _read(self, chunk: Json, events: list[Event]) -> None:
         if is_finished(chunk):
             if not self._answer.called:
                 self._answer.calls(optional_record(chunk, "response") or {}, events)
@@ -113,7 +96,7 @@ class CohereCommandRExtractor:
         append_stop(self._raw, self._envelope, events, called=self._answer.called)
 
 
-class CohereCommandRCodec:
+class CohereCommandRCodec(InvokedFamily):
     """Cohere Command R and R+."""
 
     name: Final = "cohere_command_r"
@@ -121,14 +104,6 @@ class CohereCommandRCodec:
     def format(self, request: CompletionRequest, model: Model) -> bytes:
         """Return the InvokeModel body."""
         return cohere_command_r_request.body(request, model)
-
-    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
-        """Return true: the body takes them."""
-        return True
-
-    def headers(self, request: CompletionRequest) -> dict[str, str]:
-        """Return the request's metadata as Bedrock's header."""
-        return metadata_headers(request)
 
     def extractor(self) -> CohereCommandRExtractor:
         """Return a new extractor."""

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.codecs.chat_answers import ChatExtractor, ChatWords, read_chat
+from gateway.codecs.chat_answers import ChatFamily, ChatWords
 from gateway.codecs.chat_messages import ChatShape, chat_messages, chat_tools
-from gateway.codecs.invocation import metadata_headers
 from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from collections.abc import Set as AbstractSet
-
     from gateway.catalog.model import Model
-    from gateway.domain import CompletionRequest, Event
+    from gateway.domain import CompletionRequest
 
 _WORDS: Final = ChatWords(tags=("<reasoning>", "</reasoning>"))
 _SHAPE: Final = ChatShape(
@@ -30,10 +26,11 @@ _SHAPE: Final = ChatShape(
 _TEMPERATURE: Final = 2
 
 
-class GptOssCodec:
+class GptOssCodec(ChatFamily):
     """OpenAI's open-weight models."""
 
     name: Final = "gpt_oss"
+    words = _WORDS
 
     def format(self, request: CompletionRequest, model: Model) -> bytes:
         """Return the InvokeModel body."""
@@ -46,19 +43,3 @@ class GptOssCodec:
         if request.stop:
             body["stop"] = stop_sequences(request, self.name)
         return encode(body)
-
-    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
-        """Return true: the body takes them."""
-        return True
-
-    def headers(self, request: CompletionRequest) -> dict[str, str]:
-        """Return the request's metadata as Bedrock's header."""
-        return metadata_headers(request)
-
-    def extractor(self) -> ChatExtractor:
-        """Return a new extractor."""
-        return ChatExtractor(_WORDS)
-
-    def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> AbstractSet[str]:
-        """Append the events of an InvokeModel answer."""
-        return read_chat(body, headers, _WORDS, events)

@@ -10,16 +10,19 @@ before masking.
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from gateway.codecs.parameters import check_metadata
-from gateway.codecs.shapes import Json, count, load, optional_record, optional_text
+from gateway.codecs.shapes import Json, count, load, malformed, optional_record, optional_text
 from gateway.domain import FinishReason, Stop, Usage
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
+    from gateway.catalog.model import Model
     from gateway.domain import CompletionRequest, Event
 
 OURS = "amazon-bedrock-"
@@ -54,6 +57,18 @@ def metadata_headers(request: CompletionRequest) -> dict[str, str]:
             f"metadata is longer than {_METADATA_LIMIT} characters when written as JSON.", param="metadata"
         )
     return {METADATA_HEADER: value}
+
+
+class InvokedFamily:
+    """What the codecs of InvokeModel have in common."""
+
+    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
+        """Return true: the body takes stop sequences, unless a family says otherwise."""
+        return True
+
+    def headers(self, request: CompletionRequest) -> dict[str, str]:
+        """Return the request's metadata as Bedrock's header."""
+        return metadata_headers(request)
 
 
 class Envelope:
@@ -143,3 +158,36 @@ def _missing(given: int | None, weaker: int | None) -> int | None:
 
 def _only_ours(answer: Json) -> bool:
     return all(key.startswith(OURS) for key in answer)
+
+
+class ChunkExtractor(ABC):
+    """The frame of a family's extractor: chunk by chunk, until one gives the raw reason of the stop."""
+
+    __slots__ = ("_envelope", "_raw")
+
+    def __init__(self) -> None:
+        self._envelope = Envelope()
+        self._raw: str | None = None
+
+    @property
+    def unknown(self) -> AbstractSet[str]:
+        """Names of what this answer held and its family is not known to say."""
+        return self._envelope.unknown
+
+    @property
+    def finished(self) -> bool:
+        """Whether the terminal chunk has been seen."""
+        return self._raw is not None
+
+    def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
+        """Append to `events` what this chunk says."""
+        chunk = self._envelope.open(event_type, payload, events)
+        if chunk is None:
+            return
+        if self._raw is not None:
+            raise malformed("a chunk after the terminal one")
+        self._read(chunk, events)
+
+    @abstractmethod
+    def _read(self, chunk: Json, events: list[Event]) -> None:
+        """Append what the chunk says; set `_raw` if it is the terminal one."""

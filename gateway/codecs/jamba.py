@@ -9,19 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.codecs.chat_answers import ChatExtractor, ChatWords, read_chat
+from gateway.codecs.chat_answers import ChatFamily, ChatWords
 from gateway.codecs.chat_messages import ChatShape, chat_messages, chat_tools
-from gateway.codecs.invocation import metadata_headers
 from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences, tool_choice
 from gateway.codecs.turns import turns
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from collections.abc import Set as AbstractSet
-
     from gateway.catalog.model import Model
-    from gateway.domain import CompletionRequest, Event
+    from gateway.domain import CompletionRequest
 
 _WORDS: Final = ChatWords()
 _SHAPE: Final = ChatShape(lists=False, reasoning=False, choices={}, named_choice=False)
@@ -31,10 +27,11 @@ _TOP_P: Final = (0.01, 1)
 _INSTRUCT: Final = "ai21.jamba-instruct"
 
 
-class JambaCodec:
+class JambaCodec(ChatFamily):
     """AI21's Jamba."""
 
     name: Final = "jamba"
+    words = _WORDS
 
     def format(self, request: CompletionRequest, model: Model) -> bytes:
         """Return the InvokeModel body."""
@@ -49,22 +46,6 @@ class JambaCodec:
         if request.stop:
             body["stop"] = stop_sequences(request, self.name)
         return encode(body)
-
-    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
-        """Return true: the body takes them."""
-        return True
-
-    def headers(self, request: CompletionRequest) -> dict[str, str]:
-        """Return the request's metadata as Bedrock's header."""
-        return metadata_headers(request)
-
-    def extractor(self) -> ChatExtractor:
-        """Return a new extractor."""
-        return ChatExtractor(_WORDS)
-
-    def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> AbstractSet[str]:
-        """Append the events of an InvokeModel answer."""
-        return read_chat(body, headers, _WORDS, events)
 
 
 def _spoken(request: CompletionRequest) -> CompletionRequest:

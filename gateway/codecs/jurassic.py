@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.codecs.invocation import Envelope, metadata_headers
+from gateway.codecs.invocation import ChunkExtractor, Envelope, InvokedFamily
 from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
 from gateway.codecs.shapes import Json, load, malformed, record, records, text
 from gateway.codecs.stops import finish_reason
@@ -35,32 +35,12 @@ _TRANSCRIPTS: Final = Transcripts("Jurassic-2", assistant="Assistant")
 _MAX_TOKENS: Final = 8191
 
 
-class JurassicExtractor:
+class JurassicExtractor(ChunkExtractor):
     """Reads an answer out of the one chunk that holds it; see the module."""
 
-    __slots__ = ("_envelope", "_raw")
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self._envelope = Envelope()
-        self._raw: str | None = None
-
-    @property
-    def unknown(self) -> AbstractSet[str]:
-        """Names of what this answer held and Jurassic-2 is not known to say."""
-        return self._envelope.unknown
-
-    @property
-    def finished(self) -> bool:
-        """Whether the answer has been seen."""
-        return self._raw is not None
-
-    def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
-        """Append to `events` what this chunk says."""
-        chunk = self._envelope.open(event_type, payload, events)
-        if chunk is None:
-            return
-        if self.finished:
-            raise malformed("a chunk after the terminal one")
+    def _read(self, chunk: Json, events: list[Event]) -> None:
         self._raw = _say(chunk, events)
 
     def close(self, events: list[Event]) -> None:
@@ -84,7 +64,7 @@ def _stop(raw: str, envelope: Envelope, events: list[Event]) -> None:
     events.append(envelope.stop(finish_reason(STOP_REASONS, raw, envelope.unknown), raw))
 
 
-class JurassicCodec:
+class JurassicCodec(InvokedFamily):
     """AI21's Jurassic-2."""
 
     name: Final = "jurassic"
@@ -102,14 +82,6 @@ class JurassicCodec:
         if request.stop:
             body["stopSequences"] = stop_sequences(request, self.name)
         return encode(body)
-
-    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
-        """Return true: the body takes them."""
-        return True
-
-    def headers(self, request: CompletionRequest) -> dict[str, str]:
-        """Return the request's metadata as Bedrock's header."""
-        return metadata_headers(request)
 
     def extractor(self) -> JurassicExtractor:
         """Return a new extractor."""

@@ -12,17 +12,13 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.codecs.chat_answers import ChatExtractor, ChatWords, read_chat
+from gateway.codecs.chat_answers import ChatFamily, ChatWords
 from gateway.codecs.chat_messages import ChatShape, chat_messages, chat_tools
-from gateway.codecs.invocation import metadata_headers
 from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from collections.abc import Set as AbstractSet
-
     from gateway.catalog.model import Model
-    from gateway.domain import CompletionRequest, Event
+    from gateway.domain import CompletionRequest
 
 _WORDS: Final = ChatWords(stops=("stop_reason", "finish_reason"), deltas=("delta", "message"))
 _SHAPE: Final = ChatShape(
@@ -35,10 +31,11 @@ _ID: Final = re.compile(r"[a-zA-Z0-9]{9}")
 _ID_BYTES: Final = 5  # as many as nine hexadecimal digits need
 
 
-class MistralChatCodec:
+class MistralChatCodec(ChatFamily):
     """Mistral's chat models."""
 
     name: Final = "mistral_chat"
+    words = _WORDS
 
     def format(self, request: CompletionRequest, model: Model) -> bytes:
         """Return the InvokeModel body."""
@@ -51,22 +48,6 @@ class MistralChatCodec:
         if request.stop:
             body["stop"] = stop_sequences(request, self.name)
         return encode(body)
-
-    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
-        """Return true: the body takes them."""
-        return True
-
-    def headers(self, request: CompletionRequest) -> dict[str, str]:
-        """Return the request's metadata as Bedrock's header."""
-        return metadata_headers(request)
-
-    def extractor(self) -> ChatExtractor:
-        """Return a new extractor."""
-        return ChatExtractor(_WORDS)
-
-    def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> AbstractSet[str]:
-        """Append the events of an InvokeModel answer."""
-        return read_chat(body, headers, _WORDS, events)
 
 
 def _with_short_ids(message: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.block_events import BlockEvents, read_answer
 from gateway.codecs.blocks import WRITERS, conversation, inference_config, tool_config
-from gateway.codecs.invocation import OURS, Envelope, metadata_headers
+from gateway.codecs.invocation import OURS, Envelope, InvokedFamily
 from gateway.codecs.parameters import encode, sampling
 from gateway.codecs.shapes import load
 from gateway.domain import FinishReason
@@ -68,7 +68,7 @@ class NovaExtractor:
         self._blocks.close(events)
 
 
-class NovaCodec:
+class NovaCodec(InvokedFamily):
     """Amazon Nova's understanding models."""
 
     name: Final = "nova"
@@ -90,14 +90,6 @@ class NovaCodec:
         if tools:
             body["toolConfig"] = tools
         return encode(body)
-
-    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
-        """Return true: the body takes them."""
-        return True
-
-    def headers(self, request: CompletionRequest) -> dict[str, str]:
-        """Return the request's metadata as Bedrock's header."""
-        return metadata_headers(request)
 
     def extractor(self) -> NovaExtractor:
         """Return a new extractor."""

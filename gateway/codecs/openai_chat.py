@@ -10,17 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.codecs.chat_answers import ChatExtractor, ChatWords, read_chat
+from gateway.codecs.chat_answers import ChatFamily, ChatWords
 from gateway.codecs.chat_messages import ChatShape, chat_messages, chat_tools
-from gateway.codecs.invocation import metadata_headers
 from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from collections.abc import Set as AbstractSet
-
     from gateway.catalog.model import Model
-    from gateway.domain import CompletionRequest, Event
+    from gateway.domain import CompletionRequest
 
 _WORDS: Final = ChatWords()
 _SHAPE: Final = ChatShape(
@@ -60,10 +56,11 @@ _RULES: Final = (
 _USUAL: Final = _Rule(prefix="")
 
 
-class OpenAIChatCodec:
+class OpenAIChatCodec(ChatFamily):
     """OpenAI's chat shape."""
 
     name: Final = "openai_chat"
+    words = _WORDS
 
     def format(self, request: CompletionRequest, model: Model) -> bytes:
         """Return the InvokeModel body.
@@ -84,18 +81,6 @@ class OpenAIChatCodec:
     def stop_is_native(self, model: Model) -> bool:
         """Return whether the model takes `stop`."""
         return _rule(model).stop
-
-    def headers(self, request: CompletionRequest) -> dict[str, str]:
-        """Return the request's metadata as Bedrock's header."""
-        return metadata_headers(request)
-
-    def extractor(self) -> ChatExtractor:
-        """Return a new extractor."""
-        return ChatExtractor(_WORDS)
-
-    def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> AbstractSet[str]:
-        """Append the events of an InvokeModel answer."""
-        return read_chat(body, headers, _WORDS, events)
 
 
 def _rule(model: Model) -> _Rule:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.codecs.invocation import Envelope, metadata_headers
+from gateway.codecs.invocation import Envelope, InvokedFamily
 from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
 from gateway.codecs.shapes import Json, count, load, malformed, optional_text, records, text
 from gateway.codecs.transcripts import Transcripts
@@ -91,7 +91,7 @@ def _stop(raw: str | None, envelope: Envelope, events: list[Event]) -> None:
     events.append(envelope.stop(reason or FinishReason.STOP, raw or ""))
 
 
-class TitanCodec:
+class TitanCodec(InvokedFamily):
     """Amazon Titan Text."""
 
     name: Final = "titan"
@@ -107,14 +107,6 @@ class TitanCodec:
         if request.stop:
             config["stopSequences"] = stop_sequences(request, "titan")
         return encode({"inputText": prompt, "textGenerationConfig": config})
-
-    def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
-        """Return true: the body takes them."""
-        return True
-
-    def headers(self, request: CompletionRequest) -> dict[str, str]:
-        """Return the request's metadata as Bedrock's header."""
-        return metadata_headers(request)
 
     def extractor(self) -> TitanExtractor:
         """Return a new extractor."""

@@ -59,11 +59,11 @@ class Script:
 
     def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
         """No embeddings here."""
-        raise NotImplementedError(request)
+        raise AssertionError(request)
 
     async def embed(self, call: EmbeddingCall) -> Embedded:
         """No embeddings here."""
-        raise NotImplementedError(call)
+        raise AssertionError(call)
 
     @asynccontextmanager
     async def invoke_stream(self, call: UpstreamCall) -> AsyncIterator[Script]:
