@@ -491,7 +491,7 @@ MEANING: list[tuple[dict[str, Any], str, str]] = [
         for url in (
             f"http://{CANARY}/x.png",
             "https://169.254.169.254/latest",
-            "file:///etc/passwd",
+            "file://localhost/etc/passwd",
             f"data:image/svg+xml;base64,{PNG}",
             f"data:image/jpg;base64,{PNG}",
             f"data:image/png,{PNG}",
