@@ -103,6 +103,18 @@ class Overloaded(GatewayError):
     code, status, retryable, level = "overloaded", 503, True, "warning"
 
 
+class DeadlineExceeded(GatewayError):
+    """The time that the caller gave with `X-Request-Timeout-Ms` is over."""
+
+    code, status, retryable, level = "deadline_exceeded", 504, True, "info"
+
+
+class ServerShutdown(GatewayError):
+    """The process stops, and its time for ending streams is over."""
+
+    code, status, retryable, level = "server_shutdown", 503, True, "warning"
+
+
 class InternalError(GatewayError):
     """A defect of the gateway. Nothing else may become one."""
 

@@ -9,19 +9,25 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from uuid import uuid4
 
 from gateway.domain import Stop, Usage
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from collections.abc import Set as AbstractSet
 
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.domain import Event
     from gateway.upstream import Upstream, UpstreamAnswer, UpstreamCall
+
+
+Phase: TypeAlias = Literal["request", "queue", "head", "first_byte", "stream", "end"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+"""Reading and checking the request · waiting for a slot · until Bedrock's head · until the first byte of its
+body · its stream · after its end."""
 
 
 @dataclass(slots=True)
@@ -31,7 +37,9 @@ class Timing:
     started: float = field(default_factory=time.monotonic)
     queued: float | None = None
     admitted: float | None = None
+    answered: float | None = None
     first_byte: float | None = None
+    ended: float | None = None
 
     def mark_queued(self) -> None:
         """The request wants a slot now."""
@@ -41,9 +49,23 @@ class Timing:
         """The slot has been taken."""
         self.admitted = time.monotonic()
 
+    def mark_answered(self) -> None:
+        """The head of the answer has come, with a good status."""
+        self.answered = time.monotonic()
+
     def mark_first_byte(self) -> None:
         """The first bytes of the answer's body have been read."""
         self.first_byte = time.monotonic()
+
+    def mark_ended(self) -> None:
+        """The answer was whole: all that is left is to give it to the caller."""
+        self.ended = time.monotonic()
+
+    @property
+    def phase(self) -> Phase:
+        """Where the request is, or where it ended."""
+        marks = (self.queued, self.admitted, self.answered, self.first_byte, self.ended)
+        return next((phase for phase, mark in zip(PHASES, marks, strict=False) if mark is None), "end")
 
     def milliseconds(self) -> dict[str, float | None]:
         """Return the wait for a slot, and first byte and end so far since the request came in, in ms.
@@ -78,6 +100,7 @@ class CompletionStream:
         self._answer = answer
         self._timing = timing
         self._fault: GatewayError | None = None
+        self._peeked: list[Event] | None = None
         self.ended = False
         """Whether the last batch has been given: `next_batch` would return None."""
 
@@ -86,12 +109,23 @@ class CompletionStream:
         """Names of things upstream sent that this gateway does not know."""
         return self._answer.reader.unknown
 
+    async def peek(self) -> None:
+        """Wait for the first batch and keep it for `next_batch`.
+
+        Raises:
+            GatewayError: the answer failed before its first event, so that nobody has seen anything of it.
+        """
+        self._peeked = await self.next_batch()
+
     async def next_batch(self) -> list[Event] | None:
         """Return the next events, or None when the answer is whole.
 
         Raises:
             GatewayError: the answer failed. Events that came before the fault have been returned before.
         """
+        if self._peeked is not None:
+            batch, self._peeked = self._peeked, None
+            return batch
         while True:
             if self._fault is not None:
                 raise self._fault
@@ -120,6 +154,7 @@ class CompletionStream:
 
     def _close(self, events: list[Event]) -> None:
         self._answer.reader.close(events)
+        self._timing.mark_ended()
         self.ended = True
 
     def _account(self, events: list[Event]) -> None:
@@ -132,18 +167,30 @@ class CompletionStream:
 
 @asynccontextmanager
 async def open_completion(
-    call: UpstreamCall, *, upstream: Upstream, limiter: ConcurrencyLimiter, timing: Timing
+    calls: Sequence[UpstreamCall],
+    *,
+    upstream: Upstream,
+    limiter: ConcurrencyLimiter,
+    timing: Timing,
+    expires: float | None = None,
 ) -> AsyncIterator[CompletionStream]:
-    """Send a formatted call once it has a slot, and yield the stream of its answer.
+    """Send the best of these calls once it has a slot, and yield the stream of its answer.
 
-    Formatting came before (`Upstream.format`): it fails without costing a slot.
+    Formatting came before (`Upstream.format`): it fails without costing a slot. The first events have come
+    when the block begins. `expires` is when the caller's patience ends, by the loop's clock: who sets it sees
+    to it that the task is ended then; here it keeps work from being begun that cannot be finished.
 
     Raises:
-        GatewayError: the call could not be admitted or sent.
+        GatewayError: the call could not be admitted or sent, or failed before its first event.
     """
+    del expires
     timing.mark_queued()
     await limiter.acquire()
     with limiter.held():
         timing.mark_admitted()
+        call = calls[0]
         async with upstream.invoke_stream(call) as answer:
-            yield CompletionStream(call, answer, timing)
+            timing.mark_answered()
+            stream = CompletionStream(call, answer, timing)
+            await stream.peek()
+            yield stream

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
     from contextlib import AbstractAsyncContextManager
 
@@ -22,6 +23,13 @@ class UpstreamCall:
     headers: dict[str, str]
     stop: tuple[str, ...] = ()
     """Stop sequences that the model does not take: they are to be looked for in its answer."""
+    target: str = "default"
+    """Where it is to be sent: the name of a target, of which the operator may configure several."""
+
+    @property
+    def lane(self) -> str:
+        """What its throttling quota belongs to: Bedrock counts by account, region and model."""
+        return f"{self.target}/{self.model.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +77,11 @@ class UpstreamAnswer(Protocol):
 class Upstream(Protocol):
     """What stands behind the pipeline: Bedrock."""
 
-    def format(self, request: CompletionRequest) -> UpstreamCall:
-        """Make the call for this request; pure, so it fails before it costs a slot."""
+    def format(self, request: CompletionRequest) -> Sequence[UpstreamCall]:
+        """Make the calls that may answer this request, the best first, at least one.
+
+        Pure, so it fails before it costs a slot. The others are for when the first cannot be had.
+        """
 
     def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
         """Make the calls for this request, at least one, in the order of its inputs; pure."""

@@ -87,7 +87,7 @@ class BedrockUpstream:
         self._catalog = catalog
         self._settings = settings
 
-    def format(self, request: CompletionRequest) -> UpstreamCall:
+    def format(self, request: CompletionRequest) -> list[UpstreamCall]:
         """Resolve the model and make its family's body.
 
         Raises:
@@ -99,7 +99,7 @@ class BedrockUpstream:
         request = with_defaults(request, model)
         codec = codec_for(model)
         stop = () if codec.stop_is_native(model) else emulated(request)
-        return UpstreamCall(model, codec.format(request, model), codec.headers(request), stop)
+        return [UpstreamCall(model, codec.format(request, model), codec.headers(request), stop)]
 
     @asynccontextmanager
     async def invoke_stream(self, call: UpstreamCall) -> AsyncIterator[BedrockAnswer]:

@@ -60,7 +60,7 @@ class Prober:
         if self._embeds(name):
             return await self._embed(name)
         turn = Turn("user", (TextPart(WORD),))
-        call = self._upstream.format(CompletionRequest(model=name, messages=(turn,), max_tokens=1))
+        [call] = self._upstream.format(CompletionRequest(model=name, messages=(turn,), max_tokens=1))
         if not self._calls:
             return f"{_behind(name, call.model)}can be asked for; not called"
         if _countable(call.model) and (tokens := await self._count(call)) is not None:

@@ -66,11 +66,15 @@ async def create_completion(exchange: Exchange) -> web.StreamResponse:
 async def _completion(exchange: Exchange, request: CompletionRequest) -> AsyncIterator[CompletionStream]:
     """Run the pipeline for this exchange, and gather what the log line says of it."""
     services = exchange.services
-    call = services.upstream.format(request)
-    model = call.model
+    calls = services.upstream.format(request)
+    model = calls[0].model
     exchange.log.add(model=model.id, provider=model.provider, family=model.family, operation=model.api)
     async with open_completion(
-        call, upstream=services.upstream, limiter=services.limiter, timing=exchange.timing
+        calls,
+        upstream=services.upstream,
+        limiter=services.limiter,
+        timing=exchange.timing,
+        expires=exchange.expires,
     ) as stream:
         exchange.log.add(completion_id=stream.id, upstream_request_id=stream.upstream_request_id)
         try:

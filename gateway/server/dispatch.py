@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 import structlog
 
-from gateway.errors import GatewayError, InternalError, MethodNotAllowed
+from gateway.errors import GatewayError, InternalError, InvalidRequest, MethodNotAllowed
 from gateway.observability.request_log import RequestLog
 from gateway.pipeline import Timing
 from gateway.server import routes
 from gateway.server.answers import error_response
-from gateway.server.exchange import Exchange
+from gateway.server.exchange import DEADLINE_HEADER, Exchange
 from gateway.server.request_id import request_id_of
 
 if TYPE_CHECKING:
@@ -22,11 +23,17 @@ if TYPE_CHECKING:
     from gateway.server.exchange import Services
 
 
+_MILLISECONDS = re.compile(r"[0-9]{1,8}", re.ASCII)
+_DAY_MS = 86_400_000
+
+
 class Dispatcher:
     """Answers requests; the handler of the HTTP server."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self.exchanges: set[Exchange] = set()
+        """Those being answered at this moment."""
 
     async def __call__(self, request: BaseRequest) -> web.StreamResponse:
         """Answer one request, whatever happens, and write its line.
@@ -37,7 +44,10 @@ class Dispatcher:
         path = request.path
         known = path in routes.ROUTES
         log = RequestLog(request_id_of(request.headers), request.method, path if known else "other")
-        exchange = Exchange(request, log, Timing(), self._services)
+        task = asyncio.current_task()
+        assert task is not None, "a handler runs in a task"  # noqa: S101 - for the type checker
+        exchange = Exchange(request, log, Timing(), self._services, task)
+        self.exchanges.add(exchange)
         try:
             response = await self._answer(exchange)
             log.status = response.status
@@ -50,28 +60,50 @@ class Dispatcher:
         else:
             return response
         finally:
-            exchange.deadline.close()
+            self.exchanges.discard(exchange)
+            exchange.close()
+            if log.outcome != "ok":
+                log.add(phase=exchange.timing.phase)
             log.add(**exchange.timing.milliseconds())
             log.write()
 
     async def _answer(self, exchange: Exchange) -> web.StreamResponse:
         request, log = exchange.request, exchange.log
+        fault: GatewayError | None
         try:
+            if (patience := request.headers.get(DEADLINE_HEADER)) is not None:
+                exchange.expire_in(_milliseconds(patience))
             return await routes.find(request.method, request.path)(exchange)
         except ConnectionError:
             raise
+        except asyncio.CancelledError:
+            fault = exchange.interruption()
+            if fault is None:
+                raise
         except GatewayError as error:
             fault = error
         except Exception as error:  # noqa: BLE001 - a defect must still be answered and logged
             structlog.get_logger().error("defect", request_id=log.request_id, exc_info=error)
             fault = InternalError("The gateway failed.")
-        if request.writer.output_size > 0:  # a second head inside the body would be worse than no end
-            log.fail(fault)
-            raise ConnectionAbortedError("the answer has begun: break the transfer")
         log.fail(fault)
-        response = error_response(fault, log.request_id)
-        if isinstance(fault, MethodNotAllowed):
-            response.headers["Allow"] = ", ".join(sorted(routes.ROUTES[request.path]))
-        if not request.content.at_eof():
-            response.force_close()  # the rest of this body is not the next request
-        return response
+        if request.writer.output_size > 0:  # a second head inside the body would be worse than no end
+            raise ConnectionAbortedError("the answer has begun: break the transfer")
+        return _refusal(exchange, fault)
+
+
+def _refusal(exchange: Exchange, fault: GatewayError) -> web.Response:
+    request = exchange.request
+    response = error_response(fault, exchange.log.request_id)
+    if isinstance(fault, MethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(routes.ROUTES[request.path]))
+    if not request.content.at_eof():
+        response.force_close()  # the rest of this body is not the next request
+    return response
+
+
+def _milliseconds(text: str) -> int:
+    if not _MILLISECONDS.fullmatch(text) or not 1 <= int(text) <= _DAY_MS:
+        raise InvalidRequest(
+            f"{DEADLINE_HEADER} is a whole number of milliseconds from 1 to {_DAY_MS}.", param=DEADLINE_HEADER
+        )
+    return int(text)

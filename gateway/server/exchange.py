@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gateway.deadline import Deadline
+from gateway.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -14,12 +15,15 @@ if TYPE_CHECKING:
     from aiohttp.web_request import BaseRequest
 
     from gateway.admission.queue import ConcurrencyLimiter
+    from gateway.errors import GatewayError
     from gateway.observability.request_log import RequestLog
     from gateway.pipeline import Timing
     from gateway.upstream import Upstream
 
 
 T = TypeVar("T")
+
+DEADLINE_HEADER = "X-Request-Timeout-Ms"
 
 
 class Readiness(Protocol):
@@ -57,16 +61,54 @@ class Services:
     """What is asked where a caller names no model."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Exchange:
-    """One request being answered."""
+    """One request being answered, by one task."""
 
     request: BaseRequest
     log: RequestLog
     timing: Timing
     services: Services
+    task: asyncio.Task[object]
     deadline: Deadline = field(default_factory=Deadline)
     """For reading the body and for every write: one timer serves the whole exchange."""
+    expires: float | None = None
+    """When the caller's patience ends, by the loop's clock."""
+    settled: bool = False
+    """Whether how the answer ends is decided: its last bytes are being written."""
+    _interruption: GatewayError | None = None
+    _expiry: asyncio.TimerHandle | None = None
+
+    def expire_in(self, milliseconds: int) -> None:
+        """End the exchange with `DeadlineExceeded` unless it is over by then."""
+        loop = asyncio.get_running_loop()
+        self.expires = loop.time() + milliseconds / 1000
+        words = f"The answer was not whole within the {milliseconds} ms of {DEADLINE_HEADER}."
+        self._expiry = loop.call_at(self.expires, self.interrupt, DeadlineExceeded(words))
+
+    def interrupt(self, fault: GatewayError) -> None:
+        """End the exchange with this fault wherever it waits; once its end is decided, it may finish.
+
+        An answer that has begun gets its terminal record, one that has not a true HTTP status.
+        """
+        if not self.settled and self._interruption is None:
+            self._interruption = fault
+            self.task.cancel()
+
+    def interruption(self) -> GatewayError | None:
+        """Return the fault behind a `CancelledError`, once; None where it is the caller who has left."""
+        fault = self._interruption
+        if fault is None or self.settled or self.task.uncancel() > 0:
+            return None
+        self.settled = True
+        return fault
+
+    def close(self) -> None:
+        """The exchange is over."""
+        self.settled = True
+        self.deadline.close()
+        if self._expiry is not None:
+            self._expiry.cancel()
 
     async def within(self, awaitable: Awaitable[T], seconds: float) -> T:
         """Await something of the caller's for so long at most; raises `DeadlinePassed`."""

@@ -52,10 +52,10 @@ class Script:
         """The end is seen with the last read, as it often is in practice."""
         return self._next == len(self._reads)
 
-    def format(self, request: CompletionRequest) -> UpstreamCall:
+    def format(self, request: CompletionRequest) -> list[UpstreamCall]:
         """The same call for every request."""
         del request
-        return UpstreamCall(MODEL, b"", {})
+        return [UpstreamCall(MODEL, b"", {})]
 
     def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
         """No embeddings here."""
