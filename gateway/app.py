@@ -22,12 +22,14 @@ from gateway.catalog.choices import ModelOverride
 from gateway.catalog.defaults import Defaults
 from gateway.catalog.listing import Provider, models_config
 from gateway.errors import GatewayError
+from gateway.server import listening
 from gateway.server.dispatch import Dispatcher
 from gateway.server.exchange import Limits, Services
 from gateway.server.protocol import GatewayServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    import socket
+    from collections.abc import AsyncIterator, Sequence
 
     from gateway.bedrock.client import BedrockClient
     from gateway.settings import DefaultSettings, Settings
@@ -140,9 +142,24 @@ def build_catalog(settings: Settings, region: str | None = None) -> Catalog:
         raise StartError(str(error).splitlines()) from None
 
 
+def listen(settings: Settings) -> list[socket.socket]:
+    """Return the sockets to serve from, which several processes may share.
+
+    Raises:
+        ListenError: the address cannot be listened on.
+    """
+    try:
+        return listening.listen(settings.host, settings.port)
+    except OSError as error:
+        words = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+        raise ListenError(f"cannot listen on {settings.host}:{settings.port}: {words}") from error
+
+
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Gateway]:
-    """Serve for as long as the block runs.
+async def running(
+    settings: Settings, sockets: Sequence[socket.socket] | None = None
+) -> AsyncIterator[Gateway]:
+    """Serve for as long as the block runs, from `sockets` where they are given; they are closed with it.
 
     Raises:
         StartError: the settings of the catalogue or of AWS cannot work.
@@ -171,7 +188,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
             models_config=build_models_config(settings, catalog),
             default_model=settings.default_model,
         )
-        async with _listening(settings, services) as url:
+        async with _serving(settings, services, sockets) as url:
             log.info("listening", url=url, endpoint=client.endpoint_url, region=client.region)
             try:
                 yield Gateway(url, limiter, client)
@@ -197,7 +214,9 @@ async def _client(settings: Settings) -> AsyncIterator[BedrockClient]:
 
 
 @asynccontextmanager
-async def _listening(settings: Settings, services: Services) -> AsyncIterator[str]:
+async def _serving(
+    settings: Settings, services: Services, sockets: Sequence[socket.socket] | None
+) -> AsyncIterator[str]:
     server = GatewayServer(
         Dispatcher(services),
         handler_cancellation=True,  # off by default: the handler would run on after the caller left (S8)
@@ -208,12 +227,8 @@ async def _listening(settings: Settings, services: Services) -> AsyncIterator[st
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_TIMEOUT)
     await runner.setup()
     try:
-        try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
-        except OSError as error:
-            words = os.strerror(error.errno) if error.errno else str(error)
-            raise ListenError(f"cannot listen on {settings.host}:{settings.port}: {words}") from error
-        host, port = runner.addresses[0][:2]
-        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        sockets = listen(settings) if sockets is None else sockets
+        await listening.serve(runner, sockets)
+        yield listening.url_of(sockets[0])
     finally:
         await runner.cleanup()

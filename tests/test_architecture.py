@@ -45,12 +45,13 @@ ARCHITECTURE = {
     "diagnosis": Area("bedrock catalog domain errors", types="settings upstream"),
     # the two shells, which never meet
     "server": Area(
-        "pipeline embedding deadline dialects wire admission observability completion domain errors",
+        "pipeline embedding deadline tcp dialects wire admission observability completion domain errors",
         types="upstream",
     ),
-    "bedrock": Area("upstream deadline codecs wire catalog domain errors", types="settings"),
+    "bedrock": Area("upstream deadline tcp codecs wire catalog domain errors", types="settings"),
     # what they are built from
     "deadline": Area(""),
+    "tcp": Area(""),
     "embedding": Area("admission domain errors", types="upstream catalog pipeline"),
     "pipeline": Area("admission domain errors", types="upstream codecs"),
     "admission": Area("domain errors"),

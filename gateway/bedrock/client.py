@@ -22,6 +22,7 @@ from gateway.bedrock.credentials import BearerToken
 from gateway.bedrock.credentials.opening import open_credentials
 from gateway.bedrock.credentials.source import Injected
 from gateway.bedrock.loopback import proxies_for
+from gateway.tcp import new_socket
 from gateway.wire.sigv4 import Signer
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ async def open_client(
         connect_timeout=settings.connect_timeout_ms / 1000,
         read_timeout=None,  # upstream.py owns the clocks; it knows which phase it is in
         retries={"mode": "standard", "total_max_attempts": 1},  # `max_attempts: 1` still sends twice (S4)
-        connector_args={"keepalive_timeout": 60, "ttl_dns_cache": 30},
+        connector_args={"keepalive_timeout": 60, "ttl_dns_cache": 30, "socket_factory": new_socket},
         use_fips_endpoint=aws.use_fips_endpoint or None,
         use_dualstack_endpoint=aws.use_dualstack_endpoint or None,
         proxies=proxies_for(aws.endpoint_url),

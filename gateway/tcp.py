@@ -1,0 +1,40 @@
+"""How a TCP connection of ours behaves when its peer vanishes: the same to callers and to Bedrock.
+
+A peer that loses its power or its network sends no FIN, and the kernel's own patience is two hours. Here it
+is a minute (reliability.md R14): keep-alive probes find who is idle, the user timeout whoever leaves bytes
+unacknowledged or keeps its window shut.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, Final, TypeAlias
+
+AddressInfo: TypeAlias = tuple[int, int, int, str, Any]
+"""As `getaddrinfo` gives it, and as aiohttp gives it to a socket factory."""
+
+OPTIONS: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),
+)
+"""Level, option and value; seconds, and milliseconds for the last."""
+
+
+def new_socket(address: AddressInfo) -> socket.socket:
+    """Return a socket for this address with our options, which what it accepts inherits.
+
+    Raises:
+        OSError: this host has no such address family.
+    """
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    try:
+        for level, option, value in OPTIONS:
+            made.setsockopt(level, option, value)
+    except BaseException:
+        made.close()
+        raise
+    return made
