@@ -1,29 +1,37 @@
-"""How an answer leaves: which bytes in which write, after which pause, and what breaks on the way.
+"""How an answer leaves: which bytes in which write, after which pause, and how it ends.
 
-A `Reply` is data, made before the first byte is sent. More faults (an abort of the connection, a stall, a
-damaged frame) are more kinds of `Write`: they belong here and into `directives`.
+A `Reply` is data, made before the first byte is sent; `faults` says what may be wrong with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import socket
+import struct
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from gateway.emulator.frames import Event, encode_event, encode_exception
+from gateway.emulator import faults
+from gateway.emulator.errors import invalid
+from gateway.emulator.frames import Event, encode_event
 from gateway.emulator.replay import EVENT_STREAM, split_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gateway.emulator.activity import Outcome
     from gateway.emulator.directives import Directives
     from gateway.emulator.errors import BedrockError
+    from gateway.emulator.faults import Ending, Fault, Frames
     from gateway.emulator.replay import Recording
 
 _MS: Final = 1000.0
+_SETTLE_S: Final = 0.02
+"""Between the last bytes and the breaking of a connection: a reset overtakes what has not been read yet."""
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER for no time: closing the socket then resets the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,11 @@ class Write:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A whole answer. `delay` seconds pass before the headers; `streamed` means chunked."""
+    """A whole answer. `delay` seconds pass before the headers; `streamed` means chunked.
+
+    Without an `ending` it ends as it should. `promised` is the length that the head gives for a body that is
+    not streamed, where that is not the length of the writes; `headless` means that not even the head comes.
+    """
 
     headers: Mapping[str, str]
     writes: Sequence[Write]
@@ -44,6 +56,9 @@ class Reply:
     delay: float = 0.0
     streamed: bool = False
     outcome: Outcome = "complete"
+    ending: Ending | None = None
+    promised: int | None = None
+    headless: bool = False
 
     @property
     def size(self) -> int:
@@ -76,16 +91,41 @@ def stream_reply(
 ) -> Reply:
     """Return a streamed answer, paced and broken as the directives say."""
     frames = [(encode_event(event.kind, event.payload), event.delta) for event in events]
-    if directives.cut is not None:
-        del frames[directives.cut :]
-    if directives.exception is not None:
-        frames[directives.after or 0 :] = [(encode_exception(directives.exception), False)]
-    return Reply(
+    fault = directives.fault
+    if fault is not None:
+        faults.apply(fault, frames)
+    reply = Reply(
         headers={"Content-Type": EVENT_STREAM, **headers},
         writes=schedule(frames, directives),
         delay=directives.first_byte_ms / _MS,
         streamed=True,
-        outcome="error" if directives.exception is not None else "complete",
+    )
+    return reply if fault is None else _ending_in(reply, fault)
+
+
+def broken_reply(reply: Reply, fault: Fault) -> Reply:
+    """Return an answer in one piece that breaks off; to a fault, its body is what follows no frame at all.
+
+    Raises:
+        BedrockError: the fault needs frames, or a longer body.
+    """
+    if fault.kind not in faults.BREAKS or fault.place.frames > 0:
+        raise invalid(f"The directive [{fault.kind}] needs, at that place, an operation that streams.")
+    body: Frames = [(write.data, False) for write in reply.writes]
+    faults.apply(fault, body)
+    writes = tuple(Write(data) for data, _ in body)
+    promised = None if fault.kind == "cut" else reply.size
+    return _ending_in(replace(reply, writes=writes, promised=promised), fault)
+
+
+def _ending_in(reply: Reply, fault: Fault) -> Reply:
+    ending = faults.BREAKS.get(fault.kind)
+    broken = ending not in {None, "cut"} or fault.kind in {"exception", "error_frame"}
+    return replace(
+        reply,
+        ending=ending,
+        headless=fault.place == faults.BEFORE_THE_HEAD,
+        outcome="error" if broken else "complete",
     )
 
 
@@ -116,13 +156,22 @@ def schedule(frames: Sequence[tuple[bytes, bool]], directives: Directives) -> tu
         size = 1 if directives.pace_ms else 0
     size = size or max(len(frames), 1)
     batches = [frames[start : start + size] for start in range(0, len(frames), size)]
-    return tuple(
+    writes = tuple(
         Write(
             b"".join(data for data, _ in batch),
             directives.pace_ms / _MS * sum(delta for _, delta in batch),
         )
         for batch in batches
     )
+    return writes if not directives.slice else tuple(_sliced(writes, directives.slice, directives.slice_ms))
+
+
+def _sliced(writes: Iterable[Write], size: int, apart_ms: float) -> Iterator[Write]:
+    for write in writes:
+        pause = write.pause
+        for start in range(0, len(write.data), size):
+            yield Write(write.data[start : start + size], pause)
+            pause = apart_ms / _MS
 
 
 async def deliver(request: web.BaseRequest, reply: Reply, request_id: str) -> web.StreamResponse:
@@ -134,19 +183,45 @@ async def deliver(request: web.BaseRequest, reply: Reply, request_id: str) -> we
     if reply.delay:
         await asyncio.sleep(reply.delay)
     headers = {"x-amzn-RequestId": request_id, **reply.headers}
-    if not reply.streamed:
+    if reply.headless:
+        return await _break(request, web.StreamResponse(), reply.ending)
+    if not reply.streamed and reply.ending is None:
         whole = web.Response(status=reply.status, headers=headers, body=reply.writes[0].data)
         await whole.prepare(request)
         await whole.write_eof()
         return whole
     response = web.StreamResponse(status=reply.status, headers=headers)
+    if not reply.streamed:
+        response.content_length = reply.size if reply.promised is None else reply.promised
     await response.prepare(request)
+    await _write(response, reply.writes)
+    if reply.ending not in {None, "cut"}:
+        return await _break(request, response, reply.ending)
+    await response.write_eof()
+    return response
+
+
+async def _write(response: web.StreamResponse, writes: Sequence[Write]) -> None:
     clock = asyncio.get_running_loop().time
     due = clock()
-    for write in reply.writes:
+    for write in writes:
         if write.pause:
             due += write.pause  # against the start, so that the costs of sending do not add up
             await asyncio.sleep(max(0.0, due - clock()))
         await response.write(write.data)
-    await response.write_eof()
+
+
+async def _break(
+    request: web.BaseRequest, response: web.StreamResponse, ending: Ending | None
+) -> web.StreamResponse:
+    """End, or do not end, the connection of an answer that is to break; aiohttp finds it gone."""
+    if ending == "stall":
+        await asyncio.get_running_loop().create_future()  # until the client, or the emulator, has enough
+    await asyncio.sleep(_SETTLE_S)
+    transport = request.transport
+    if transport is not None:
+        if ending == "reset":
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            transport.abort()
+        transport.close()
     return response

@@ -10,10 +10,23 @@
 `first_byte_ms=X`         the headers come after X milliseconds
 `pace_ms=X`               each delta comes X milliseconds after the one before
 `frames_per_write=N`      N frames in one write; 0: all of them
-`error=<Code>`            no answer but this HTTP error, with its status
-`cut=N`                   the response ends, properly, after N frames
+`slice=N`                 every write is sent in pieces of N bytes, `slice_ms=X` milliseconds apart
+`error=<Code>`            no answer but this HTTP error, with its status; `retry_after_ms=N` says when again
 `exception=<member>`      after `after=N` frames (default 0) comes this exception frame, and the end
+`error_frame=N`           after N frames comes a frame of the message type `error`, and the end
+`flip=N`                  one bit of frame N, counted from 0, is wrong
+`duplicate=N`             frame N comes twice
+`garbage=N`               after N frames come bytes that are no frame; the rest follows
+`unknown_event=N`         after N frames comes an event of an unknown type; the rest follows
+`cut=PLACE`               the response ends, properly, at this place
+`close=PLACE`             the connection is closed there, without the end of the transfer
+`reset=PLACE`             the connection is reset there
+`stall=PLACE`             nothing comes any more from there on, and no end
 ========================  ===============================================================================
+
+PLACE is `N` (after N frames; 0: after the head), `N+B` (B bytes further) or, but for `cut`, `start` (before
+the head). An answer that is not streamed has no frames: there it is `start`, `0` or `0+B`, and the faults
+that need frames are refused. At most one fault, that is one line from `error` on, holds for one answer.
 
 Anything else in the brackets is refused: a misspelt directive that did nothing would make a test pass that
 proves nothing. The brackets themselves are not part of what the user said.
@@ -26,7 +39,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.emulator.errors import CODES, STREAM_EXCEPTIONS, invalid
+from gateway.emulator.errors import CODES, STREAM_EXCEPTIONS, UNMODELLED_EXCEPTIONS, invalid
+from gateway.emulator.faults import BEFORE_THE_HEAD, BREAKS, EDITS, Fault, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,6 +49,7 @@ if TYPE_CHECKING:
 
 _BRACKETS: Final = re.compile(r"\[\[emulator\b([^\]]{0,500})\]\]")  # bounded, so that it stays linear
 _INTEGER: Final = re.compile(r"\d{1,5}")
+_PLACE: Final = re.compile(r"(\d{1,5})(?:\+(\d{1,7}))?")
 _NUMBER: Final = re.compile(r"\d{1,6}(?:\.\d{1,6})?")
 
 
@@ -50,15 +65,11 @@ class Directives:
     frames_per_write: int | None
     reasoning: int | None = None
     tool: int | None = None
+    slice: int | None = None
+    slice_ms: float = 0.0
     error: str | None = None
-    cut: int | None = None
-    exception: str | None = None
-    after: int | None = None
-
-    @property
-    def breaks_stream(self) -> bool:
-        """Whether the answer is to break off, which only a stream can."""
-        return self.cut is not None or self.exception is not None
+    retry_after_ms: int | None = None
+    fault: Fault | None = None
 
 
 def defaults(settings: EmulatorSettings) -> Directives:
@@ -81,16 +92,39 @@ def read(said: str, usual: Directives) -> tuple[str, Directives]:
     """
     changes: dict[str, Any] = {}
     for match in _BRACKETS.finditer(said):
-        for word in match[1].split():
-            name, _, value = word.partition("=")
-            if name not in _READERS:
-                raise invalid(f"Unknown directive [{name}]; known are {', '.join(_READERS)}.")
-            changes[name] = _READERS[name](name, value)
-    if "after" in changes and "exception" not in changes:
-        raise invalid("The directive [after] says when the exception comes, but there is none.")
-    if "cut" in changes and "exception" in changes:
-        raise invalid("The directives [cut] and [exception] exclude each other.")
-    return _BRACKETS.sub("", said).strip(), replace(usual, **changes)
+        changes |= _words(match[1])
+    return _BRACKETS.sub("", said).strip(), _changed(usual, changes)
+
+
+def read_words(words: str, usual: Directives) -> Directives:
+    """Return `usual` changed by what could stand between the brackets; raises as `read` does."""
+    return _changed(usual, _words(words))
+
+
+def _words(words: str) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    for word in words.split():
+        name, _, value = word.partition("=")
+        if name not in _READERS:
+            raise invalid(f"Unknown directive [{name}]; known are {', '.join(_READERS)}.")
+        changes[name] = _READERS[name](name, value)
+    return changes
+
+
+def _changed(usual: Directives, changes: dict[str, Any]) -> Directives:
+    for name, needed, why in _NEEDS:
+        if name in changes and needed not in changes:
+            raise invalid(f"The directive [{name}] says {why}, but there is no [{needed}].")
+    given = [name for name in changes if name in _FAULTS]
+    if len(given) > 1:
+        raise invalid(f"The directives {' and '.join(f'[{name}]' for name in given)} exclude each other.")
+    after = changes.pop("after", 0)
+    for name in given:
+        if name == "exception":
+            changes["fault"] = Fault(name, Place(after), changes.pop(name))
+        elif name != "error":
+            changes["fault"] = Fault(name, changes.pop(name))
+    return replace(usual, **changes)
 
 
 def _integer(name: str, value: str) -> int:
@@ -103,6 +137,19 @@ def _number(name: str, value: str) -> float:
     if not _NUMBER.fullmatch(value):
         raise invalid(f"The directive [{name}] needs a number below a million, not [{value}].")
     return float(value)
+
+
+def _frame(name: str, value: str) -> Place:
+    return Place(_integer(name, value))
+
+
+def _place(name: str, value: str) -> Place:
+    if value == "start" and name != "cut":  # a proper end without a head cannot be
+        return BEFORE_THE_HEAD
+    match = _PLACE.fullmatch(value)
+    if match is None:
+        raise invalid(f"The directive [{name}] needs a place such as 3 or 3+20, not [{value}].")
+    return Place(int(match[1]), int(match[2] or 0))
 
 
 def _one_of(known: frozenset[str]) -> Callable[[str, str], str]:
@@ -123,9 +170,27 @@ _READERS: Final[Mapping[str, Callable[[str, str], Any]]] = MappingProxyType(
         "first_byte_ms": _number,
         "pace_ms": _number,
         "frames_per_write": _integer,
+        "slice": _integer,
+        "slice_ms": _number,
         "error": _one_of(CODES),
-        "cut": _integer,
-        "exception": _one_of(STREAM_EXCEPTIONS),
+        "retry_after_ms": _integer,
+        "exception": _one_of(STREAM_EXCEPTIONS | UNMODELLED_EXCEPTIONS),
         "after": _integer,
+        "error_frame": _frame,
+        "flip": _frame,
+        "duplicate": _frame,
+        "garbage": _frame,
+        "unknown_event": _frame,
+        "cut": _place,
+        "close": _place,
+        "reset": _place,
+        "stall": _place,
     }
 )
+_FAULTS: Final = frozenset({"error", *EDITS, *BREAKS})
+_NEEDS: Final = (
+    ("after", "exception", "when the exception comes"),
+    ("retry_after_ms", "error", "when to come again"),
+    ("slice_ms", "slice", "how far apart the pieces come"),
+)
+"""A directive, the one that it is nothing without, and what it says."""

@@ -63,24 +63,36 @@ STREAM_EXCEPTIONS: Final = frozenset(
     }
 )
 
+UNMODELLED_EXCEPTIONS: Final = frozenset(
+    {"accessDeniedException", "expiredTokenException", "modelErrorException", "somethingNewException"}
+)
+"""Members that no service model has for a stream: codes of HTTP answers, and one that AWS may add one day."""
+
 _ERROR_TYPE_SUFFIX: Final = ":http://internal.amazon.com/coral/com.amazon.bedrock/"
 
 
 class BedrockError(Exception):
-    """An error answer: `code` is one of `CODES`; without a message it says what Bedrock says for the code."""
+    """An error answer: `code` is one of `CODES`; without a message it says what Bedrock says for the code.
 
-    def __init__(self, code: str, message: str | None = None) -> None:
+    `retry_after_ms` is sent as `x-amz-retry-after` (bedrock-wire.md §7.1).
+    """
+
+    def __init__(self, code: str, message: str | None = None, *, retry_after_ms: int | None = None) -> None:
         self.code = code
+        self.retry_after_ms = retry_after_ms
         self.status, default = _TABLE[code]
         self.message = default if message is None else message
         super().__init__(f"{code}: {self.message}")
 
     def headers(self) -> dict[str, str]:
         """Return the headers of the answer, but its request id."""
-        return {
+        headers = {
             "Content-Type": "application/json",
             "x-amzn-ErrorType": f"{self.code}{_ERROR_TYPE_SUFFIX}",
         }
+        if self.retry_after_ms is not None:
+            headers["x-amz-retry-after"] = str(self.retry_after_ms)
+        return headers
 
     def body(self) -> bytes:
         """Return the JSON of the answer; the code is in the header only (bedrock-wire.md §2.5)."""
@@ -98,8 +110,8 @@ def malformed(detail: str) -> BedrockError:
 
 
 def exception_payload(member: str) -> dict[str, object]:
-    """Return the body of the exception frame `member`, one of `STREAM_EXCEPTIONS`."""
-    _, message = _TABLE[f"{member[0].upper()}{member[1:]}"]
+    """Return the body of the exception frame `member`, one of the two sets above."""
+    _, message = _TABLE.get(f"{member[0].upper()}{member[1:]}", (0, "Something new went wrong."))
     if member == "modelStreamErrorException":
         return {"message": message, "originalStatusCode": 500, "originalMessage": "The model stopped."}
     return {"message": message}

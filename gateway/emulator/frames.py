@@ -65,6 +65,12 @@ def encode_exception(member: str) -> bytes:
     return eventstream.encode(headers, orjson.dumps(exception_payload(member)))
 
 
+def encode_error(code: str, message: str) -> bytes:
+    """Return a frame of the message type `error`, known to the format (bedrock-wire.md §1) and never seen."""
+    headers = {":message-type": "error", ":error-code": code, ":error-message": message}
+    return eventstream.encode(headers, b"")
+
+
 def _encode(kind: str, payload: bytes) -> bytes:
     padding = _PADDING[: _SHORTEST_PADDING + crc32(payload) % _LENGTHS_OF_PADDING]
     if kind == CHUNK:
@@ -76,3 +82,5 @@ def _encode(kind: str, payload: bytes) -> bytes:
 
 
 _encode_cached = lru_cache(maxsize=16_384)(_encode)
+UNKNOWN_EVENT: Final = _encode("somethingNewEvent", b'{"new":true}')
+"""An event that no service model has: a reader must not fail over what AWS may add one day."""

@@ -11,7 +11,7 @@ import orjson
 
 from gateway.emulator import directives as directive
 from gateway.emulator.answer import compose
-from gateway.emulator.delivery import Reply, replay_reply, stream_reply, whole_reply
+from gateway.emulator.delivery import Reply, broken_reply, replay_reply, stream_reply, whole_reply
 from gateway.emulator.errors import BedrockError, invalid, malformed
 from gateway.emulator.families import CLAUDE, CONVERSE, native_family
 from gateway.emulator.models import read_model_id
@@ -44,12 +44,16 @@ _OPTIONS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, apart from who sends it. `options` are its `x-amzn-bedrock-` headers, in order."""
+    """A request, apart from who sends it. `options` are its `x-amzn-bedrock-` headers, in order.
+
+    `scripted` are directives that did not come with it: the emulator was told of them (`Emulator.script`).
+    """
 
     operation: str
     model_id: str
     body: bytes
     options: tuple[tuple[str, str], ...] = ()
+    scripted: str = ""
 
 
 class CountedBody(CamelShape):
@@ -93,16 +97,19 @@ def reply_to(asked: Asked, body: Any, usual: Directives) -> Reply:
     """
     model = read_model_id(asked.model_id)
     if asked.operation == "count-tokens":
+        _check(directive.read_words(asked.scripted, usual), asked.operation)
         return whole_reply(orjson.dumps({"inputTokens": count_tokens(body, model)}), _JSON)
     streamed = asked.operation in _STREAMED
     family = CONVERSE if asked.operation in _CONVERSED else native_family(model, body)
     headers = {} if family is CONVERSE else _repeated(asked.options)
     question = family.question(body, model, streamed=streamed)
     said, wanted = directive.read(question.said, usual)
+    wanted = directive.read_words(asked.scripted, wanted)
     _check(wanted, asked.operation)
     answer = compose(question, said, wanted, asked.body)
     if not streamed:
-        return _whole(family, answer, model, body, headers)
+        whole = _whole(family, answer, model, body, headers)
+        return whole if wanted.fault is None else broken_reply(whole, wanted.fault)
     if family is not CONVERSE:
         headers["X-Amzn-Bedrock-Content-Type"] = "application/json"
     return stream_reply(family.stream(answer, model, body), headers, wanted)
@@ -146,10 +153,9 @@ def _whole(
 
 def _check(wanted: Directives, operation: str) -> None:
     if wanted.error is not None:
-        raise BedrockError(wanted.error)
-    if wanted.breaks_stream and operation not in _STREAMED:
-        raise invalid("The directives [cut] and [exception] need an operation that streams.")
-    if wanted.exception == "modelTimeoutException" and operation == "converse-stream":
+        raise BedrockError(wanted.error, retry_after_ms=wanted.retry_after_ms)
+    fault = wanted.fault
+    if fault is not None and fault.member == "modelTimeoutException" and operation == "converse-stream":
         raise invalid("ConverseStream has no modelTimeoutException; only InvokeModel streams have.")
 
 

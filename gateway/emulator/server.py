@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -23,7 +24,6 @@ from gateway.emulator.replay import OPERATIONS, Replay
 from gateway.emulator.settings import EmulatorSettings
 
 if TYPE_CHECKING:
-    from collections import deque
     from types import TracebackType
 
     from aiohttp.abc import AbstractStreamWriter
@@ -81,6 +81,7 @@ class Emulator:
         self._server: _Server | None = None
         # A benchmark asks the same thing over and over, and it is not this process that it measures.
         self._kept: dict[Asked, _Exchange] = {}
+        self._script: deque[str] = deque()
 
     def __repr__(self) -> str:
         return f"<Emulator {self.url or 'not started'}, {self.active} active, {len(self.calls)} calls>"
@@ -108,6 +109,24 @@ class Emulator:
     async def wait_active(self, n: int) -> None:
         """Return once exactly `n` requests are being answered; every other one is in `calls` by then."""
         await self._activity.wait(n)
+
+    def script(self, *directives_of_calls: str) -> None:
+        """Give each of the next authenticated calls directives on top of its own, which they overrule.
+
+        They are what stands between the brackets; an empty text changes nothing. So a call can fail and its
+        retry succeed: `script("error=ThrottlingException", "")`.
+
+        Raises:
+            ValueError: a text is not directives, or this emulator only replays.
+        """
+        if self.replay is not None:
+            raise ValueError("recordings are replayed as they are")
+        for words in directives_of_calls:
+            try:
+                directives.read_words(words, self._usual)
+            except BedrockError as error:
+                raise ValueError(error.message) from error
+        self._script.extend(directives_of_calls)
 
     async def start(self) -> None:
         """Listen; `url` says where."""
@@ -181,7 +200,8 @@ class Emulator:
         except web.HTTPRequestEntityTooLarge:
             return _Exchange(None, error_reply(BedrockError("RequestEntityTooLargeException")))
         options = tuple(sorted(item for item in headers.items() if item[0].startswith(HEADER_PREFIX)))
-        return self._prepare(Asked(operation, model_id, body, options))
+        scripted = self._script.popleft() if self._script else ""
+        return self._prepare(Asked(operation, model_id, body, options, scripted))
 
     def _refuse(self, model_id: str) -> None:
         """Raise what the settings say of this model, if they say anything."""

@@ -8,16 +8,32 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.eventstream import EventStreamBuffer
+from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
 
 from gateway.emulator import EmulatorSettings, Recording
-from gateway.emulator.delivery import error_reply, replay_reply, schedule, stream_reply, whole_reply
+from gateway.emulator.delivery import (
+    broken_reply,
+    error_reply,
+    replay_reply,
+    schedule,
+    stream_reply,
+    whole_reply,
+)
 from gateway.emulator.directives import defaults
-from gateway.emulator.errors import CODES, STREAM_EXCEPTIONS, BedrockError, exception_payload, malformed
+from gateway.emulator.errors import (
+    CODES,
+    STREAM_EXCEPTIONS,
+    UNMODELLED_EXCEPTIONS,
+    BedrockError,
+    exception_payload,
+    malformed,
+)
+from gateway.emulator.faults import BEFORE_THE_HEAD, GARBAGE, Fault, Place
 from gateway.emulator.frames import CHUNK, Event, encode_event, encode_exception
 
 USUAL = defaults(EmulatorSettings())
 FRAMES = [(b"start", False), (b"one", True), (b"two", True), (b"stop", False)]
+NAMES = (":event-type", ":exception-type", ":error-code")
 EVENTS = [Event("messageStart", b'{"role":"assistant"}'), *[Event("x", b"{}", delta=True)] * 3]
 
 
@@ -49,35 +65,138 @@ def test_frames_become_writes(
 
 def test_nothing_is_no_write() -> None:
     """A stream that is cut before its first frame has a head and an end."""
-    assert stream_reply(EVENTS, {}, replace(USUAL, cut=0)).writes == ()
+    assert stream_reply(EVENTS, {}, replace(USUAL, fault=Fault("cut", Place(0)))).writes == ()
 
 
 @pytest.mark.parametrize(
-    ("changes", "kinds", "outcome"),
+    ("fault", "kinds", "outcome"),
     [
-        ({}, ["messageStart", "x", "x", "x"], "complete"),
-        ({"cut": 2}, ["messageStart", "x"], "complete"),
-        ({"cut": 9}, ["messageStart", "x", "x", "x"], "complete"),
-        ({"exception": "throttlingException"}, ["throttlingException"], "error"),
+        (None, ["messageStart", "x", "x", "x"], "complete"),
+        (Fault("cut", Place(2)), ["messageStart", "x"], "complete"),
+        (Fault("cut", Place(9)), ["messageStart", "x", "x", "x"], "complete"),
+        (Fault("exception", Place(0), "throttlingException"), ["throttlingException"], "error"),
         (
-            {"exception": "throttlingException", "after": 2},
+            Fault("exception", Place(2), "throttlingException"),
             ["messageStart", "x", "throttlingException"],
             "error",
         ),
         (
-            {"exception": "throttlingException", "after": 9},
-            ["messageStart", "x", "x", "x", "throttlingException"],
+            Fault("exception", Place(9), "somethingNewException"),
+            ["messageStart", "x", "x", "x", "somethingNewException"],
             "error",
         ),
+        (Fault("error_frame", Place(1)), ["messageStart", "InternalError"], "error"),
+        (Fault("duplicate", Place(0)), ["messageStart", "messageStart", "x", "x", "x"], "complete"),
+        (
+            Fault("unknown_event", Place(1)),
+            ["messageStart", "somethingNewEvent", "x", "x", "x"],
+            "complete",
+        ),
+        (Fault("stall", Place(2)), ["messageStart", "x"], "error"),
+        (Fault("close", Place(2)), ["messageStart", "x"], "error"),
+        (Fault("reset", Place(0)), [], "error"),
+        (Fault("reset", BEFORE_THE_HEAD), [], "error"),
     ],
 )
-def test_a_stream_breaks_where_it_is_told_to(changes: dict[str, Any], kinds: list[str], outcome: str) -> None:
-    """After so many frames there is an end, or an exception and an end."""
-    reply = stream_reply(EVENTS, {}, replace(USUAL, **changes))
+def test_a_stream_breaks_where_it_is_told_to(fault: Fault | None, kinds: list[str], outcome: str) -> None:
+    """Frames as botocore decodes them: what came before the fault is whole."""
+    reply = stream_reply(EVENTS, {}, replace(USUAL, fault=fault))
 
     messages = decoded(b"".join(write.data for write in reply.writes))
-    names = [m.headers.get(":event-type") or m.headers[":exception-type"] for m in messages]
+    names = [next(m.headers[n] for n in NAMES if n in m.headers) for m in messages]
     assert (names, reply.outcome) == (kinds, outcome)
+    assert reply.headless == (fault is not None and fault.place == BEFORE_THE_HEAD)
+
+
+@pytest.mark.parametrize("kind", ["cut", "close", "reset", "stall"])
+def test_a_break_inside_a_frame(kind: str) -> None:
+    """So many bytes of it are sent, and of the next ones, if they are more than it has."""
+    whole = b"".join(write.data for write in stream_reply(EVENTS, {}, USUAL).writes)
+    first = len(decoded_at(whole, 1))
+
+    reply = stream_reply(EVENTS, {}, replace(USUAL, fault=Fault(kind, Place(1, 200))))
+
+    assert b"".join(write.data for write in reply.writes) == whole[: first + 200]
+    assert reply.ending == kind
+
+
+def decoded_at(data: bytes, frames: int) -> bytes:
+    """Return the first frames in `data`, which are told by their lengths."""
+    end = 0
+    for _ in range(frames):
+        end += int.from_bytes(data[end : end + 4], "big")
+    return data[:end]
+
+
+def test_a_flipped_bit_is_found_by_the_checksum() -> None:
+    """One bit of one payload: lengths are right, the sum is not."""
+    reply = stream_reply(EVENTS, {}, replace(USUAL, fault=Fault("flip", Place(1))))
+    whole = stream_reply(EVENTS, {}, USUAL)
+
+    wrong, right = reply.writes[0].data, whole.writes[0].data
+    assert [(a ^ b).bit_count() for a, b in zip(wrong, right, strict=True) if a != b] == [1]
+    with pytest.raises(ChecksumMismatch, match="expected 0x"):
+        decoded(wrong)
+
+
+def test_garbage_is_no_frame() -> None:
+    """Behind a good frame come bytes that no reader can take for one."""
+    reply = stream_reply(EVENTS, {}, replace(USUAL, fault=Fault("garbage", Place(1))))
+
+    data = reply.writes[0].data
+    assert data[len(decoded_at(data, 1)) :].startswith(GARBAGE)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (Fault("flip", Place(4)), "The directive [flip] needs a frame 4 of 4."),
+        (Fault("duplicate", Place(7)), "The directive [duplicate] needs a frame 7 of 4."),
+        (Fault("cut", Place(4, 1)), "There are only 0 bytes behind 4 frames of this answer."),
+    ],
+)
+def test_a_fault_that_would_do_nothing_is_refused(fault: Fault, message: str) -> None:
+    """An answer without that place cannot break there."""
+    with pytest.raises(BedrockError) as caught:
+        stream_reply(EVENTS, {}, replace(USUAL, fault=fault))
+
+    assert caught.value.message == message
+
+
+def test_slices() -> None:
+    """Every write comes in pieces, the first one when the write was due."""
+    writes = schedule(FRAMES, replace(USUAL, pace_ms=20.0, frames_per_write=2, slice=5, slice_ms=1.0))
+
+    assert [(write.data, write.pause) for write in writes] == [
+        (b"start", 0.02),
+        (b"one", 0.001),
+        (b"twost", 0.02),
+        (b"op", 0.001),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (Fault("cut", Place(0, 2)), (b'{"', None, False)),
+        (Fault("close", Place(0, 2)), (b'{"', 7, False)),
+        (Fault("reset", Place(0)), (b"", 7, False)),
+        (Fault("stall", BEFORE_THE_HEAD), (b"", 7, True)),
+    ],
+)
+def test_an_answer_in_one_piece_breaks(fault: Fault, expected: tuple[bytes, int | None, bool]) -> None:
+    """A cut announces what it sends, as a proper end does; the others promise the whole."""
+    reply = broken_reply(whole_reply(b'{"a":1}', {}), fault)
+
+    assert (b"".join(write.data for write in reply.writes), reply.promised, reply.headless) == expected
+    assert reply.ending == fault.kind
+
+
+@pytest.mark.parametrize("fault", [Fault("flip", Place(0)), Fault("cut", Place(1))])
+def test_frames_are_for_streams(fault: Fault) -> None:
+    """An answer in one piece has no frame to damage."""
+    with pytest.raises(BedrockError, match="needs, at that place, an operation that streams"):
+        broken_reply(whole_reply(b"{}", {}), fault)
 
 
 @pytest.mark.parametrize("size", [10, 5000])
@@ -116,7 +235,7 @@ def test_padding_varies_as_recorded() -> None:
     assert encode_event("x", b'{"n":1}') == frames[1]
 
 
-@pytest.mark.parametrize("member", sorted(STREAM_EXCEPTIONS))
+@pytest.mark.parametrize("member", sorted(STREAM_EXCEPTIONS | UNMODELLED_EXCEPTIONS))
 def test_an_exception_has_its_own_frame(member: str) -> None:
     """With the member's name in camel case and its message in the body."""
     [message] = decoded(encode_exception(member))

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from gateway.emulator import EmulatorSettings
-from gateway.emulator.directives import defaults, read
+from gateway.emulator.directives import defaults, read, read_words
 from gateway.emulator.errors import BedrockError
+from gateway.emulator.faults import BEFORE_THE_HEAD, Fault, Place
 
 USUAL = defaults(EmulatorSettings(deltas=7, pace_ms=3.0))
 
@@ -25,12 +26,26 @@ USUAL = defaults(EmulatorSettings(deltas=7, pace_ms=3.0))
         ("[[emulator frames_per_write=0 delta_chars=4]]", "", {"frames_per_write": 0, "delta_chars": 4}),
         ("[[emulator reasoning=3]]", "", {"reasoning": 3}),
         ("[[emulator error=ThrottlingException]]", "", {"error": "ThrottlingException"}),
-        ("[[emulator cut=0]]", "", {"cut": 0}),
+        (
+            "[[emulator error=ThrottlingException retry_after_ms=1500]]",
+            "",
+            {"error": "ThrottlingException", "retry_after_ms": 1500},
+        ),
+        ("[[emulator cut=0]]", "", {"fault": Fault("cut", Place(0))}),
+        ("[[emulator reset=3+20]]", "", {"fault": Fault("reset", Place(3, 20))}),
+        ("[[emulator stall=start]]", "", {"fault": Fault("stall", BEFORE_THE_HEAD)}),
+        ("[[emulator flip=2]]", "", {"fault": Fault("flip", Place(2))}),
         (
             "[[emulator exception=throttlingException after=4]]",
             "",
-            {"exception": "throttlingException", "after": 4},
+            {"fault": Fault("exception", Place(4), "throttlingException")},
         ),
+        (
+            "[[emulator exception=somethingNewException]]",
+            "",
+            {"fault": Fault("exception", Place(0), "somethingNewException")},
+        ),
+        ("[[emulator slice=1 slice_ms=0.5]]", "", {"slice": 1, "slice_ms": 0.5}),
         ("[[emulators deltas=1]] [[other]]", "[[emulators deltas=1]] [[other]]", {}),
     ],
 )
@@ -50,12 +65,23 @@ def test_a_directive_is_read_and_taken_out(text: str, said: str, changes: dict[s
         ("pace_ms=fast", "The directive [pace_ms] needs a number below a million, not [fast]."),
         ("pace_ms=1e3", "The directive [pace_ms] needs a number below a million, not [1e3]."),
         ("error=Throttled", "The directive [error] knows AccessDeniedException, "),
-        ("exception=ThrottlingException", "The directive [exception] knows internalServerException, "),
-        ("after=1", "The directive [after] says when the exception comes, but there is none."),
+        ("exception=ThrottlingException", "The directive [exception] knows accessDeniedException, "),
+        ("after=1", "The directive [after] says when the exception comes, but there is no [exception]."),
+        (
+            "retry_after_ms=1",
+            "The directive [retry_after_ms] says when to come again, but there is no [error].",
+        ),
+        (
+            "slice_ms=1",
+            "The directive [slice_ms] says how far apart the pieces come, but there is no [slice].",
+        ),
         (
             "cut=1 exception=throttlingException",
             "The directives [cut] and [exception] exclude each other.",
         ),
+        ("error=ThrottlingException flip=1", "The directives [error] and [flip] exclude each other."),
+        ("cut=start", "The directive [cut] needs a place such as 3 or 3+20, not [start]."),
+        ("reset=+5", "The directive [reset] needs a place such as 3 or 3+20, not [+5]."),
     ],
 )
 def test_what_is_no_directive_is_refused(words: str, message: str) -> None:
@@ -66,8 +92,9 @@ def test_what_is_no_directive_is_refused(words: str, message: str) -> None:
     assert caught.value.message.startswith(message)
 
 
-def test_breaking_off_is_for_streams() -> None:
-    """Only a cut or an exception breaks an answer off."""
-    breaking = [replace(USUAL, **change) for change in ({"cut": 0}, {"exception": "x"}, {"error": "x"}, {})]
+def test_a_script_overrules_a_request() -> None:
+    """Words without their brackets; what they do not name stays."""
+    asked = replace(USUAL, deltas=9, error="ThrottlingException")
 
-    assert [one.breaks_stream for one in breaking] == [True, True, False, False]
+    assert read_words("", asked) == asked
+    assert read_words("deltas=1", asked) == replace(asked, deltas=1)

@@ -622,7 +622,7 @@ def test_converse_has_a_counter_that_the_sdk_does_not_know(reply: Ask) -> None:
             "converse",
             NOVA,
             converse("[[emulator cut=1]]"),
-            "The directives [cut] and [exception] need an operation that streams.",
+            "The directive [cut] needs, at that place, an operation that streams.",
         ),
         (
             "converse-stream",
