@@ -183,6 +183,8 @@ async def running(
                 max_body_bytes=settings.max_body_bytes,
                 body_timeout=settings.body_timeout_ms / 1000,
                 write_timeout=settings.write_timeout_ms / 1000,
+                heartbeat_grace=settings.heartbeat_grace_ms / 1000,
+                heartbeat_interval=settings.heartbeat_interval_ms / 1000,
             ),
             version=__version__,
             models_config=build_models_config(settings, catalog),

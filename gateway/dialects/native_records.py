@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
 
 Record = dict[str, Any]
+PING: Record = {"type": "ping"}
+"""Says nothing but that the stream is alive."""
 
 
 def start(*, completion_id: str, model: str, provider: str, upstream_request_id: str | None) -> Record:

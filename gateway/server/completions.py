@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from gateway.completion import Completion
 from gateway.dialects import native, native_records
+from gateway.domain import Usage
 from gateway.errors import InvalidRequest
 from gateway.pipeline import open_completion
 from gateway.server import writing
 from gateway.server.answers import json_response
 from gateway.server.body import read_json
+from gateway.server.failure import failure
 from gateway.server.formats import negotiate
-from gateway.server.responder import respond, whole
+from gateway.server.responder import StreamResponder, whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,8 +34,22 @@ async def stream_completion(exchange: Exchange) -> web.StreamResponse:
     request = native.parse(await read_json(exchange), default_model=exchange.services.default_model)
     if form.frame is None and request.tools:
         raise InvalidRequest("Bare text has no room for tool calls: accept another format.", param="tools")
-    async with _completion(exchange, request) as stream:
-        return await respond(exchange, stream, form)
+    responder = StreamResponder(exchange, form)
+    usage = Usage()
+    with responder.kept_alive():
+        try:
+            async with _completion(exchange, request) as stream:
+                try:
+                    last = await responder.relay(stream)
+                finally:
+                    usage = stream.usage
+            return await responder.finish(stream, last)
+        except BaseException as error:
+            if responder.response is None or exchange.settled:
+                raise
+            fault = failure(exchange, error)
+            exchange.log.fail(fault)
+            return await responder.fail(fault, usage)
 
 
 async def create_completion(exchange: Exchange) -> web.StreamResponse:

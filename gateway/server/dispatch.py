@@ -6,14 +6,13 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
-import structlog
-
-from gateway.errors import GatewayError, InternalError, InvalidRequest, MethodNotAllowed
+from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed
 from gateway.observability.request_log import RequestLog
 from gateway.pipeline import Timing
 from gateway.server import routes
 from gateway.server.answers import error_response
 from gateway.server.exchange import DEADLINE_HEADER, Exchange
+from gateway.server.failure import failure
 from gateway.server.request_id import request_id_of
 
 if TYPE_CHECKING:
@@ -69,22 +68,12 @@ class Dispatcher:
 
     async def _answer(self, exchange: Exchange) -> web.StreamResponse:
         request, log = exchange.request, exchange.log
-        fault: GatewayError | None
         try:
             if (patience := request.headers.get(DEADLINE_HEADER)) is not None:
                 exchange.expire_in(_milliseconds(patience))
             return await routes.find(request.method, request.path)(exchange)
-        except ConnectionError:
-            raise
-        except asyncio.CancelledError:
-            fault = exchange.interruption()
-            if fault is None:
-                raise
-        except GatewayError as error:
-            fault = error
-        except Exception as error:  # noqa: BLE001 - a defect must still be answered and logged
-            structlog.get_logger().error("defect", request_id=log.request_id, exc_info=error)
-            fault = InternalError("The gateway failed.")
+        except BaseException as error:  # noqa: BLE001 - `failure` raises what is not to be answered
+            fault = failure(exchange, error)
         log.fail(fault)
         if request.writer.output_size > 0:  # a second head inside the body would be worse than no end
             raise ConnectionAbortedError("the answer has begun: break the transfer")

@@ -44,6 +44,11 @@ class Limits:
     max_body_bytes: int
     body_timeout: float
     write_timeout: float
+    heartbeat_grace: float = 20.0
+    """How long a stream may be silent at first; a heartbeat then sends the head, and a true HTTP status is no
+    longer to be had (R6)."""
+    heartbeat_interval: float = 0.0
+    """How long it may be silent later on; 0: there are no heartbeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +80,7 @@ class Exchange:
     expires: float | None = None
     """When the caller's patience ends, by the loop's clock."""
     settled: bool = False
-    """Whether how the answer ends is decided: its last bytes are being written."""
+    """Whether how the answer ends is decided: its last bytes are being written, or it is known who failed."""
     _interruption: GatewayError | None = None
     _expiry: asyncio.TimerHandle | None = None
 

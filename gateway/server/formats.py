@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.dialects.native_records import PING
 from gateway.domain import TextDelta
 from gateway.errors import NotAcceptable
 from gateway.wire import json, ndjson, sse
@@ -27,6 +28,8 @@ class Format:
     name: str
     content_type: str
     frame: Callable[[bytes], bytes] | None
+    heartbeat: bytes
+    """What breaks a silence; empty where there is no room for it."""
 
     def encode(self, record: Record) -> bytes:
         """Return the bytes of one record; empty where the format has no place for it."""
@@ -37,9 +40,9 @@ class Format:
         return event.text.encode("utf-8", "replace") if isinstance(event, TextDelta) else b""
 
 
-NDJSON = Format("ndjson", ndjson.CONTENT_TYPE, ndjson.frame)
-SSE = Format("sse", sse.CONTENT_TYPE, sse.frame)
-TEXT = Format("text", "text/plain; charset=utf-8", None)
+NDJSON = Format("ndjson", ndjson.CONTENT_TYPE, ndjson.frame, ndjson.frame(json.dumps(PING)))
+SSE = Format("sse", sse.CONTENT_TYPE, sse.frame, sse.comment())
+TEXT = Format("text", "text/plain; charset=utf-8", None, b"")
 
 _MEDIA_TYPES: tuple[tuple[str, Format], ...] = (
     ("application/x-ndjson", NDJSON),

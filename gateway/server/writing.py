@@ -34,6 +34,7 @@ async def end(exchange: Exchange, response: web.StreamResponse, data: bytes) -> 
 
 async def send(exchange: Exchange, response: web.Response) -> None:
     """Send a whole answer; raises as `write` does."""
+    exchange.settled = True
     await response.prepare(exchange.request)
     exchange.log.status = response.status
     await _in_time(exchange, response.write_eof())

@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     """Longer than the load balancer's idle time (ALB: 60 s), or it meets closed connections (R11)."""
     write_timeout_ms: Milliseconds = 30_000
     """How long one write may make no progress before the reader is given up (R5)."""
+    heartbeat_interval_ms: int = Field(15_000, ge=0, le=86_400_000)
+    """The longest silence of a stream before a heartbeat; below the load balancer's idle time. 0: none."""
+    heartbeat_grace_ms: Milliseconds = 20_000
+    """The same before the first event: the heartbeat then sends the head, and with it the status 200 (R6)."""
     custom_model_ids: bool = True
     """Serve well-formed model ids that the catalogue does not know, through Converse."""
     bedrock: BedrockSettings = BedrockSettings()

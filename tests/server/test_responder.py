@@ -230,7 +230,7 @@ async def test_defect_behind_the_answer_does_not_answer_twice(log: io.StringIO) 
 
     _, records = await _records(Forgetful(_say("Hel"), _stop))
 
-    assert [record["type"] for record in records] == ["start", "text_delta", "done"]
+    assert [record["type"] for record in records] == ["start", "text_delta", "error"]
     assert [line["outcome"] for line in lines(log)] == ["error"]
 
 

@@ -1,0 +1,66 @@
+"""Heartbeats: a silent stream is not left silent for so long that something on the way gives it up.
+
+A load balancer ends a connection that is idle for about a minute, and a caller whose connection aiohttp has
+stopped to read is only noticed by writing (reliability.md R6, S9). The heart beats beside the stream and
+never touches the wait for the next event: a timeout around that wait would end the stream (S37).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+
+class Heartbeat:
+    """Calls `beat` when nothing has been written for `interval` seconds; the first time after `grace`.
+
+    One timer serves the whole stream. A write costs one look at the clock: the timer is armed again only when
+    it fires and finds that it is not time yet.
+    """
+
+    def __init__(self, beat: Callable[[], Awaitable[None]], *, grace: float, interval: float) -> None:
+        self._beat = beat
+        self._interval = interval
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.time() + grace
+        self._armed_for = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._beating: asyncio.Task[None] | None = None
+
+    def wrote(self) -> None:
+        """Something has been written just now."""
+        self._due = self._loop.time() + self._interval
+        if self._due < self._armed_for:  # the grace may be longer than the interval
+            self._arm()
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Beat for as long as the block runs."""
+        self._arm()
+        try:
+            yield
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._beating is not None:
+                self._beating.cancel()
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_for = self._due
+        self._timer = self._loop.call_at(self._due, self._fire)
+
+    def _fire(self) -> None:
+        if self._loop.time() >= self._due and (self._beating is None or self._beating.done()):
+            self._beating = self._loop.create_task(self._once())  # one at a time; `beating` ends it
+            self._due = self._loop.time() + self._interval
+        self._arm()
+
+    async def _once(self) -> None:
+        with suppress(ConnectionError):  # the caller has left: the handler is told so by itself
+            await self._beat()
