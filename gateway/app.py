@@ -14,6 +14,7 @@ from aiohttp import web
 from botocore.exceptions import BotoCoreError
 
 from gateway import __version__
+from gateway.admission.aimd import Adaptive
 from gateway.admission.queue import ConcurrencyLimiter
 from gateway.bedrock.client import open_client
 from gateway.bedrock.upstream import BedrockUpstream
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from gateway.bedrock.client import BedrockClient
-    from gateway.settings import DefaultSettings, Settings
+    from gateway.settings import AdaptiveSettings, DefaultSettings, Settings
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that aiohttp may wait for handlers at the end; it takes up to twice that (reliability.md S14)."""
@@ -85,6 +86,10 @@ class Gateway:
 
 def _defaults(section: DefaultSettings) -> Defaults:
     return Defaults(temperature=section.temperature, top_p=section.top_p, system=section.system)
+
+
+def _adaptive(section: AdaptiveSettings) -> Adaptive | None:
+    return Adaptive(floor=section.floor, decrease=section.decrease) if section.enabled else None
 
 
 def _group_defaults(settings: Settings) -> dict[str, Defaults]:
@@ -171,6 +176,8 @@ async def running(
         max_running=settings.max_concurrency,
         max_waiting=settings.max_queue,
         queue_timeout=settings.queue_timeout_ms / 1000,
+        order=settings.queue_order,
+        adaptive=_adaptive(settings.adaptive),
     )
     async with _client(settings) as client:
         catalog = build_catalog(settings, client.region)

@@ -45,13 +45,12 @@ async def embed(
         GatewayError: a call failed; the others are ended, for half a list of vectors is of no use.
     """
     timing.mark_queued()
-    await limiter.acquire()
     with ExitStack() as slots:
-        slots.enter_context(limiter.held())
+        slots.enter_context(await limiter.acquire())
         timing.mark_admitted()
         workers = 1
-        while workers < min(SIDE_BY_SIDE, len(calls)) and limiter.try_acquire():
-            slots.enter_context(limiter.held())
+        while workers < min(SIDE_BY_SIDE, len(calls)) and (slot := limiter.try_acquire()):
+            slots.enter_context(slot)
             workers += 1
         found = await _work(calls, answers, upstream, workers)
     return _together(calls[0].model, found)

@@ -185,8 +185,7 @@ async def open_completion(
     """
     del expires
     timing.mark_queued()
-    await limiter.acquire()
-    with limiter.held():
+    with await limiter.acquire():
         timing.mark_admitted()
         call = calls[0]
         async with upstream.invoke_stream(call) as answer:

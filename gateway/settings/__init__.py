@@ -10,6 +10,7 @@ from gateway.settings.explicit import ExplicitSettings, forget_environment
 from gateway.settings.loading import SettingsError, load
 from gateway.settings.root import Settings, config_file
 from gateway.settings.sections import (
+    AdaptiveSettings,
     BedrockSettings,
     DefaultSettings,
     ListedModel,
@@ -19,6 +20,7 @@ from gateway.settings.sections import (
 )
 
 __all__ = [
+    "AdaptiveSettings",
     "AwsSettings",
     "BedrockSettings",
     "CredentialSettings",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import (
@@ -18,6 +18,7 @@ from gateway.settings.aws import AwsSettings
 from gateway.settings.credentials import MAX_CHAINED_S, CredentialSettings, too_long
 from gateway.settings.placeholders import TomlFile
 from gateway.settings.sections import (
+    AdaptiveSettings,
     BedrockSettings,
     DefaultSettings,
     LogSettings,
@@ -60,6 +61,8 @@ class Settings(BaseSettings):
     max_queue: int = Field(100, ge=0, le=100_000)
     """Requests that may wait for a slot; one more is refused at once."""
     queue_timeout_ms: Milliseconds = 5_000
+    queue_order: Literal["fifo", "newest_first"] = "fifo"
+    """`newest_first`: while more wait than half of the slots, the youngest goes first (R38)."""
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     body_timeout_ms: Milliseconds = 30_000
     """How long a request body may take to arrive."""
@@ -74,6 +77,7 @@ class Settings(BaseSettings):
     custom_model_ids: bool = True
     """Serve well-formed model ids that the catalogue does not know, through Converse."""
     bedrock: BedrockSettings = BedrockSettings()
+    adaptive: AdaptiveSettings = AdaptiveSettings()
     credentials: CredentialSettings = CredentialSettings()
     log: LogSettings = LogSettings()
     default_model: str | None = None

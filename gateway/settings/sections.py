@@ -35,6 +35,16 @@ class BedrockSettings(Section):
     """From the slot to the end of the answer."""
 
 
+class AdaptiveSettings(Section):
+    """How many calls one model is asked at once: a limit that follows Bedrock's throttles (R39)."""
+
+    enabled: bool = True
+    floor: int = Field(1, ge=1, le=100_000)
+    """Calls at once that are always tried."""
+    decrease: float = Field(0.8, ge=0.1, le=0.99)
+    """What is left of the limit after a throttle."""
+
+
 class LogSettings(Section):
     """What the log looks like."""
 

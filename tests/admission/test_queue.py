@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.admission.queue import ConcurrencyLimiter
+from gateway.admission.slots import Slot
 from gateway.errors import Overloaded
 from tests import virtual_clock
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
-Task: TypeAlias = asyncio.Task[None]
+Task: TypeAlias = asyncio.Task[Slot]
 Scene: TypeAlias = "Callable[[ConcurrencyLimiter], Coroutine[Any, Any, None]]"
 
 
@@ -54,43 +55,44 @@ def state(limiter: ConcurrencyLimiter) -> tuple[int, int]:
 
 async def slots_are_given_at_once(limiter: ConcurrencyLimiter) -> None:
     """While slots are free, `acquire` does not wait and nobody is in the queue."""
-    await limiter.acquire()
+    slot = await limiter.acquire()
     assert state(limiter) == (1, 0)
-    limiter.release()
+    slot.release()
     assert state(limiter) == (0, 0)
 
 
 async def first_come_first_served(limiter: ConcurrencyLimiter) -> None:
     """Waiters get slots in the order in which they came."""
-    await limiter.acquire()
+    held = await limiter.acquire()
     waiters = [queued(limiter) for _ in range(3)]
     await settle()
     order = []
-    for _ in waiters:
-        limiter.release()
+    for waiter in waiters:
+        held.release()
         await settle()
         order.append([has_slot(waiter) for waiter in waiters])
+        held = waiter.result()
     assert order == [[True, False, False], [True, True, False], [True, True, True]]
     assert state(limiter) == (1, 0)
 
 
 async def a_slot_changes_hands(limiter: ConcurrencyLimiter) -> None:
     """A released slot is never free while somebody waits, so a newcomer cannot overtake."""
-    await limiter.acquire()
+    held = await limiter.acquire()
     waiter = queued(limiter)
     await settle()
-    limiter.release()
+    held.release()
     newcomer = queued(limiter)
     assert state(limiter) == (1, 0)
     await settle()
     assert (has_slot(waiter), newcomer.done(), state(limiter)) == (True, False, (1, 1))
-    limiter.release()
-    await newcomer
+    waiter.result().release()
+    (await newcomer).release()
 
 
 async def the_queue_is_bounded(limiter: ConcurrencyLimiter) -> None:
     """One more than the queue takes is refused at once, in words and with a time to come back."""
-    await limiter.acquire()
+    held = await limiter.acquire()
     waiters = [queued(limiter) for _ in range(3)]
     await settle()
     with pytest.raises(Overloaded) as caught:
@@ -99,9 +101,9 @@ async def the_queue_is_bounded(limiter: ConcurrencyLimiter) -> None:
     assert caught.value.retry_after == 5
     assert asyncio.get_running_loop().time() == 0
     assert [waiter.done() for waiter in waiters] == [False] * 3
-    for _ in waiters:
-        limiter.release()
-        await settle()
+    held.release()
+    for waiter in waiters:
+        (await waiter).release()
 
 
 async def the_wait_is_bounded(limiter: ConcurrencyLimiter) -> None:
@@ -116,12 +118,12 @@ async def the_wait_is_bounded(limiter: ConcurrencyLimiter) -> None:
 
 async def the_clock_of_each_waiter_is_its_own(limiter: ConcurrencyLimiter) -> None:
     """A waiter that came later gives up later; one that got its slot has no clock any more."""
-    await limiter.acquire()
+    held = await limiter.acquire()
     first = queued(limiter)
     await asyncio.sleep(2)
     second = queued(limiter)
     await asyncio.sleep(2)
-    limiter.release()
+    held.release()
     await asyncio.sleep(2.5)
     assert (has_slot(first), second.done()) == (True, False)
     await asyncio.sleep(1)
@@ -130,7 +132,7 @@ async def the_clock_of_each_waiter_is_its_own(limiter: ConcurrencyLimiter) -> No
 
 async def a_cancelled_waiter_leaves_at_once(limiter: ConcurrencyLimiter) -> None:
     """Its place is free in the very moment of the cancel, before its task has run (R36)."""
-    await limiter.acquire()
+    held = await limiter.acquire()
     waiters = [queued(limiter) for _ in range(3)]
     await settle()
     waiters[1].cancel()
@@ -138,43 +140,45 @@ async def a_cancelled_waiter_leaves_at_once(limiter: ConcurrencyLimiter) -> None
     newcomer = queued(limiter)
     await settle()
     assert (newcomer.done(), state(limiter)) == (False, (1, 3))
-    limiter.release()
-    limiter.release()
-    limiter.release()
-    await settle()
-    assert [has_slot(task) for task in (*waiters, newcomer)] == [True, False, True, True]
+    held.release()
+    for task in (waiters[0], waiters[2], newcomer):
+        (await task).release()
+    assert waiters[1].cancelled()
 
 
 async def a_newcomer_takes_a_cancelled_place_in_the_same_step(limiter: ConcurrencyLimiter) -> None:
     """A full queue with a waiter who has just left has room, though the leaver has not run yet."""
-    await limiter.acquire()
+    held = await limiter.acquire()
     waiters = [queued(limiter) for _ in range(3)]
     await settle()
     waiters[0].cancel()
-    for _ in range(3):
-        asyncio.get_running_loop().call_later(1, limiter.release)
-    await limiter.acquire()  # not refused: it runs on at once, before the leaver does
-    assert [has_slot(waiter) for waiter in waiters] == [False, True, True]
-    assert state(limiter) == (1, 0)
+    newcomer = limiter.acquire()
+    newcomer.send(None)  # not refused: it runs on at once, before the leaver does
+    assert (waiters[0].done(), state(limiter)) == (False, (1, 3))
+    newcomer.close()
+    held.release()
+    for waiter in waiters[1:]:
+        (await waiter).release()
+    assert (waiters[0].cancelled(), state(limiter)) == (True, (0, 0))
 
 
 async def cancel_then_hand_over(limiter: ConcurrencyLimiter) -> None:
     """The head is cancelled just before a slot is handed over: the slot goes to the next."""
-    await limiter.acquire()
+    held = await limiter.acquire()
     head, following = queued(limiter), queued(limiter)
     await settle()
     head.cancel()
-    limiter.release()
+    held.release()
     await settle()
     assert (head.cancelled(), has_slot(following), state(limiter)) == (True, True, (1, 0))
 
 
 async def hand_over_then_cancel(limiter: ConcurrencyLimiter) -> None:
     """The head is cancelled just after a slot was handed to it: the slot goes on to the next."""
-    await limiter.acquire()
+    held = await limiter.acquire()
     head, following = queued(limiter), queued(limiter)
     await settle()
-    limiter.release()
+    held.release()
     head.cancel()
     await settle()
     assert (head.cancelled(), has_slot(following), state(limiter)) == (True, True, (1, 0))
@@ -182,10 +186,10 @@ async def hand_over_then_cancel(limiter: ConcurrencyLimiter) -> None:
 
 async def hand_over_then_cancel_of_the_last(limiter: ConcurrencyLimiter) -> None:
     """With nobody behind it, the slot of a cancelled head becomes free."""
-    await limiter.acquire()
+    held = await limiter.acquire()
     head = queued(limiter)
     await settle()
-    limiter.release()
+    held.release()
     head.cancel()
     await settle()
     assert (head.cancelled(), state(limiter)) == (True, (0, 0))
@@ -193,17 +197,18 @@ async def hand_over_then_cancel_of_the_last(limiter: ConcurrencyLimiter) -> None
 
 async def hand_over_at_the_instant_of_the_timeout(limiter: ConcurrencyLimiter) -> None:
     """Slot and timeout at one moment: whichever way it ends for the head, the slot is not lost."""
-    await limiter.acquire()
+    held = await limiter.acquire()
     head = queued(limiter)
     await asyncio.sleep(2)
     following = queued(limiter)
-    asyncio.get_running_loop().call_at(5, limiter.release)
+    asyncio.get_running_loop().call_at(5, held.release)
     await asyncio.sleep(3.5)
     assert has_slot(head) != has_slot(following)
     assert state(limiter) == (1, 0 if has_slot(following) else 1)
-    limiter.release()
-    await settle()
-    assert has_slot(following)
+    if has_slot(head):
+        head.result().release()
+    (await following).release()
+    assert state(limiter) == (0, 0)
 
 
 async def a_closed_coroutine_leaves(limiter: ConcurrencyLimiter) -> None:
@@ -224,17 +229,17 @@ async def who_leaves_leaves_nothing(limiter: ConcurrencyLimiter) -> None:
     waiters[0].cancel()
     await asyncio.sleep(6)
     assert [type(waiter.exception()) for waiter in waiters[1:]] == [Overloaded, Overloaded]
-    assert len(limiter._queue) == 0
+    assert not limiter._line._groups
 
 
 async def all_waiters_cancelled(limiter: ConcurrencyLimiter) -> None:
     """A release behind waiters that have all left makes the slot free."""
-    await limiter.acquire()
+    held = await limiter.acquire()
     waiters = [queued(limiter) for _ in range(3)]
     await settle()
     for waiter in waiters:
         waiter.cancel()
-    limiter.release()
+    held.release()
     assert state(limiter) == (0, 0)
     await limiter.acquire()
     await settle()
@@ -243,24 +248,33 @@ async def all_waiters_cancelled(limiter: ConcurrencyLimiter) -> None:
 
 async def the_repr_tells_the_truth(limiter: ConcurrencyLimiter) -> None:
     """An operator reads the state in the log, and a waiter that has left is not in it."""
-    await limiter.acquire()
+    held = await limiter.acquire()
     waiters = [queued(limiter) for _ in range(2)]
     await settle()
     assert repr(limiter) == "<ConcurrencyLimiter 1 of 1 running, 2 of 3 waiting>"
     waiters[0].cancel()
     assert repr(limiter) == "<ConcurrencyLimiter 1 of 1 running, 1 of 3 waiting>"
-    limiter.release()
+    held.release()
     assert repr(limiter) == "<ConcurrencyLimiter 1 of 1 running, 0 of 3 waiting>"
     await settle()
 
 
-async def held_gives_back_what_a_failure_took(limiter: ConcurrencyLimiter) -> None:
-    """However the block ends, its slot goes back once."""
+async def a_slot_goes_back_once(limiter: ConcurrencyLimiter) -> None:
+    """However its block ends, and however often it is released."""
     for error in (RuntimeError, asyncio.CancelledError, GeneratorExit):
-        await limiter.acquire()
-        with pytest.raises(error), limiter.held():
+        with pytest.raises(error), await limiter.acquire() as slot:
             raise error
-        assert state(limiter) == (0, 0)
+        slot.release()
+        assert (repr(slot), state(limiter)) == ("<Slot in None, released>", (0, 0))
+
+
+async def only_what_is_free_is_tried(limiter: ConcurrencyLimiter) -> None:
+    """`try_acquire` never waits."""
+    slot = limiter.try_acquire()
+    assert slot is not None
+    assert limiter.try_acquire() is None
+    slot.release()
+    assert state(limiter) == (0, 0)
 
 
 SCENES: list[Scene] = [
@@ -280,14 +294,19 @@ SCENES: list[Scene] = [
     who_leaves_leaves_nothing,
     all_waiters_cancelled,
     the_repr_tells_the_truth,
-    held_gives_back_what_a_failure_took,
+    a_slot_goes_back_once,
+    only_what_is_free_is_tried,
 ]
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.__name__)
 def test_scene(scene: Scene) -> None:
     """Each scene of the table holds; see its docstring."""
-    virtual_clock.run(scene(limiter_of()))
+
+    async def played() -> None:
+        await scene(limiter_of())
+
+    virtual_clock.run(played())
 
 
 def test_no_queue() -> None:
@@ -330,12 +349,16 @@ class LimiterMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = virtual_clock.VirtualClockLoop()
-        self.limiter = limiter_of(MAX_RUNNING, MAX_WAITING, QUEUE_TIMEOUT)
+        self.limiter = self.run(self.make())
         self.waiting: list[tuple[Task, float]] = []  # with the moment when each gives up
         self.holding: list[Task] = []  # some may not have run since the slot was handed to them
         self.served: list[Task] = []
         self.refused: list[Task] = []
         self.cancelled: list[Task] = []
+
+    async def make(self) -> ConcurrencyLimiter:
+        """Make the limiter on the machine's own loop."""
+        return limiter_of(MAX_RUNNING, MAX_WAITING, QUEUE_TIMEOUT)
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run a step on the machine's own loop."""
@@ -368,7 +391,7 @@ class LimiterMachine(RuleBasedStateMachine):
     def release_now(self, data: st.DataObject) -> None:
         """A stream ends; its slot goes to the head of the queue in the same instant."""
         task = data.draw(st.sampled_from([task for task in self.holding if task.done()]))
-        self.limiter.release()
+        task.result().release()
         self.holding.remove(task)
         self.served.append(task)
         self.hand_over()
@@ -429,8 +452,8 @@ class LimiterMachine(RuleBasedStateMachine):
             for task, _ in self.waiting:
                 task.cancel()
             self.settle()
-            for _ in self.holding:
-                self.limiter.release()
+            for task in self.holding:
+                task.result().release()
             assert state(self.limiter) == (0, 0)
         finally:
             for task in asyncio.all_tasks(self.loop):
@@ -446,13 +469,11 @@ TestLimiterMachine = LimiterMachine.TestCase
 def test_ten_thousand_random_cancels() -> None:
     """Callers who leave at random moments, waiting or running, leave no slot behind (R35)."""
     chance = random.Random(20)  # noqa: S311 - a seed, no secret
-    limiter = limiter_of(max_running=7, max_waiting=50, queue_timeout=3.0)
     ends = {"served": 0, "refused": 0, "cancelled": 0}
 
-    async def caller(pauses: list[float]) -> None:
+    async def caller(limiter: ConcurrencyLimiter, pauses: list[float]) -> None:
         try:
-            await limiter.acquire()
-            with limiter.held():
+            with await limiter.acquire():
                 assert limiter.running <= limiter.max_running
                 for pause in pauses:
                     await asyncio.sleep(pause)
@@ -465,17 +486,18 @@ def test_ten_thousand_random_cancels() -> None:
 
     async def scene() -> None:
         loop = asyncio.get_running_loop()
+        limiter = limiter_of(max_running=7, max_waiting=50, queue_timeout=3.0)
         tasks = []
         for _ in range(12_000):
             pauses = [chance.choice([0, 0, 0.1, 0.4]) for _ in range(chance.randrange(6))]
-            task = loop.create_task(caller(pauses))
+            task = loop.create_task(caller(limiter, pauses))
             tasks.append(task)
             if chance.random() < 10 / 12:  # some of these are too late: the caller is done
                 loop.call_later(chance.choice([0, 0, 0.05, 0.1, 0.5, 3.0]), task.cancel)
             await asyncio.sleep(chance.choice([0, 0, 0, 0.02, 0.05]))
         await asyncio.gather(*tasks, return_exceptions=True)
+        assert state(limiter) == (0, 0)
 
     virtual_clock.run(scene())
 
-    assert state(limiter) == (0, 0)
     assert [end for end, count in ends.items() if count < 100] == []  # the seed reaches all three

@@ -1,0 +1,27 @@
+"""An average that follows what it measures."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_MEMORY: Final = 32
+"""The samples that the average reaches back: at fewer it jumps with every long answer."""
+
+
+class MovingAverage:
+    """Exponentially weighted; the first samples weigh alike. `value` is None before the first."""
+
+    __slots__ = ("_count", "value")
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+        self._count = 0
+
+    def add(self, sample: float) -> None:
+        """Take one more sample."""
+        if self.value is None:
+            self.value, self._count = sample, 1
+            return
+        if self._count < _MEMORY:
+            self._count += 1
+        self.value += (sample - self.value) / self._count
