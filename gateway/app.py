@@ -22,6 +22,7 @@ from gateway.catalog.catalog import Catalog
 from gateway.catalog.choices import ModelOverride
 from gateway.catalog.defaults import Defaults
 from gateway.catalog.listing import Provider, models_config
+from gateway.catalog.timeouts import Timeouts
 from gateway.errors import GatewayError
 from gateway.server import listening
 from gateway.server.dispatch import Dispatcher
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from gateway.bedrock.client import BedrockClient
-    from gateway.settings import AdaptiveSettings, DefaultSettings, Settings
+    from gateway.settings import AdaptiveSettings, DefaultSettings, Settings, TimeoutSettings
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that aiohttp may wait for handlers at the end; it takes up to twice that (reliability.md S14)."""
@@ -92,6 +93,11 @@ def _adaptive(section: AdaptiveSettings) -> Adaptive | None:
     return Adaptive(floor=section.floor, decrease=section.decrease) if section.enabled else None
 
 
+def _timeouts(section: TimeoutSettings) -> Timeouts:
+    milliseconds = section.model_dump(exclude_none=True)
+    return Timeouts(**{name.removesuffix("_ms"): value / 1000 for name, value in milliseconds.items()})
+
+
 def _group_defaults(settings: Settings) -> dict[str, Defaults]:
     """Return the defaults of the providers: by provider, and by each model that is listed under one."""
     groups: dict[str, Defaults] = {}
@@ -135,6 +141,7 @@ def build_catalog(settings: Settings, region: str | None = None) -> Catalog:
                     base_model=model.base_model,
                     on_demand=model.on_demand,
                     defaults=_defaults(model.defaults),
+                    timeouts=_timeouts(model.timeouts),
                 )
                 for name, model in settings.models.items()
             },

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
+from aiohttp import ClientTimeout
 from yarl import URL
 
 from gateway.bedrock.clock_skew import ClockSkew
@@ -89,10 +90,13 @@ class BedrockClient:
         body: bytes,
         headers: dict[str, str],
         credentials: RequestCredentials | None = None,
+        *,
+        connect_timeout: float | None = None,
     ) -> aiohttp.ClientResponse:
         """Send one request; the response's body is unread, and the caller must close it.
 
-        `credentials` are those of `self.credentials` unless the caller has read them already.
+        `credentials` are those of `self.credentials` unless the caller has read them already;
+        `connect_timeout`, in seconds, is the client's own unless given.
 
         Raises what botocore and aiohttp raise; `exceptions.FOREIGN` names it all.
         """
@@ -117,6 +121,9 @@ class BedrockClient:
             allow_redirects=False,
             proxy=self._proxy,
             proxy_headers=self._proxy_headers,
+            timeout=session.timeout
+            if connect_timeout is None
+            else ClientTimeout(sock_connect=connect_timeout),
         )
         self.skew.observe(response.headers.get("Date"))
         return response

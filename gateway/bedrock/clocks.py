@@ -14,6 +14,7 @@ from gateway.errors import UpstreamTimeout
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from gateway.catalog.timeouts import Timeouts
     from gateway.settings import BedrockSettings
 
 T = TypeVar("T")
@@ -24,18 +25,18 @@ connection and a TLS handshake for the next request (S2)."""
 
 
 class Clocks:
-    """The deadlines of one call, in seconds of the loop's clock."""
+    """The deadlines of one call, in seconds of the loop's clock; the model's own before the general ones."""
 
-    def __init__(self, settings: BedrockSettings, *, streaming: bool) -> None:
+    def __init__(self, settings: BedrockSettings, own: Timeouts, *, streaming: bool) -> None:
         now = asyncio.get_running_loop().time()
         self.answered = False
         self._deadline = Deadline()
         self._tail_ends: float | None = None
-        self._gap = settings.gap_timeout_ms / 1000
-        total = settings.total_timeout_ms / 1000
+        self._gap = own.gap or settings.gap_timeout_ms / 1000
+        total = own.total or settings.total_timeout_ms / 1000
         self._total_at = now + total
         self._total_words = f"The answer took longer than {total:g} s."
-        first = settings.first_byte_timeout_ms / 1000
+        first = own.first_byte or settings.first_byte_timeout_ms / 1000
         # a unary operation says nothing before it has said all: only the total bounds it
         self._first_at = now + first if streaming else self._total_at
         self._first_words = f"No first byte of the answer within {first:g} s."

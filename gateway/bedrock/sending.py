@@ -29,6 +29,8 @@ class Message:
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
     streaming: bool = False
+    connect_timeout: float | None = None
+    """Seconds; None: the client's own."""
 
 
 async def send(client: BedrockClient, message: Message, clocks: Clocks) -> aiohttp.ClientResponse:
@@ -53,7 +55,14 @@ async def _send_once(
 ) -> aiohttp.ClientResponse:
     try:
         response = await clocks.bound(
-            client.post(message.model_id, message.operation, message.body, message.headers, credentials)
+            client.post(
+                message.model_id,
+                message.operation,
+                message.body,
+                message.headers,
+                credentials,
+                connect_timeout=message.connect_timeout,
+            )
         )
         try:
             if response.status != _GOOD or message.streaming:

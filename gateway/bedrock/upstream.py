@@ -109,12 +109,12 @@ class BedrockUpstream:
             GatewayError: Bedrock refused, failed, or did not answer in time.
         """
         model = call.model
-        clocks = Clocks(self._settings, streaming=model.streaming)
+        clocks = Clocks(self._settings, model.timeouts, streaming=model.streaming)
         headers = dict(call.headers)
         if model.streaming and model.api == "invoke":
             headers["X-Amzn-Bedrock-Accept"] = "application/json"
         operation = OPERATIONS[model.api, model.streaming]
-        message = Message(model.id, operation, call.body, headers, model.streaming)
+        message = Message(model.id, operation, call.body, headers, model.streaming, model.timeouts.connect)
         try:
             response = await self._send(message, model, clocks)
             try:
@@ -145,9 +145,10 @@ class BedrockUpstream:
         Raises:
             GatewayError: Bedrock refused, failed, or did not answer in time.
         """
-        clocks = Clocks(self._settings, streaming=False)
+        clocks = Clocks(self._settings, call.model.timeouts, streaming=False)
         try:
-            response = await self._send(Message(call.model.id, "invoke", call.body), call.model, clocks)
+            message = Message(call.model.id, "invoke", call.body, connect_timeout=call.model.timeouts.connect)
+            response = await self._send(message, call.model, clocks)
             try:
                 body = await clocks.bound(response.read())
             finally:

@@ -103,6 +103,7 @@ class Catalog:
         card, known, override = found.card, found.known, found.override
         self._check(found)
         native = native_family(known, card)
+        general = self.choices.general_defaults(asked, found.target, known.base_id, known.provider)
         return Model(
             id=found.target,
             base_id=known.base_id,
@@ -115,11 +116,8 @@ class Catalog:
             max_output_tokens=None if card is None else card.max_output_tokens,
             takes=None if card is None else card.takes,
             prices=self._prices_of(found),
-            defaults=override.defaults.over(
-                self.choices.general_defaults(asked, found.target, known.base_id, known.provider).accepted_by(
-                    card
-                )
-            ),
+            defaults=override.defaults.over(general.accepted_by(card)),
+            timeouts=override.timeouts,
         )
 
     def resolve_embedding(self, asked: str) -> Model:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gateway.catalog.defaults import NONE, Defaults
 from gateway.catalog.model_id import parse
+from gateway.catalog.timeouts import GENERAL, Timeouts
 from gateway.errors import UnknownModel
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class ModelOverride:
     `operation` "auto" brings the catalogue's choice back where a stronger or the general rule forces one.
     `base_model` is the foundation model behind an ARN that does not name one, or its inference profile where
     that decides the price. `on_demand` true says that the base id can be called here, whatever the catalogue
-    knows. `defaults` are stronger than the general ones.
+    knows. `defaults` and `timeouts` are stronger than the general ones.
     """
 
     operation: Operation | None = None
@@ -34,6 +35,7 @@ class ModelOverride:
     base_model: str | None = None
     on_demand: bool | None = None
     defaults: Defaults = NONE
+    timeouts: Timeouts = GENERAL
 
     def over(self, weaker: ModelOverride) -> ModelOverride:
         """Return mine, and the weaker one's where I say nothing."""
@@ -43,6 +45,7 @@ class ModelOverride:
             base_model=self.base_model or weaker.base_model,
             on_demand=weaker.on_demand if self.on_demand is None else self.on_demand,
             defaults=self.defaults.over(weaker.defaults),
+            timeouts=self.timeouts.over(weaker.timeouts),
         )
 
 

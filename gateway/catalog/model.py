@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gateway.catalog.defaults import NONE, Defaults
+from gateway.catalog.timeouts import GENERAL, Timeouts
 
 if TYPE_CHECKING:
     from gateway.catalog.prices import Prices
@@ -33,7 +34,7 @@ class Model:
     `sampling` false: the model refuses temperature, top_p and top_k. `max_output_tokens` is None where the
     model is not in the catalogue, and so is `takes`: the modalities of its input (text, image, …).
     `one_sampling`: of temperature and top_p the model takes only one. `prices` is None where none are known.
-    `defaults` are the operator's, as far as the model accepts them.
+    `defaults` and `timeouts` are the operator's; the defaults, as far as the model accepts them.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Model:
     one_sampling: bool = False
     prices: Prices | None = None
     defaults: Defaults = NONE
+    timeouts: Timeouts = GENERAL
 
     @property
     def family(self) -> Family:

@@ -101,7 +101,7 @@ class Prober:
             if call.model.api == "converse"
             else {"invokeModel": {"body": b64encode(call.body).decode()}}
         )
-        clocks = Clocks(self._settings, streaming=False)
+        clocks = Clocks(self._settings, call.model.timeouts, streaming=False)
         message = Message(call.model.id, "count-tokens", orjson.dumps({"input": counted}))
         try:
             response = await send(self._client, message, clocks)

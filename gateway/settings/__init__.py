@@ -17,6 +17,7 @@ from gateway.settings.sections import (
     LogSettings,
     ModelSettings,
     ProviderSettings,
+    TimeoutSettings,
 )
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "RoleSettings",
     "Settings",
     "SettingsError",
+    "TimeoutSettings",
     "config_file",
     "forget_environment",
     "load",

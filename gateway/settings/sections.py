@@ -62,6 +62,15 @@ class DefaultSettings(Section):
     system: str | None = Field(None, min_length=1)
 
 
+class TimeoutSettings(Section):
+    """The clocks of one model, where it needs other ones than `[bedrock]` has."""
+
+    connect_ms: Milliseconds | None = None
+    first_byte_ms: Milliseconds | None = None
+    gap_ms: Milliseconds | None = None
+    total_ms: Milliseconds | None = None
+
+
 class ModelSettings(Section):
     """What the operator says about one model."""
 
@@ -72,6 +81,7 @@ class ModelSettings(Section):
     on_demand: bool | None = None
     """True: the base id can be called here, though the catalogue knows inference profiles only."""
     defaults: DefaultSettings = DefaultSettings()
+    timeouts: TimeoutSettings = TimeoutSettings()
 
 
 class ListedModel(Section):

@@ -29,6 +29,7 @@ from gateway.bedrock.credentials.opening import MAX_SESSION_NAME, session_name, 
 from gateway.bedrock.credentials.refresher import RENEWAL_PAUSE_S, Refresher
 from gateway.bedrock.credentials.source import Injected
 from gateway.bedrock.sending import Message, send
+from gateway.catalog.timeouts import GENERAL
 from gateway.emulator import EmulatedMetadata, EmulatedSts, Emulator, EmulatorSettings, KeyRing, Role
 from gateway.emulator.metadata import CONTAINER_PATH, INSTANCE_PRINCIPAL, TASK_PRINCIPAL
 from gateway.errors import UpstreamDenied
@@ -153,7 +154,7 @@ async def test_keys_replaced_in_the_profile(
         _profile(monkeypatch, tmp_path, f"[profile team]\n{USER_LINES}")
         await asyncio.sleep(RENEWAL_PAUSE_S)  # no attempt is forced sooner
         message = Message("amazon.titan-text-express-v1", "invoke", b'{"inputText":"x"}')
-        clocks = Clocks(BedrockSettings(), streaming=False)
+        clocks = Clocks(BedrockSettings(), GENERAL, streaming=False)
         response = await send(client, message, clocks)
         response.close()
         clocks.close()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.harness import FAMILIES, Caller, StartGateway, ask, lines
+from gateway.settings import ModelSettings, TimeoutSettings
+from tests.harness import CLAUDE, FAMILIES, LLAMA, Caller, StartGateway, ask, lines
 
 if TYPE_CHECKING:
     import io
@@ -224,3 +225,28 @@ async def test_clock_in_the_middle(
         error = records[-1]["error"]
         assert (error["code"], error["message"]) == ("upstream_timeout", words)
         await _until(lambda: emulator.active == 0)
+
+
+@pytest.mark.parametrize(
+    ("clock", "directive", "words"),
+    [
+        ("first_byte_ms", "first_byte_ms=60000", "No first byte of the answer within 0.09 s."),
+        ("gap_ms", "deltas=3 pace_ms=60000", "The answer fell silent for more than 0.09 s."),
+        ("total_ms", "deltas=2000 pace_ms=20", "The answer took longer than 0.09 s."),
+    ],
+)
+async def test_clocks_of_one_model(
+    emulator: Emulator, start: StartGateway, clock: str, directive: str, words: str
+) -> None:
+    """A model may have clocks of its own; no other model has them (R19)."""
+    own = ModelSettings(timeouts=TimeoutSettings(**{clock: 90}))
+    async with start(emulator, models={LLAMA: own}) as caller:
+        _, records, _ = await caller.stream(ask(f"[[emulator {directive}]]", model=LLAMA))
+        other = asyncio.create_task(caller.stream(ask(f"[[emulator {directive}]]", model=CLAUDE)))
+        await asyncio.sleep(0.3)
+        assert not other.done()
+        other.cancel()
+        await asyncio.gather(other, return_exceptions=True)
+
+    problem = records[-1]["error"]
+    assert (problem["code"], problem["message"]) == ("upstream_timeout", words)
