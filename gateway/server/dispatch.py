@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed
 from gateway.observability.request_log import RequestLog
 from gateway.pipeline import Timing
-from gateway.server import routes
+from gateway.server import routes, writing
 from gateway.server.answers import error_response
 from gateway.server.exchange import DEADLINE_HEADER, Exchange
 from gateway.server.failure import failure
@@ -76,6 +76,7 @@ class Dispatcher:
             fault = failure(exchange, error)
         log.fail(fault)
         if request.writer.output_size > 0:  # a second head inside the body would be worse than no end
+            writing.break_off(exchange)
             raise ConnectionAbortedError("the answer has begun: break the transfer")
         return _refusal(exchange, fault)
 

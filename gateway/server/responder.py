@@ -96,6 +96,7 @@ class StreamResponder:
             ConnectionError: bare text cannot say that it failed, so the transfer breaks behind what is good.
         """
         if self._form.frame is None:
+            writing.break_off(self._exchange)
             raise ConnectionAbortedError("the answer failed")
         record = native_records.error(fault, usage, request_id=self._exchange.log.request_id)
         return await self._end(self._form.encode(record))

@@ -5,7 +5,11 @@ aiohttp has no write timeout: a write to a caller who takes no byte blocks for e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import socket
+import struct
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import HttpVersion11
 
 from gateway.deadline import DeadlinePassed
 
@@ -15,6 +19,9 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from gateway.server.exchange import Exchange
+
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER for no time: closing the socket then resets the connection."""
 
 
 async def write(exchange: Exchange, response: web.StreamResponse, data: bytes) -> None:
@@ -38,6 +45,19 @@ async def send(exchange: Exchange, response: web.Response) -> None:
     await response.prepare(exchange.request)
     exchange.log.status = response.status
     await _in_time(exchange, response.write_eof())
+
+
+def break_off(exchange: Exchange) -> None:
+    """Make sure that nobody takes an answer which has begun, and failed, for whole. Raise behind this.
+
+    In HTTP/1.1 the missing last chunk tells. Without chunks a close is the end of a good answer, and nginx,
+    which speaks HTTP/1.0 unless it is told otherwise, passes it on as one (S17): there only a reset tells.
+    """
+    request = exchange.request
+    transport = request.transport
+    if transport is not None and request.version < HttpVersion11:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        transport.abort()
 
 
 async def _in_time(exchange: Exchange, writing: Awaitable[None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -131,6 +132,26 @@ async def test_bare_text_breaks_the_transfer_on_a_fault(caller: Caller) -> None:
     with pytest.raises(aiohttp.ClientPayloadError):
         async with caller.session.post(url, json=body, headers={"Accept": "text/plain"}) as response:
             await response.read()
+
+
+@pytest.mark.parametrize(("fault", "whole"), [("", True), ("cut=6", False)])
+async def test_bare_text_in_http_1_0_is_reset_on_a_fault(fault: str, caller: Caller, *, whole: bool) -> None:
+    """Without chunks the end of a good text is a close, so the end of a broken one is a reset (S17)."""
+    body = json.dumps(ask(f"[[emulator {fault} frames_per_write=1 pace_ms=1]]")).encode()
+    head = f"POST /chat/completions/stream HTTP/1.0\r\nContent-Length: {len(body)}\r\nAccept: text/plain\r\n"
+    reader, writer = await asyncio.open_connection(*caller.url.removeprefix("http://").split(":"))
+    writer.write(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
+    heard, reset = b"", False
+    try:
+        while data := await reader.read(4096):
+            heard += data
+    except ConnectionResetError:
+        reset = True
+    finally:
+        writer.close()
+
+    assert b"\r\n\r\nThis answer" in heard
+    assert reset is not whole
 
 
 @pytest.mark.parametrize("model", FAMILIES)
