@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from gateway.catalog.choices import ModelOverride
 from gateway.catalog.defaults import Defaults
 from gateway.catalog.listing import Provider, models_config
 from gateway.catalog.timeouts import Timeouts
+from gateway.drains import Drains
 from gateway.errors import GatewayError
 from gateway.server import listening
 from gateway.server.dispatch import Dispatcher
@@ -186,12 +187,17 @@ async def running(
         order=settings.queue_order,
         adaptive=_adaptive(settings.adaptive),
     )
-    async with _client(settings) as client:
+    drains = Drains(
+        max_running=settings.drain_max_answers if settings.on_disconnect == "drain" else 0,
+        seconds=settings.drain_timeout_ms / 1000,
+    )
+    async with _client(settings) as client, aclosing(drains):
         catalog = build_catalog(settings, client.region)
         readiness = ProcessReadiness(client)
         services = Services(
             upstream=BedrockUpstream(client, catalog, settings.bedrock),
             limiter=limiter,
+            drains=drains,
             readiness=readiness,
             limits=Limits(
                 max_body_bytes=settings.max_body_bytes,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from uuid import uuid4
 
-from gateway.domain import Stop, Usage
+from gateway.domain import ReasoningDelta, Stop, TextDelta, Usage
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -28,6 +28,12 @@ Phase: TypeAlias = Literal["request", "queue", "head", "first_byte", "stream", "
 PHASES: tuple[Phase, ...] = get_args(Phase)
 """Reading and checking the request · waiting for a slot · until Bedrock's head · until the first byte of its
 body · its stream · after its end."""
+
+
+Accuracy: TypeAlias = Literal["final", "partial", "estimated"]
+"""Of token counts: of the whole answer · Bedrock's word before the end · reckoned from the text that came."""
+CHARACTERS_PER_TOKEN = 4
+"""What English text has on average; other languages have fewer."""
 
 
 @dataclass(slots=True)
@@ -96,7 +102,9 @@ class CompletionStream:
         self.model = call.model
         self.upstream_request_id = answer.request_id
         self.usage = Usage()
+        """What Bedrock has told so far."""
         self.stop: Stop | None = None
+        self._characters = 0
         self._answer = answer
         self._timing = timing
         self._fault: GatewayError | None = None
@@ -108,6 +116,19 @@ class CompletionStream:
     def unknown(self) -> AbstractSet[str]:
         """Names of things upstream sent that this gateway does not know."""
         return self._answer.reader.unknown
+
+    def accounted(self) -> tuple[Usage, Accuracy]:
+        """Return the tokens to account for, and how exact they are.
+
+        Bedrock tells the output of an answer at its end only. Of one that did not come to its end what was
+        said is counted instead; where nothing was, what Bedrock has told stands.
+        """
+        if self.ended:
+            return self.usage, "final"
+        estimate = -(-self._characters // CHARACTERS_PER_TOKEN)
+        if estimate <= (self.usage.output_tokens or 0):
+            return self.usage, "partial"
+        return replace(self.usage, output_tokens=estimate), "estimated"
 
     async def peek(self) -> None:
         """Wait for the first batch and keep it for `next_batch`.
@@ -159,7 +180,11 @@ class CompletionStream:
 
     def _account(self, events: list[Event]) -> None:
         for event in events:
-            if type(event) is Usage:
+            if type(event) is TextDelta:
+                self._characters += len(event.text)
+            elif type(event) is ReasoningDelta:
+                self._characters += len(event.text or "")
+            elif type(event) is Usage:
                 self.usage = self.usage.merge(event)
             elif type(event) is Stop:
                 self.stop = event

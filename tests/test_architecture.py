@@ -40,19 +40,20 @@ ARCHITECTURE = {
     "cli": Area("commands app"),
     "commands": Area("app diagnosis settings emulator observability wire catalog"),
     "app": Area(
-        "server bedrock admission observability settings emulator catalog errors",
+        "server bedrock admission drains observability settings emulator catalog errors",
     ),
     "diagnosis": Area("bedrock catalog domain errors", types="settings upstream"),
     # the two shells, which never meet
     "server": Area(
         "pipeline embedding deadline tcp dialects wire admission observability completion domain errors",
-        types="upstream",
+        types="upstream drains",
     ),
     "bedrock": Area("upstream deadline tcp codecs wire catalog domain errors", types="settings"),
     # what they are built from
     "deadline": Area(""),
     "tcp": Area(""),
     "embedding": Area("admission domain errors", types="upstream catalog pipeline"),
+    "drains": Area("errors", types="pipeline"),
     "pipeline": Area("admission domain errors", types="upstream codecs"),
     "admission": Area("domain errors"),
     "observability": Area("domain errors"),

@@ -25,6 +25,8 @@ class RequestLog:
     status: int | None = None
     outcome: Outcome = "ok"
     level: Level = "info"
+    held: bool = False
+    _due: bool = False
 
     def add(self, **facts: Any) -> None:
         """Remember facts; later ones win, None is not a fact."""
@@ -47,8 +49,21 @@ class RequestLog:
         if outcome == "cut":
             self.level = "warning"
 
+    def hold(self) -> None:
+        """Keep the line back until `let_go`: something is still to be learnt of this request."""
+        self.held = True
+
+    def let_go(self) -> None:
+        """Everything is known: write the line, now or when the request ends."""
+        self.held = False
+        if self._due:
+            self.write()
+
     def write(self) -> None:
-        """Write the line."""
+        """Write the line, or leave that to `let_go`."""
+        self._due = True
+        if self.held:
+            return
         log = structlog.get_logger()
         getattr(log, self.level)(
             "request",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.completion import Completion
@@ -85,25 +87,41 @@ async def _completion(exchange: Exchange, request: CompletionRequest) -> AsyncIt
     calls = services.upstream.format(request)
     model = calls[0].model
     exchange.log.add(model=model.id, provider=model.provider, family=model.family, operation=model.api)
-    async with open_completion(
-        calls,
-        upstream=services.upstream,
-        limiter=services.limiter,
-        timing=exchange.timing,
-        expires=exchange.expires,
-    ) as stream:
+    async with AsyncExitStack() as resources:
+        opening = open_completion(
+            calls,
+            upstream=services.upstream,
+            limiter=services.limiter,
+            timing=exchange.timing,
+            expires=exchange.expires,
+        )
+        stream = await resources.enter_async_context(opening)
         exchange.log.add(completion_id=stream.id, upstream_request_id=stream.upstream_request_id)
         try:
             yield stream
+        except (asyncio.CancelledError, ConnectionError):
+            settle = partial(_settle, exchange, stream)
+            if not exchange.interrupted and services.drains.adopt(stream, resources, settle):
+                exchange.log.hold()
+            raise
         finally:
-            _log_answer(exchange, stream)
+            if not exchange.log.held:
+                _log_answer(exchange, stream)
+
+
+def _settle(exchange: Exchange, stream: CompletionStream) -> None:
+    """Write the line of a request whose answer has been drained."""
+    _log_answer(exchange, stream)
+    exchange.log.let_go()
 
 
 def _log_answer(exchange: Exchange, stream: CompletionStream) -> None:
     stop = stream.stop
+    usage, accuracy = stream.accounted()
     exchange.log.add(
-        **native_records.usage(stream.usage),
-        cost_usd=stream.model.cost_usd(stream.usage),
+        **native_records.usage(usage),
+        usage_accuracy=accuracy,
+        cost_usd=stream.model.cost_usd(usage),
         finish_reason=stop.reason.value if stop is not None else None,
         stop_reason=stop.raw if stop is not None else None,
         unknown_upstream=sorted(stream.unknown) or None,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aiohttp.web_request import BaseRequest
 
     from gateway.admission.queue import ConcurrencyLimiter
+    from gateway.drains import Drains
     from gateway.errors import GatewayError
     from gateway.observability.request_log import RequestLog
     from gateway.pipeline import Timing
@@ -57,6 +58,7 @@ class Services:
 
     upstream: Upstream
     limiter: ConcurrencyLimiter
+    drains: Drains
     readiness: Readiness
     limits: Limits
     version: str
@@ -99,6 +101,11 @@ class Exchange:
         if not self.settled and self._interruption is None:
             self._interruption = fault
             self.task.cancel()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether `interrupt` has ended, or is ending, this exchange."""
+        return self._interruption is not None
 
     def interruption(self) -> GatewayError | None:
         """Return the fault behind a `CancelledError`, once; None where it is the caller who has left."""

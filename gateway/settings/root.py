@@ -74,6 +74,12 @@ class Settings(BaseSettings):
     """The longest silence of a stream before a heartbeat; below the load balancer's idle time. 0: none."""
     heartbeat_grace_ms: Milliseconds = 20_000
     """The same before the first event: the heartbeat then sends the head, and with it the status 200 (R6)."""
+    on_disconnect: Literal["abort", "drain"] = "abort"
+    """What becomes of an answer whose caller has left: it is ended, or read on to learn its tokens (R22)."""
+    drain_max_answers: int = Field(20, ge=1, le=100_000)
+    """Answers that are read on at the same time, at most; each keeps its slot. One more is ended."""
+    drain_timeout_ms: Milliseconds = 60_000
+    """How long one answer is read on at most."""
     custom_model_ids: bool = True
     """Serve well-formed model ids that the catalogue does not know, through Converse."""
     bedrock: BedrockSettings = BedrockSettings()

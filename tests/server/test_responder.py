@@ -16,6 +16,7 @@ from aiohttp import web
 from gateway.admission.queue import ConcurrencyLimiter
 from gateway.catalog.model import Model
 from gateway.domain import FinishReason, Stop, TextDelta
+from gateway.drains import Drains
 from gateway.observability import logging
 from gateway.server.dispatch import Dispatcher
 from gateway.server.exchange import Limits, Services
@@ -101,6 +102,7 @@ async def _serving(upstream: Script) -> AsyncIterator[str]:
     services = Services(
         upstream=upstream,
         limiter=ConcurrencyLimiter(max_running=5, max_waiting=5, queue_timeout=5),
+        drains=Drains(max_running=0, seconds=0),
         readiness=Ready(),
         limits=Limits(max_body_bytes=9999, body_timeout=5, write_timeout=5),
         version="0",

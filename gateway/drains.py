@@ -1,0 +1,66 @@
+"""Answers that are read on after their caller has left, so that their tokens are known.
+
+To close the connection frees what is ours, but Bedrock is reported to bill the whole answer all the same
+(reliability.md S36), and only its end tells the count. A drain keeps its slot and its connection; drains are
+bounded in number and in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from gateway.errors import GatewayError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AsyncExitStack
+
+    from gateway.pipeline import CompletionStream
+
+
+class Drains:
+    """Reads at most `max_running` answers to their end, each for at most `seconds`; 0 drains: none."""
+
+    def __init__(self, *, max_running: int, seconds: float) -> None:
+        self.max_running = max_running
+        self.seconds = seconds
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def running(self) -> int:
+        """How many answers are being read at the moment."""
+        return len(self._tasks)
+
+    def adopt(self, stream: CompletionStream, resources: AsyncExitStack, settle: Callable[[], None]) -> bool:
+        """Read this answer on if there is room, and say whether there was.
+
+        If so, what `resources` holds (slot and connection) is taken over and given back in the end, and
+        `settle` is called behind that, whatever happens.
+        """
+        if len(self._tasks) >= self.max_running:
+            return False
+        drain = self._drain(stream, resources.pop_all(), settle)
+        task = asyncio.create_task(drain, name="drain")  # noqa: TID251 - `close` and the timeout end it
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def aclose(self) -> None:
+        """Give up what is still being read."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _drain(
+        self, stream: CompletionStream, resources: AsyncExitStack, settle: Callable[[], None]
+    ) -> None:
+        try:
+            async with resources:
+                with suppress(GatewayError, TimeoutError):
+                    async with asyncio.timeout(self.seconds):
+                        while await stream.next_batch() is not None:
+                            pass
+        finally:
+            settle()

@@ -1,0 +1,153 @@
+"""Callers who leave: what is freed, and what is accounted for, under both policies (R1, R22)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.harness import CLAUDE, FAMILIES, Caller, StartGateway, ask, lines
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Callable
+
+    from gateway.emulator import Emulator
+
+PACED = "[[emulator deltas=12 pace_ms=10]]"
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - the conditions belong to other tasks, no event tells them
+            await asyncio.sleep(0.005)
+
+
+async def _leave_after(caller: Caller, body: dict[str, Any], records: int) -> None:
+    """Read so many lines of a stream, and go."""
+    url = f"{caller.url}/chat/completions/stream"
+    async with caller.session.post(url, json=body) as response:
+        for _ in range(records):
+            await response.content.readline()
+        response.close()
+
+
+async def test_abort(emulator: Emulator, start: StartGateway, log: io.StringIO) -> None:
+    """By default Bedrock's answer ends when the caller leaves; its output is reckoned from the text."""
+    async with start(emulator) as caller:
+        await _leave_after(caller, ask("[[emulator deltas=500 pace_ms=20 delta_chars=40]]"), 4)
+        await emulator.wait_active(0)
+        await _until(lambda: bool(lines(log)))
+
+    [line] = lines(log)
+    assert (line["outcome"], line["usage_accuracy"]) == ("disconnected", "estimated")
+    assert line["output_tokens"] >= 20  # at least two deltas of 40 characters, four to a token
+    assert line["input_tokens"] > 0  # Claude tells it first
+    assert [call.outcome for call in emulator.calls] == ["client_gone"]
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+async def test_drain(emulator: Emulator, start: StartGateway, log: io.StringIO, model: str) -> None:
+    """A drained answer is read to its end, its tokens are exact, and its line is written then."""
+    async with start(emulator, on_disconnect="drain") as caller:
+        _, whole, _ = await caller.stream(ask(PACED, model=model))
+        await _leave_after(caller, ask(PACED, model=model), 3)
+        await _until(lambda: len(lines(log)) == 2)
+        assert caller.gateway.limiter.running == 0
+
+    complete, drained = lines(log)
+    assert (complete["outcome"], complete["usage_accuracy"]) == ("ok", "final")
+    assert (drained["outcome"], drained["usage_accuracy"]) == ("disconnected", "final")
+    assert drained["output_tokens"] == complete["output_tokens"] == whole[-1]["usage"]["output_tokens"]
+    assert [call.outcome for call in emulator.calls] == ["complete", "complete"]
+
+
+async def test_drain_of_a_unary_answer(emulator: Emulator, start: StartGateway, log: io.StringIO) -> None:
+    """The unary answer is drained in the same way, once its first event has come."""
+    async with start(emulator, on_disconnect="drain") as caller:
+        task = asyncio.create_task(caller.complete(ask(PACED)))
+        await emulator.wait_active(1)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await _until(lambda: bool(lines(log)))
+
+    [line] = lines(log)
+    assert (line["outcome"], line["usage_accuracy"]) == ("disconnected", "final")
+
+
+async def test_drains_are_bounded_in_number(
+    emulator: Emulator, start: StartGateway, log: io.StringIO
+) -> None:
+    """One more than may be drained is ended."""
+    async with start(emulator, on_disconnect="drain", drain_max_answers=2) as caller:
+        await asyncio.gather(
+            *(_leave_after(caller, ask("[[emulator deltas=40 pace_ms=20]]"), 3) for _ in range(5))
+        )
+        await _until(lambda: len(lines(log)) == 5)
+
+    accuracies = sorted(line["usage_accuracy"] for line in lines(log))
+    assert accuracies.count("final") == 2
+
+
+async def test_drains_are_bounded_in_time(emulator: Emulator, start: StartGateway, log: io.StringIO) -> None:
+    """A drain that takes too long is ended; what came is accounted for."""
+    async with start(emulator, on_disconnect="drain", drain_timeout_ms=100) as caller:
+        await _leave_after(caller, ask("[[emulator deltas=5000 pace_ms=20]]"), 3)
+        await emulator.wait_active(0)
+        await _until(lambda: bool(lines(log)))
+        assert caller.gateway.limiter.running == 0
+
+    [line] = lines(log)
+    assert (line["outcome"], line["usage_accuracy"]) == ("disconnected", "estimated")
+
+
+async def test_the_stop_ends_a_drain(emulator: Emulator, start: StartGateway, log: io.StringIO) -> None:
+    """The end of the process does not wait for drains, and loses no line."""
+    async with start(emulator, on_disconnect="drain") as caller:
+        await _leave_after(caller, ask("[[emulator deltas=5000 pace_ms=20]]"), 3)
+        await asyncio.sleep(0.05)
+
+    [line] = lines(log)
+    assert (line["outcome"], line["usage_accuracy"]) == ("disconnected", "estimated")
+    await emulator.wait_active(0)
+
+
+@pytest.mark.parametrize("policy", ["abort", "drain"])
+async def test_leaving_at_random_points(
+    emulator: Emulator, start: StartGateway, log: io.StringIO, policy: str
+) -> None:
+    """Every request has one line, with its tokens or the early phase it ended in; nothing is held then."""
+    dice = random.Random(22)  # noqa: S311 - a seeded draw, no secret
+
+    async def leave(caller: Caller) -> None:
+        body = ask("[[emulator deltas=30 pace_ms=10]]", model=dice.choice(FAMILIES))
+        task = asyncio.create_task(caller.stream(body))
+        await asyncio.sleep(dice.uniform(0, 1.2))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async with start(emulator, on_disconnect=policy, max_concurrency=20, max_queue=200) as caller:
+        await asyncio.gather(*(leave(caller) for _ in range(100)))
+        await emulator.wait_active(0)
+        await _until(lambda: caller.gateway.limiter.running == 0)
+
+    counted = [line for line in lines(log) if "usage_accuracy" in line]
+    for line in lines(log):
+        assert ("usage_accuracy" in line) or line.get("phase") in {"request", "queue", "head", "first_byte"}
+    assert counted
+    assert caller.gateway.limiter.waiting == 0
+
+
+async def test_a_caller_deadline_is_not_drained(
+    emulator: Emulator, start: StartGateway, log: io.StringIO
+) -> None:
+    """Who is told how it ended has not left: the answer is ended at the deadline."""
+    async with start(emulator, on_disconnect="drain") as caller:
+        said = ask("[[emulator deltas=5000 pace_ms=20]]", model=CLAUDE)
+        await caller.stream(said, **{"X-Request-Timeout-Ms": "200"})
+        await emulator.wait_active(0)
+
+    assert [line["code"] for line in lines(log)] == ["deadline_exceeded"]
