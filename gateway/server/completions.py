@@ -95,7 +95,12 @@ async def _completion(exchange: Exchange, request: CompletionRequest) -> AsyncIt
             timing=exchange.timing,
             expires=exchange.expires,
         )
-        stream = await resources.enter_async_context(opening)
+        try:
+            stream = await resources.enter_async_context(opening)
+        except asyncio.CancelledError:
+            if exchange.timing.admitted is not None:  # it may have been sent, and has told nothing
+                exchange.log.add(usage_accuracy="unknown")
+            raise
         exchange.log.add(completion_id=stream.id, upstream_request_id=stream.upstream_request_id)
         try:
             yield stream
