@@ -100,7 +100,7 @@ class BedrockClient:
 
         Raises what botocore and aiohttp raise; `exceptions.FOREIGN` names it all.
         """
-        path = f"/model/{quote(model_id, safe='')}/{operation}"
+        path = path_of(model_id, operation)
         headers = {"Content-Type": "application/json", **headers}
         if credentials is None:
             credentials = await self.credentials.current()
@@ -127,6 +127,11 @@ class BedrockClient:
         )
         self.skew.observe(response.headers.get("Date"))
         return response
+
+
+def path_of(model_id: str, operation: str) -> str:
+    """Return the raw path of an operation: the model's id is one segment of it, whatever is in the id."""
+    return f"/model/{quote(model_id, safe='')}/{operation}"
 
 
 @asynccontextmanager

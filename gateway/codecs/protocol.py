@@ -38,7 +38,8 @@ class Extractor(Protocol):
         """Whether the family's terminal payload has been seen: the model has said all it had to say.
 
         What may still come tells of the answer and is not part of it: counters, metrics, a verdict. A payload
-        that goes on with the answer itself is an error (`feed` raises). `close` succeeds if this is true.
+        that goes on with the answer itself is an error (`feed` raises). If this is true, `close` succeeds or
+        finds a fault in what was said, such as no stop reason; it never finds the answer truncated.
         """
 
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:

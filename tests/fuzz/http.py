@@ -1,0 +1,183 @@
+"""The door: any bytes at a running gateway's socket are answered in our shape or not at all, never by a 500.
+
+An input is what a peer sends over one connection. A probe that closes is sent behind it; where the input ends
+inside a head or a body, the probe becomes a part of that. Emulator and gateway run in this process, over
+loopback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import re
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from gateway.emulator import Emulator, EmulatorSettings
+from gateway.observability import logging
+from tests.fuzz import http_inputs
+from tests.fuzz.answers import Answer, answers
+from tests.fuzz.http_inputs import CANARY
+from tests.fuzz.target import Target, demand
+from tests.harness import NOVA, started
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.harness import Caller
+
+PROBE_ID = "the-probe-behind"
+PROBE = f"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: {PROBE_ID}\r\n\r\n".encode()
+IDLE_S = 0.06
+"""Silence after which the peer says that it will send no more."""
+HANG_S = 10.0
+EVERY = 25
+"""Inputs between two good requests on connections of their own."""
+LIMITS = {"body_timeout_ms": 400, "write_timeout_ms": 2000, "keepalive_timeout_ms": 2000}
+STATUSES = {100, 200, 400, 404, 405, 406, 408, 411, 413, 414, 415, 417, 431, 504}
+"""The caller's own faults; 504 where that is the deadline which the caller gave."""
+FIELDS = {"code", "message", "retryable", "param", "request_id", "upstream_request_id"}
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Door:
+    """One running gateway, and the laws that hold at its door."""
+
+    def __init__(self, caller: Caller, log: io.StringIO) -> None:
+        self._caller = caller
+        self._log = log
+        self._host, self._port = caller.url.removeprefix("http://").split(":")
+        self._count = 0
+        self.defects: list[Any] = []
+        """What the loop was told of; nothing may be."""
+
+    async def __call__(self, data: bytes) -> None:
+        """Hold what one connection brings to every law."""
+        self._log.seek(0)
+        self._log.truncate()
+        got, cut_by_us = await self._exchange(data + PROBE)
+        found = answers(got, may_be_cut=cut_by_us)
+        for answer in found:
+            _check_answer(answer)
+        probes = [answer for answer in found if answer.headers.get("x-request-id") == PROBE_ID]
+        demand(
+            len(probes) <= 1 and probes == found[len(found) - len(probes) :], "the probe is not the last", got
+        )
+        self._check_log()
+        self._count += 1
+        if self._count % EVERY == 0:
+            await self.check_state()
+
+    async def _exchange(self, data: bytes) -> tuple[bytes, bool]:
+        """Return what the gateway sends until it closes, and whether we said first that we are done."""
+        reader, writer = await asyncio.open_connection(self._host, int(self._port))
+        got, done = b"", False
+        try:
+            async with asyncio.timeout(HANG_S):
+                writer.write(data)
+                while True:
+                    try:
+                        async with asyncio.timeout(None if done else IDLE_S):
+                            piece = await reader.read(65536)
+                    except TimeoutError:
+                        if done:
+                            raise
+                        done = True
+                        if writer.can_write_eof():
+                            writer.write_eof()
+                        continue
+                    if not piece:
+                        return got, done
+                    got += piece
+        except TimeoutError:
+            demand(False, "the gateway does not close", got)  # noqa: FBT003 - the law is broken
+        except ConnectionError:
+            return got, True
+        finally:
+            writer.transport.abort()
+        raise AssertionError
+
+    def _check_log(self) -> None:
+        log = self._log.getvalue()
+        demand('"event":"defect"' not in log.replace(" ", ""), "a defect is in the log", log)
+        demand('"level":"error"' not in log.replace(" ", ""), "an error is in the log", log)
+        demand(
+            CANARY not in log and json.dumps(CANARY)[1:-1] not in log, "the log repeats what was sent", log
+        )
+        demand(not self.defects, "the loop was told of a defect", self.defects)
+
+    async def check_state(self) -> None:
+        """Ask as a good caller does, on a connection of its own; and see that nothing is still held."""
+        limiter = self._caller.gateway.limiter
+        async with asyncio.timeout(HANG_S):
+            body = {"model": NOVA, "prompt": "Hi"}
+            status, records, _ = await self._caller.stream(body)
+            demand((status, records[-1]["type"]) == (200, "done"), "a good request fails", status, records)
+            while limiter.running or limiter.waiting:  # noqa: ASYNC110 - nothing tells of it; bounded above
+                await asyncio.sleep(0.01)
+
+
+def _check_answer(answer: Answer) -> None:
+    demand(answer.status in STATUSES, "a status that is not the caller's fault", answer)
+    if answer.status == 100:
+        return
+    request_id = answer.headers.get("x-request-id", "")
+    demand(answer.headers.get("server") == "bedrock-gateway", "not our head", answer)
+    demand(REQUEST_ID.fullmatch(request_id), "no request id", answer)
+    if answer.status == 200:
+        _check_good(answer)
+        return
+    demand(CANARY.encode() not in answer.raw, "what was sent is reflected", answer)
+    demand(answer.headers.get("content-type", "").startswith("application/json"), "not JSON", answer)
+    if not answer.body:
+        demand(answer.bodiless or answer.cut, "an error without a body", answer)
+    elif not answer.cut:
+        error = json.loads(answer.body)["error"]
+        demand(
+            set(error) <= FIELDS and {"code", "message", "request_id"} <= set(error), "not our shape", answer
+        )
+        demand(answer.status != 504 or error["code"] == "deadline_exceeded", "the gateway was slow", answer)
+        demand(error["request_id"] == request_id, "two request ids", answer)
+        demand(error["message"].isprintable() and error["code"] != "internal_error", "a bad message", answer)
+
+
+def _check_good(answer: Answer) -> None:
+    kind = answer.headers.get("content-type", "")
+    if answer.cut or not answer.body or "ndjson" not in kind:
+        return
+    records = [json.loads(line)["type"] for line in answer.body.split(b"\n")[:-1]]
+    ends = [kind for kind in records if kind in {"done", "error"}]
+    demand(records[0] == "start" and ends == records[-1:], "not just one terminal record", answer)
+
+
+@contextmanager
+def _opened() -> Iterator[Callable[[bytes], None]]:
+    log = io.StringIO()
+    logging.configure(level="info", json=True, stream=log)
+    loop = asyncio.new_event_loop()
+    stack = AsyncExitStack()
+
+    async def open_door() -> Door:
+        emulator = await stack.enter_async_context(Emulator(EmulatorSettings(deltas=2)))
+        return Door(await stack.enter_async_context(started(emulator, **LIMITS)), log)
+
+    try:
+        door = loop.run_until_complete(open_door())
+        loop.set_exception_handler(lambda _, context: door.defects.append(context))
+        yield lambda data: loop.run_until_complete(door(data))
+        loop.run_until_complete(door.check_state())
+    finally:
+        loop.run_until_complete(stack.aclose())
+        loop.close()
+        logging.configure(level="error", json=True, stream=io.StringIO())
+
+
+TARGET = Target(
+    name="http",
+    opened=_opened,
+    seeds=http_inputs.seeds,
+    recorded=lambda: (),
+    mutate=http_inputs.mutate,
+    max_length=16384,
+)
