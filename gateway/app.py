@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError
 from gateway import __version__
 from gateway.admission.aimd import Adaptive
 from gateway.admission.queue import ConcurrencyLimiter
-from gateway.bedrock.client import open_client
+from gateway.bedrock.client import POOL_HEADROOM, open_client
 from gateway.bedrock.upstream import BedrockUpstream
 from gateway.catalog.catalog import Catalog
 from gateway.catalog.choices import ModelOverride
@@ -25,10 +25,11 @@ from gateway.catalog.listing import Provider, models_config
 from gateway.catalog.timeouts import Timeouts
 from gateway.drains import Drains
 from gateway.errors import GatewayError
-from gateway.server import listening
+from gateway.server import listening, prerequisites
+from gateway.server.body_budget import BodyBudget
 from gateway.server.dispatch import Dispatcher
 from gateway.server.exchange import Limits, Services
-from gateway.server.protocol import GatewayServer
+from gateway.server.protocol import ConnectionBounds, GatewayServer
 
 if TYPE_CHECKING:
     import socket
@@ -175,10 +176,15 @@ async def running(
     """Serve for as long as the block runs, from `sockets` where they are given; they are closed with it.
 
     Raises:
-        StartError: the settings of the catalogue or of AWS cannot work.
+        StartError: this host, or the settings of the catalogue or of AWS, cannot work.
         ListenError: the address cannot be listened on.
     """
     log = structlog.get_logger()
+    if problems := prerequisites.problems(
+        max_connections=settings.max_connections,
+        upstream_connections=settings.max_concurrency + POOL_HEADROOM,
+    ):
+        raise StartError(problems)
     build_catalog(settings, settings.aws.region)  # what cannot work is told before anything is opened
     limiter = ConcurrencyLimiter(
         max_running=settings.max_concurrency,
@@ -209,6 +215,7 @@ async def running(
             version=__version__,
             models_config=build_models_config(settings, catalog),
             default_model=settings.default_model,
+            bodies=BodyBudget(settings.max_bodies_bytes),
         )
         async with _serving(settings, services, sockets) as url:
             log.info("listening", url=url, endpoint=client.endpoint_url, region=client.region)
@@ -245,6 +252,10 @@ async def _serving(
         keepalive_timeout=settings.keepalive_timeout_ms / 1000,
         access_log=None,
         lingering_time=LINGER,
+        auto_decompress=False,  # compressed bodies are refused: nothing of them need be unpacked
+        bounds=ConnectionBounds(
+            max_connections=settings.max_connections, head_timeout=settings.head_timeout_ms / 1000
+        ),
     )
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_TIMEOUT)
     await runner.setup()

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class Deadline:
     error of its own.
     """
 
-    __slots__ = ("_armed_for", "_loop", "_struck", "_task", "_timer", "_until")
+    __slots__ = ("_armed_for", "_extend", "_loop", "_struck", "_task", "_timer", "_until")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -34,10 +34,15 @@ class Deadline:
         self._until = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
+        self._extend: Callable[[float], float] | None = None
         self._struck = False
 
-    async def bound(self, awaitable: Awaitable[T], until: float) -> T:
+    async def bound(
+        self, awaitable: Awaitable[T], until: float, extend: Callable[[float], float] | None = None
+    ) -> T:
         """Return what `awaitable` gives, if it does so before the loop's clock says `until`.
+
+        `extend` is asked at that moment: where it returns a later one, that is the deadline.
 
         Raises:
             DeadlinePassed: it did not.
@@ -45,7 +50,7 @@ class Deadline:
         task = asyncio.current_task()
         assert task is not None, "only a task can be bounded"  # noqa: S101 - asyncio.timeout says the same
         before = task.cancelling()
-        self._task, self._until = task, until
+        self._task, self._until, self._extend = task, until, extend
         if self._timer is None or until < self._armed_for:
             self._arm(until)
         try:
@@ -80,7 +85,10 @@ class Deadline:
         self._timer = None
         if self._task is None:
             return  # nobody waits; the next who does arms it again
-        if self._loop.time() < self._until:
+        now = self._loop.time()
+        if now >= self._until and self._extend is not None:
+            self._until = self._extend(now)
+        if now < self._until:
             self._arm(self._until)
             return
         self._struck = True

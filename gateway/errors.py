@@ -77,7 +77,7 @@ class NotAcceptable(GatewayError):
 
 
 class RequestTimeout(GatewayError):
-    """The request body did not arrive in time."""
+    """The head or the body of the request did not arrive in time."""
 
     code, status, retryable, level = "request_timeout", 408, True, "info"
 
@@ -94,11 +94,17 @@ class UnsupportedMediaType(GatewayError):
     code, status, retryable, level = "unsupported_media_type", 415, False, "info"
 
 
+class ExpectationFailed(GatewayError):
+    """`Expect` asks for something other than `100-continue`."""
+
+    code, status, retryable, level = "expectation_failed", 417, False, "info"
+
+
 # ── the gateway's state ───────────────────────────────────────────────────────────────────────────────
 
 
 class Overloaded(GatewayError):
-    """No slot: the queue is full, or the wait was too long."""
+    """No slot (the queue is full, or the wait was too long), no connection, or no room for the body."""
 
     code, status, retryable, level = "overloaded", 503, True, "warning"
 

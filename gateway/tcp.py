@@ -8,7 +8,11 @@ unacknowledged or keeps its window shut.
 from __future__ import annotations
 
 import socket
-from typing import Any, Final, TypeAlias
+import struct
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:
+    import asyncio
 
 AddressInfo: TypeAlias = tuple[int, int, int, str, Any]
 """As `getaddrinfo` gives it, and as aiohttp gives it to a socket factory."""
@@ -21,6 +25,10 @@ OPTIONS: Final = (
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 60_000),
 )
 """Level, option and value; seconds, and milliseconds for the last."""
+
+
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER for no time: closing the socket then resets the connection."""
 
 
 def new_socket(address: AddressInfo) -> socket.socket:
@@ -38,3 +46,14 @@ def new_socket(address: AddressInfo) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Close a connection so that its peer knows that this is no good end, and keep nothing for it.
+
+    After an abort of the transport alone the kernel goes on offering the peer what it has in its own buffer.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.fileno() >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from aiohttp import HttpVersion11
+
 from gateway.deadline import DeadlinePassed
-from gateway.errors import InvalidRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from gateway.errors import (
+    ExpectationFailed,
+    InvalidRequest,
+    PayloadTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 from gateway.wire import json
 
 if TYPE_CHECKING:
@@ -20,19 +28,23 @@ async def read_json(exchange: Exchange) -> Any:
     Raises:
         UnsupportedMediaType: it is not JSON by its content type, or it is compressed.
         PayloadTooLarge: it is larger than `max_body_bytes`, declared or not.
+        ExpectationFailed: the caller expects something other than `100-continue`.
+        Overloaded: there is no room for it beside the bodies that others have sent.
         RequestTimeout: it took longer than `body_timeout`.
         InvalidRequest: it is empty or not JSON within the bounds of `wire.json`.
     """
     request = exchange.request
     _check_headers(request)
     limits = exchange.services.limits
-    if (request.content_length or 0) > limits.max_body_bytes:
+    announced = request.content_length or 0
+    if announced > limits.max_body_bytes:
         raise _too_large(limits.max_body_bytes)
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+    exchange.services.bodies.check(announced)
+    if _waits_for_continue(request) and request.transport is not None:
         # aiohttp's low-level server leaves this to us; only now is the body worth its upload (S22)
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     try:
-        data = await exchange.within(_read(request, limits.max_body_bytes), limits.body_timeout)
+        data = await exchange.within(_read(exchange, limits.max_body_bytes), limits.body_timeout)
     except DeadlinePassed:
         raise RequestTimeout(f"The request body did not arrive within {limits.body_timeout:g} s.") from None
     if not data:
@@ -53,12 +65,21 @@ def _check_headers(request: BaseRequest) -> None:
         raise UnsupportedMediaType("Send the body without compression.", param="Content-Encoding")
 
 
-async def _read(request: BaseRequest, limit: int) -> bytes:
+def _waits_for_continue(request: BaseRequest) -> bool:
+    expectation = request.headers.get("Expect")
+    if expectation is None or request.version < HttpVersion11:  # which may not be told to continue (RFC 9110)
+        return False
+    if expectation.strip().lower() != "100-continue":
+        raise ExpectationFailed("The only expectation met here is `100-continue`.", param="Expect")
+    return True
+
+
+async def _read(exchange: Exchange, limit: int) -> bytes:
     pieces: list[bytes] = []
-    size = 0
-    while piece := await request.content.readany():
-        size += len(piece)
-        if size > limit:
+    while piece := await exchange.request.content.readany():
+        exchange.services.bodies.take(len(piece))
+        exchange.held_bytes += len(piece)
+        if exchange.held_bytes > limit:
             raise _too_large(limit)
         pieces.append(piece)
     return b"".join(pieces)

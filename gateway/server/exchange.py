@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded
+from gateway.server.body_budget import BodyBudget
+from gateway.server.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -43,6 +45,7 @@ class Limits:
     """The bounds of one exchange; times in seconds."""
 
     max_body_bytes: int
+    """Of one body."""
     body_timeout: float
     write_timeout: float
     heartbeat_grace: float = 20.0
@@ -66,6 +69,8 @@ class Services:
     """The body of `GET /models/config`."""
     default_model: str | None = None
     """What is asked where a caller names no model."""
+    bodies: BodyBudget = field(default_factory=BodyBudget)
+    """For the bodies of all requests together."""
 
 
 @dataclass(slots=True, eq=False)
@@ -81,10 +86,18 @@ class Exchange:
     """For reading the body and for every write: one timer serves the whole exchange."""
     expires: float | None = None
     """When the caller's patience ends, by the loop's clock."""
+    progress: Progress = field(init=False)
+    """Whether the caller takes what is written."""
+    held_bytes: int = 0
+    """Of its body, out of `Services.bodies`."""
     settled: bool = False
     """Whether how the answer ends is decided: its last bytes are being written, or it is known who failed."""
     _interruption: GatewayError | None = None
     _expiry: asyncio.TimerHandle | None = None
+
+    def __post_init__(self) -> None:
+        """Watch this caller."""
+        self.progress = Progress(self.request, self.services.limits.write_timeout)
 
     def expire_in(self, milliseconds: int) -> None:
         """End the exchange with `DeadlineExceeded` unless it is over by then."""
@@ -119,6 +132,7 @@ class Exchange:
         """The exchange is over."""
         self.settled = True
         self.deadline.close()
+        self.services.bodies.give_back(self.held_bytes)
         if self._expiry is not None:
             self._expiry.cancel()
 

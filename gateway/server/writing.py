@@ -1,17 +1,17 @@
-"""Writing to a caller, who may not read: every write has a deadline, and who lets it pass is dropped.
+"""Writing to a caller, who may not read: who takes nothing for too long is dropped, who is slow is not.
 
 aiohttp has no write timeout: a write to a caller who takes no byte blocks for ever (reliability.md S11).
 """
 
 from __future__ import annotations
 
-import socket
-import struct
-from typing import TYPE_CHECKING, Final
+import asyncio
+from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11
 
 from gateway.deadline import DeadlinePassed
+from gateway.tcp import reset
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from gateway.server.exchange import Exchange
-
-_RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER for no time: closing the socket then resets the connection."""
 
 
 async def write(exchange: Exchange, response: web.StreamResponse, data: bytes) -> None:
@@ -56,16 +53,17 @@ def break_off(exchange: Exchange) -> None:
     request = exchange.request
     transport = request.transport
     if transport is not None and request.version < HttpVersion11:
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        transport.abort()
+        reset(transport)
 
 
 async def _in_time(exchange: Exchange, writing: Awaitable[None]) -> None:
+    progress = exchange.progress
+    look = progress.start(asyncio.get_running_loop().time())
     try:
-        await exchange.within(writing, exchange.services.limits.write_timeout)
+        await exchange.deadline.bound(writing, look, progress.look)
     except DeadlinePassed:
         exchange.log.add(detail="the caller did not read")
         transport = exchange.request.transport
         if transport is not None:
-            transport.abort()  # a close would wait for the caller to read what is buffered (S11)
+            reset(transport)  # a close would wait for the caller to read what is buffered (S11)
         raise ConnectionAbortedError("the caller did not read in time") from None

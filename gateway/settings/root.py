@@ -64,12 +64,20 @@ class Settings(BaseSettings):
     queue_order: Literal["fifo", "newest_first"] = "fifo"
     """`newest_first`: while more wait than half of the slots, the youngest goes first (R38)."""
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    max_bodies_bytes: int = Field(256 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024 * 1024)
+    """Of all requests together, held until they are answered; in memory each counts about three times: as it
+    came, parsed, and as it goes to Bedrock."""
+    max_connections: int = Field(2_000, ge=1, le=1_000_000)
+    """Of callers, of one process; some more are taken for the probes (R12)."""
+    head_timeout_ms: Milliseconds = 10_000
+    """How long the head of a request may take to arrive, from the connection or from its first byte (R11)."""
     body_timeout_ms: Milliseconds = 30_000
     """How long a request body may take to arrive."""
     keepalive_timeout_ms: Milliseconds = 75_000
     """Longer than the load balancer's idle time (ALB: 60 s), or it meets closed connections (R11)."""
     write_timeout_ms: Milliseconds = 30_000
-    """How long one write may make no progress before the reader is given up (R5)."""
+    """How long a caller may take nothing of what waits for it before it is given up; who is slow is not (R5).
+    Above 60 s the kernel gives up first (`gateway/tcp.py`)."""
     heartbeat_interval_ms: int = Field(15_000, ge=0, le=86_400_000)
     """The longest silence of a stream before a heartbeat; below the load balancer's idle time. 0: none."""
     heartbeat_grace_ms: Milliseconds = 20_000
@@ -97,6 +105,14 @@ class Settings(BaseSettings):
     """What `/models/config` lists; by default the catalogue."""
     default_provider: str | None = None
     aws: AwsSettings = Field(default_factory=AwsSettings.from_environment, validate_default=True)
+
+    @field_validator("max_bodies_bytes")
+    @classmethod
+    def _one_body_fits(cls, total: int, info: ValidationInfo) -> int:
+        one = info.data.get("max_body_bytes")
+        if one is not None and total < one:
+            raise ValueError(f"no body of max_body_bytes ({one}) fits")
+        return total
 
     @field_validator("aws")
     @classmethod

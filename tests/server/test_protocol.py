@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 
-from aiohttp import web
+from aiohttp import web, web_protocol
+
+from gateway.server import protocol
 
 
 def test_server_call_makes_the_request_handler() -> None:
@@ -27,3 +29,24 @@ def test_connection_error_closes_without_an_answer() -> None:
     source = inspect.getsource(web.RequestHandler.start)
 
     assert "except ConnectionError:" in source
+
+
+def test_what_is_waiting_and_what_is_running() -> None:
+    """The queue, the waiter and the current request are where the bounds look for them (S9, S21)."""
+    source = inspect.getsource(web.RequestHandler)
+
+    for line in (
+        "self._messages: deque[_MsgType] = deque()",
+        "self._messages.append((msg, payload))",
+        "message, payload = self._messages.popleft()",
+        "self._waiter = loop.create_future()",
+        "self._current_request = request",
+        "if isinstance(message, _ErrInfo):",
+    ):
+        assert line in source
+    assert "self._reading_paused = True" in inspect.getsource(web.RequestHandler.pause_reading)
+
+
+def test_our_own_queue_is_shorter_than_the_one_that_stops_the_reading() -> None:
+    """Aiohttp stops reading at its own bound; ours comes first."""
+    assert protocol.MAX_PIPELINED < web_protocol.MAX_MSG_QUEUE_SIZE
