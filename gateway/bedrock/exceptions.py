@@ -79,9 +79,19 @@ EXCEPTIONS: tuple[tuple[tuple[type[BaseException], ...], type[GatewayError], str
         "Bedrock closed the connection before it answered.",
     ),
     (
-        (botocore.exceptions.ConnectionError, aiohttp.ClientConnectorError),
+        (botocore.exceptions.ConnectionError, aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError),
         UpstreamUnavailable,
         "Bedrock is not reachable.",
+    ),
+    (
+        (aiohttp.ClientOSError,),  # what breaks a body comes as ClientPayloadError
+        UpstreamUnavailable,
+        "Bedrock closed the connection before it answered.",
+    ),
+    (
+        (aiohttp.ClientResponseError,),
+        UpstreamProtocolError,
+        "What answered in Bedrock's place does not speak HTTP.",
     ),
     (
         (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, ConnectionError),

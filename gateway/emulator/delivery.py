@@ -47,7 +47,8 @@ class Reply:
     """A whole answer. `delay` seconds pass before the headers; `streamed` means chunked.
 
     Without an `ending` it ends as it should. `promised` is the length that the head gives for a body that is
-    not streamed, where that is not the length of the writes; `headless` means that not even the head comes.
+    not streamed, where that is not the length of the writes. `before` is sent before the head; `headless`
+    means that no head follows.
     """
 
     headers: Mapping[str, str]
@@ -58,6 +59,7 @@ class Reply:
     outcome: Outcome = "complete"
     ending: Ending | None = None
     promised: int | None = None
+    before: bytes = b""
     headless: bool = False
 
     @property
@@ -119,12 +121,12 @@ def broken_reply(reply: Reply, fault: Fault) -> Reply:
 
 
 def _ending_in(reply: Reply, fault: Fault) -> Reply:
-    ending = faults.BREAKS.get(fault.kind)
-    broken = ending not in {None, "cut"} or fault.kind in {"exception", "error_frame"}
+    broken = fault.ending not in {None, "cut"} or fault.kind in {"exception", "error_frame"}
     return replace(
         reply,
-        ending=ending,
-        headless=fault.place == faults.BEFORE_THE_HEAD,
+        ending=fault.ending,
+        before=fault.head,
+        headless=fault.headless,
         outcome="error" if broken else "complete",
     )
 
@@ -183,6 +185,8 @@ async def deliver(request: web.BaseRequest, reply: Reply, request_id: str) -> we
     if reply.delay:
         await asyncio.sleep(reply.delay)
     headers = {"x-amzn-RequestId": request_id, **reply.headers}
+    if reply.before and request.transport is not None:
+        request.transport.write(reply.before)
     if reply.headless:
         return await _break(request, web.StreamResponse(), reply.ending)
     if not reply.streamed and reply.ending is None:

@@ -24,9 +24,11 @@
 `stall=PLACE`             nothing comes any more from there on, and no end
 ========================  ===============================================================================
 
-PLACE is `N` (after N frames; 0: after the head), `N+B` (B bytes further) or, but for `cut`, `start` (before
-the head). An answer that is not streamed has no frames: there it is `start`, `0` or `0+B`, and the faults
-that need frames are refused. At most one fault, that is one line from `error` on, holds for one answer.
+PLACE is `N` (after N frames; 0: after the head), `start` (before the head), or one of them and `+B`: B bytes
+further. At `start` a `cut` closes the connection properly, `flip` and `garbage` damage or replace the head,
+and `unknown_event` is an interim answer. An answer that is not streamed has no frames: there it is `start`,
+`0` or `0+B`, and the faults that need frames are refused. At most one fault, that is one line from `error`
+on, holds for one answer. Where a fault needs a frame behind the last one, an unknown event comes to be it.
 
 Anything else in the brackets is refused: a misspelt directive that did nothing would make a test pass that
 proves nothing. The brackets themselves are not part of what the user said.
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 
 _BRACKETS: Final = re.compile(r"\[\[emulator\b([^\]]{0,500})\]\]")  # bounded, so that it stays linear
 _INTEGER: Final = re.compile(r"\d{1,5}")
-_PLACE: Final = re.compile(r"(\d{1,5})(?:\+(\d{1,7}))?")
+_PLACE: Final = re.compile(r"(start|\d{1,5})(?:\+(\d{1,7}))?")
 _NUMBER: Final = re.compile(r"\d{1,6}(?:\.\d{1,6})?")
 
 
@@ -143,13 +145,16 @@ def _frame(name: str, value: str) -> Place:
     return Place(_integer(name, value))
 
 
+def _frame_or_head(name: str, value: str) -> Place:
+    return BEFORE_THE_HEAD if value == "start" else _frame(name, value)
+
+
 def _place(name: str, value: str) -> Place:
-    if value == "start" and name != "cut":  # a proper end without a head cannot be
-        return BEFORE_THE_HEAD
     match = _PLACE.fullmatch(value)
     if match is None:
-        raise invalid(f"The directive [{name}] needs a place such as 3 or 3+20, not [{value}].")
-    return Place(int(match[1]), int(match[2] or 0))
+        raise invalid(f"The directive [{name}] needs a place such as start, 3 or 3+20, not [{value}].")
+    frames = BEFORE_THE_HEAD.frames if match[1] == "start" else int(match[1])
+    return Place(frames, int(match[2] or 0))
 
 
 def _one_of(known: frozenset[str]) -> Callable[[str, str], str]:
@@ -177,10 +182,10 @@ _READERS: Final[Mapping[str, Callable[[str, str], Any]]] = MappingProxyType(
         "exception": _one_of(STREAM_EXCEPTIONS | UNMODELLED_EXCEPTIONS),
         "after": _integer,
         "error_frame": _frame,
-        "flip": _frame,
+        "flip": _frame_or_head,
         "duplicate": _frame,
-        "garbage": _frame,
-        "unknown_event": _frame,
+        "garbage": _frame_or_head,
+        "unknown_event": _frame_or_head,
         "cut": _place,
         "close": _place,
         "reset": _place,

@@ -45,6 +45,7 @@ _TABLE: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         ),
         "ThrottlingException": (429, "Too many requests, please wait before trying again."),
         "InternalServerException": (500, "An internal server error occurred. Retry your request."),
+        "SomethingNewException": (500, "Something new went wrong."),  # AWS may add one any day
         "ServiceUnavailableException": (503, "Bedrock is unable to process your request."),
     }
 )
@@ -111,7 +112,7 @@ def malformed(detail: str) -> BedrockError:
 
 def exception_payload(member: str) -> dict[str, object]:
     """Return the body of the exception frame `member`, one of the two sets above."""
-    _, message = _TABLE.get(f"{member[0].upper()}{member[1:]}", (0, "Something new went wrong."))
+    _, message = _TABLE[f"{member[0].upper()}{member[1:]}"]
     if member == "modelStreamErrorException":
         return {"message": message, "originalStatusCode": 500, "originalMessage": "The model stopped."}
     return {"message": message}

@@ -26,6 +26,16 @@ Frames: TypeAlias = "list[tuple[bytes, bool]]"
 GARBAGE: Final = b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>not a frame</html>"
 """No frame: what a broken proxy between here and there might mix in."""
 
+_HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\n"
+_HEADS: Final[Mapping[str, bytes]] = MappingProxyType(
+    {
+        "garbage": b"\x16\x03\x01 this is no HTTP\r\n\r\n",
+        "flip": b"HTUP" + _HEAD[4:] + b"\r\n",
+        "unknown_event": b"HTTP/1.1 103 Early Hints\r\n\r\n",
+    }
+)
+"""What an edit sends instead of, or in the last row before, the head."""
+
 
 class Place(NamedTuple):
     """So many whole frames, and so many bytes of what follows them; 0 frames where an answer has none."""
@@ -35,7 +45,7 @@ class Place(NamedTuple):
 
 
 BEFORE_THE_HEAD: Final = Place(-1)
-"""Not even the status line has been sent."""
+"""Not even the status line has been sent; what is `extra` then counts in a head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,23 @@ class Fault:
     place: Place
     member: str = ""
 
+    @property
+    def head(self) -> bytes:
+        """What is sent before the head, or in its stead."""
+        if self.place.frames >= 0:
+            return b""
+        return _HEADS.get(self.kind, _HEAD[: self.place.extra])
+
+    @property
+    def headless(self) -> bool:
+        """Whether no good head comes."""
+        return self.place.frames < 0 and self.kind != "unknown_event"
+
+    @property
+    def ending(self) -> Ending | None:
+        """How the answer ends; None for as it should."""
+        return BREAKS.get(self.kind, "close" if self.headless else None)
+
 
 def apply(fault: Fault, frames: Frames) -> None:
     """Damage `frames` in place.
@@ -53,19 +80,24 @@ def apply(fault: Fault, frames: Frames) -> None:
     Raises:
         BedrockError: the answer has no such place: the fault would do nothing, and a test prove nothing.
     """
+    if fault.place.frames < 0:
+        frames[:] = [] if fault.headless else frames
+        return
+    if fault.place.frames > len(frames):
+        raise invalid(f"The directive [{fault.kind}] needs {fault.place.frames} frames, not {len(frames)}.")
+    if fault.place.frames == len(frames) and (fault.kind in _OF_A_FRAME or fault.place.extra):
+        frames.append((UNKNOWN_EVENT, False))  # behind the last frame it is one more that is damaged
     if fault.kind in BREAKS:
         _truncate(frames, fault.place)
-        return
-    if fault.kind in _OF_A_FRAME and fault.place.frames >= len(frames):
-        raise invalid(f"The directive [{fault.kind}] needs a frame {fault.place.frames} of {len(frames)}.")
-    EDITS[fault.kind](frames, fault)
+    else:
+        EDITS[fault.kind](frames, fault)
 
 
 def _truncate(frames: Frames, place: Place) -> None:
-    behind = b"".join(data for data, _ in frames[max(place.frames, 0) :])
+    behind = b"".join(data for data, _ in frames[place.frames :])
     if place.extra > len(behind):
         raise invalid(f"There are only {len(behind)} bytes behind {place.frames} frames of this answer.")
-    frames[max(place.frames, 0) :] = [(behind[: place.extra], False)] if place.extra else []
+    frames[place.frames :] = [(behind[: place.extra], False)] if place.extra else []
 
 
 def _except(frames: Frames, fault: Fault) -> None:

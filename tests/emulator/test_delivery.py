@@ -73,7 +73,7 @@ def test_nothing_is_no_write() -> None:
     [
         (None, ["messageStart", "x", "x", "x"], "complete"),
         (Fault("cut", Place(2)), ["messageStart", "x"], "complete"),
-        (Fault("cut", Place(9)), ["messageStart", "x", "x", "x"], "complete"),
+        (Fault("cut", Place(4)), ["messageStart", "x", "x", "x"], "complete"),
         (Fault("exception", Place(0), "throttlingException"), ["throttlingException"], "error"),
         (
             Fault("exception", Place(2), "throttlingException"),
@@ -81,11 +81,16 @@ def test_nothing_is_no_write() -> None:
             "error",
         ),
         (
-            Fault("exception", Place(9), "somethingNewException"),
+            Fault("exception", Place(4), "somethingNewException"),
             ["messageStart", "x", "x", "x", "somethingNewException"],
             "error",
         ),
         (Fault("error_frame", Place(1)), ["messageStart", "InternalError"], "error"),
+        (
+            Fault("duplicate", Place(4)),
+            ["messageStart", "x", "x", "x", "somethingNewEvent", "somethingNewEvent"],
+            "complete",
+        ),
         (Fault("duplicate", Place(0)), ["messageStart", "messageStart", "x", "x", "x"], "complete"),
         (
             Fault("unknown_event", Place(1)),
@@ -105,7 +110,7 @@ def test_a_stream_breaks_where_it_is_told_to(fault: Fault | None, kinds: list[st
     messages = decoded(b"".join(write.data for write in reply.writes))
     names = [next(m.headers[n] for n in NAMES if n in m.headers) for m in messages]
     assert (names, reply.outcome) == (kinds, outcome)
-    assert reply.headless == (fault is not None and fault.place == BEFORE_THE_HEAD)
+    assert reply.headless == (fault is not None and fault.headless)
 
 
 @pytest.mark.parametrize("kind", ["cut", "close", "reset", "stall"])
@@ -150,9 +155,9 @@ def test_garbage_is_no_frame() -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        (Fault("flip", Place(4)), "The directive [flip] needs a frame 4 of 4."),
-        (Fault("duplicate", Place(7)), "The directive [duplicate] needs a frame 7 of 4."),
-        (Fault("cut", Place(4, 1)), "There are only 0 bytes behind 4 frames of this answer."),
+        (Fault("flip", Place(5)), "The directive [flip] needs 5 frames, not 4."),
+        (Fault("cut", Place(7)), "The directive [cut] needs 7 frames, not 4."),
+        (Fault("cut", Place(3, 999)), "There are only 144 bytes behind 3 frames of this answer."),
     ],
 )
 def test_a_fault_that_would_do_nothing_is_refused(fault: Fault, message: str) -> None:

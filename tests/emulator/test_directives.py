@@ -34,6 +34,8 @@ USUAL = defaults(EmulatorSettings(deltas=7, pace_ms=3.0))
         ("[[emulator cut=0]]", "", {"fault": Fault("cut", Place(0))}),
         ("[[emulator reset=3+20]]", "", {"fault": Fault("reset", Place(3, 20))}),
         ("[[emulator stall=start]]", "", {"fault": Fault("stall", BEFORE_THE_HEAD)}),
+        ("[[emulator cut=start+12]]", "", {"fault": Fault("cut", Place(-1, 12))}),
+        ("[[emulator garbage=start]]", "", {"fault": Fault("garbage", BEFORE_THE_HEAD)}),
         ("[[emulator flip=2]]", "", {"fault": Fault("flip", Place(2))}),
         (
             "[[emulator exception=throttlingException after=4]]",
@@ -80,8 +82,8 @@ def test_a_directive_is_read_and_taken_out(text: str, said: str, changes: dict[s
             "The directives [cut] and [exception] exclude each other.",
         ),
         ("error=ThrottlingException flip=1", "The directives [error] and [flip] exclude each other."),
-        ("cut=start", "The directive [cut] needs a place such as 3 or 3+20, not [start]."),
-        ("reset=+5", "The directive [reset] needs a place such as 3 or 3+20, not [+5]."),
+        ("duplicate=start", "The directive [duplicate] needs a whole number below 100000, not [start]."),
+        ("reset=+5", "The directive [reset] needs a place such as start, 3 or 3+20, not [+5]."),
     ],
 )
 def test_what_is_no_directive_is_refused(words: str, message: str) -> None:

@@ -73,6 +73,19 @@ async def test_a_break_before_the_head(kind: str, unsigned: Emulator) -> None:
     assert (await fetch(unsigned, ""))[::2] == (200, "end")
 
 
+@pytest.mark.parametrize("words", ["cut=start", "close=start+12", "garbage=start", "flip=start"])
+async def test_no_good_head(words: str, unsigned: Emulator) -> None:
+    """No head, a part of one, none at all, one with a wrong bit: no client finds a status in it."""
+    assert (await fetch(unsigned, words))[:2] == (0, b"")
+
+
+async def test_an_interim_answer(unsigned: Emulator) -> None:
+    """What a client must be ready for at any time (RFC 9110 §15.2), and then the answer."""
+    unsigned.script("", "unknown_event=start")
+
+    assert await fetch(unsigned, "") == await fetch(unsigned, "")
+
+
 async def test_a_stall_before_the_head_ends_with_the_client(unsigned: Emulator) -> None:
     """It holds a request for as long as somebody waits."""
     asking = asyncio.ensure_future(fetch(unsigned, "stall=start"))
