@@ -104,9 +104,6 @@ class Lanes:
         self._sweep_at = _FEW
         self._unnamed = (Lane(None, None),)  # where those run who name no lane: it has no limit
 
-    def __len__(self) -> int:
-        return len(self._lanes)
-
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())
 

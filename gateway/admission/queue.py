@@ -227,7 +227,6 @@ class ConcurrencyLimiter:
         Slots come free as often as there are slots in the mean time for which one is held. None: no slot
         has come back yet, so nobody knows.
         """
-        ahead = 0 if newest else self._line.able_to_run(now)
         waits = [
             0.0 if lane.has_room(now) else lane.expected_wait(0 if newest else lane.waiting) for lane in lanes
         ]
@@ -236,6 +235,7 @@ class ConcurrencyLimiter:
             return in_lane
         if self._held.value is None:
             return None
+        ahead = 0 if newest else self._line.able_to_run(now)
         return max((ahead + 1) * self._held.value / self.max_running, in_lane or 0.0)
 
     def _cause(self, lanes: Sequence[Lane], now: float) -> str:
