@@ -122,22 +122,27 @@ async def test_leaving_at_random_points(
     """Every request has one line, with how exact its tokens are unless it was never sent; nothing is held."""
     dice = random.Random(22)  # noqa: S311 - a seeded draw, no secret
 
-    async def leave(caller: Caller) -> None:
+    async def leave(caller: Caller, number: int) -> None:
         body = ask("[[emulator deltas=30 pace_ms=10]]", model=dice.choice(FAMILIES))
+        if number % 2:
+            await _leave_after(caller, body, 1 + number % 9)
+            return
         task = asyncio.create_task(caller.stream(body))
-        await asyncio.sleep(dice.uniform(0, 1.2))
+        await asyncio.sleep(dice.uniform(0, 0.5))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    async with start(emulator, on_disconnect=policy, max_concurrency=20, max_queue=200) as caller:
-        await asyncio.gather(*(leave(caller) for _ in range(100)))
+    async with start(
+        emulator, on_disconnect=policy, max_concurrency=20, max_queue=200, queue_timeout_ms=60_000
+    ) as caller:
+        await asyncio.gather(*(leave(caller, number) for number in range(100)))
         await emulator.wait_active(0)
         await _until(lambda: caller.gateway.limiter.running == 0)
 
     counted = [line for line in lines(log) if "usage_accuracy" in line]
     for line in lines(log):
         assert ("usage_accuracy" in line) != (line.get("phase") in {"request", "queue"})
-    assert counted
+    assert len(counted) >= 50  # all who left in the middle of the stream
     assert caller.gateway.limiter.waiting == 0
 
 
