@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that aiohttp may wait for handlers at the end; it takes up to twice that (reliability.md S14)."""
+READ_BUFFER = 64 * 1024
+"""aiohttp stops reading a body that nobody takes at twice as many bytes; by itself at 512 KiB."""
 LINGER = 2.0
 """Seconds to go on reading a body that was refused, so that the caller sees the answer before a reset."""
 READINESS_TIMEOUT = 2.0
@@ -252,6 +254,7 @@ async def _serving(
         keepalive_timeout=settings.keepalive_timeout_ms / 1000,
         access_log=None,
         lingering_time=LINGER,
+        read_bufsize=READ_BUFFER,
         auto_decompress=False,  # compressed bodies are refused: nothing of them need be unpacked
         bounds=ConnectionBounds(
             max_connections=settings.max_connections, head_timeout=settings.head_timeout_ms / 1000
