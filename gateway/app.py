@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
+import sys
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +27,10 @@ from gateway.catalog.listing import Provider, models_config
 from gateway.catalog.timeouts import Timeouts
 from gateway.drains import Drains
 from gateway.errors import GatewayError
+from gateway.retries.attempts import Retries
+from gateway.retries.backoff import Backoff
+from gateway.retries.breaker import BreakerRules
+from gateway.retries.budget import BudgetRules
 from gateway.server import listening, prerequisites
 from gateway.server.body_budget import BodyBudget
 from gateway.server.dispatch import Dispatcher
@@ -86,6 +92,7 @@ class Gateway:
 
     url: str
     limiter: ConcurrencyLimiter
+    retries: Retries
     client: BedrockClient
 
 
@@ -95,6 +102,25 @@ def _defaults(section: DefaultSettings) -> Defaults:
 
 def _adaptive(section: AdaptiveSettings) -> Adaptive | None:
     return Adaptive(floor=section.floor, decrease=section.decrease) if section.enabled else None
+
+
+def build_retries(settings: Settings) -> Retries:
+    """Return the second chances of this process; to be called in its event loop."""
+    rules, breaker = settings.retries, settings.breaker
+    return Retries(
+        clock=asyncio.get_running_loop().time,
+        random=random.random,
+        max_attempts=rules.max_attempts,
+        backoff=Backoff(base=rules.backoff_ms / 1000, cap=rules.max_backoff_ms / 1000),
+        budget=BudgetRules(share=rules.budget_percent / 100, least=rules.budget_min),
+        breaker=BreakerRules(
+            ratio=breaker.failure_percent / 100,
+            least=breaker.min_calls if breaker.enabled else sys.maxsize,
+            window=breaker.window_ms / 1000,
+            first=breaker.open_ms / 1000,
+            longest=breaker.max_open_ms / 1000,
+        ),
+    )
 
 
 def _timeouts(section: TimeoutSettings) -> Timeouts:
@@ -195,6 +221,7 @@ async def running(
         order=settings.queue_order,
         adaptive=_adaptive(settings.adaptive),
     )
+    retries = build_retries(settings)
     drains = Drains(
         max_running=settings.drain_max_answers if settings.on_disconnect == "drain" else 0,
         seconds=settings.drain_timeout_ms / 1000,
@@ -206,6 +233,7 @@ async def running(
             upstream=BedrockUpstream(client, catalog, settings.bedrock),
             limiter=limiter,
             drains=drains,
+            retries=retries,
             readiness=readiness,
             limits=Limits(
                 max_body_bytes=settings.max_body_bytes,
@@ -222,7 +250,7 @@ async def running(
         async with _serving(settings, services, sockets) as url:
             log.info("listening", url=url, endpoint=client.endpoint_url, region=client.region)
             try:
-                yield Gateway(url, limiter, client)
+                yield Gateway(url, limiter, retries, client)
             finally:
                 readiness.draining = True
                 log.info("stopping", limiter=repr(limiter))

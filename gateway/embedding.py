@@ -7,11 +7,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.errors import GatewayError
+from gateway.retries.attempts import Trail
+
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from gateway.admission.queue import ConcurrencyLimiter
+    from gateway.admission.slots import Slot
     from gateway.catalog.model import Model
     from gateway.domain import Embedded
     from gateway.pipeline import Timing
+    from gateway.retries.attempts import Attempts, Retries
     from gateway.upstream import EmbeddingCall, Upstream
 
 SIDE_BY_SIDE = 8
@@ -34,42 +41,70 @@ async def embed(
     *,
     upstream: Upstream,
     limiter: ConcurrencyLimiter,
+    retries: Retries,
     timing: Timing,
+    expires: float | None = None,
+    trail: Trail | None = None,
 ) -> Embeddings:
     """Run the calls and put their vectors together; each answer is also appended to `answers` as it comes.
 
     The request queues for one slot, as every request does. It works in more of them only where they are
-    free at that moment: its own calls never fill the queue.
+    free at that moment: its own calls never fill the queue. Each call has its own second chances, not beyond
+    `expires` (the loop's clock); `trail` is told what was tried.
 
     Raises:
         GatewayError: a call failed; the others are ended, for half a list of vectors is of no use.
     """
     timing.mark_queued()
-    with ExitStack() as slots:
-        slots.enter_context(await limiter.acquire())
+    lanes = retries.attempts(calls[:1]).lanes()
+    trail = trail or Trail()
+    with ExitStack() as held:
+        slots = [held.enter_context(await limiter.acquire(lanes, deadline=expires))]
         timing.mark_admitted()
-        workers = 1
-        while workers < min(SIDE_BY_SIDE, len(calls)) and (slot := limiter.try_acquire()):
-            slots.enter_context(slot)
-            workers += 1
-        found = await _work(calls, answers, upstream, workers)
+        while len(slots) < min(SIDE_BY_SIDE, len(calls)) and (slot := limiter.try_acquire(lanes)):
+            slots.append(held.enter_context(slot))
+
+        async def send(call: EmbeddingCall, slot: Slot) -> Embedded:
+            own = Trail()
+            try:
+                with retries.attempts([call], expires=expires, trail=own) as attempts:
+                    return await _send(attempts, slot, upstream)
+            finally:
+                trail.join(own)
+
+        found = await _work(calls, answers, send, slots)
     return _together(calls[0].model, found)
 
 
+async def _send(attempts: Attempts[EmbeddingCall], slot: Slot, upstream: Upstream) -> Embedded:
+    attempts.begin(slot)
+    while True:
+        try:
+            answer = await upstream.embed(attempts.call)
+        except GatewayError as fault:
+            await attempts.failed(fault)
+        else:
+            attempts.succeeded()
+            return answer
+
+
 async def _work(
-    calls: list[EmbeddingCall], answers: list[Embedded], upstream: Upstream, workers: int
+    calls: list[EmbeddingCall],
+    answers: list[Embedded],
+    send: Callable[[EmbeddingCall, Slot], Awaitable[Embedded]],
+    slots: list[Slot],
 ) -> list[Embedded]:
     """Return the answers in the order of the calls."""
     found: dict[int, Embedded] = {}
     left = iter(enumerate(calls))
 
-    async def work() -> None:
+    async def work(slot: Slot) -> None:
         for number, call in left:
-            found[number] = await upstream.embed(call)
+            found[number] = await send(call, slot)
             answers.append(found[number])
 
     # not a TaskGroup: on Python 3.11 it leaves a cancellation counted, which looks like a caller's leaving
-    tasks = [asyncio.create_task(work()) for _ in range(workers)]  # noqa: TID251 - all are ended in `finally`
+    tasks = [asyncio.create_task(work(slot)) for slot in slots]  # noqa: TID251 - all are ended in `finally`
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:

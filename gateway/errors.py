@@ -16,7 +16,9 @@ class GatewayError(Exception):
     """The root of the taxonomy; only its subclasses are raised.
 
     `param` names the offending field of the request as a path such as `messages[2].content`.
-    `retry_after` is in seconds. `detail` is for the log only.
+    `retry_after` is in seconds. `detail` is for the log only. `unsent`: the call did not reach upstream, so
+    that sending it again cannot cost twice. `pause_s`: how long upstream asked to be left alone; None where
+    it did not ask, though `retry_after` may advise the caller.
     """
 
     code: ClassVar[str]
@@ -41,6 +43,8 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         self.upstream_request_id = upstream_request_id
         self.upstream_code = upstream_code
+        self.unsent = False
+        self.pause_s: float | None = None
 
 
 # ── the caller's fault ────────────────────────────────────────────────────────────────────────────────

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.domain import Event
+    from gateway.retries.attempts import Retries, Trail
     from gateway.upstream import Upstream, UpstreamAnswer, UpstreamCall
 
 
@@ -62,6 +63,10 @@ class Timing:
     def mark_first_byte(self) -> None:
         """The first bytes of the answer's body have been read."""
         self.first_byte = time.monotonic()
+
+    def mark_sent_again(self) -> None:
+        """What had come of an answer counts for nothing: another call is made."""
+        self.answered = self.first_byte = None
 
     def mark_ended(self) -> None:
         """The answer was whole: all that is left is to give it to the caller."""
@@ -196,25 +201,42 @@ async def open_completion(
     *,
     upstream: Upstream,
     limiter: ConcurrencyLimiter,
+    retries: Retries,
     timing: Timing,
     expires: float | None = None,
+    allow_fallback: bool = True,
+    trail: Trail | None = None,
 ) -> AsyncIterator[CompletionStream]:
     """Send the best of these calls once it has a slot, and yield the stream of its answer.
 
     Formatting came before (`Upstream.format`): it fails without costing a slot. The first events have come
-    when the block begins. `expires` is when the caller's patience ends, by the loop's clock: who sets it sees
-    to it that the task is ended then; here it keeps work from being begun that cannot be finished.
+    when the block begins; what fails before that may be sent again, here or elsewhere, as `retries` decides,
+    and nothing is after it. `expires` is when the caller's patience ends, by the loop's clock: who sets it
+    sees to it that the task is ended then; here it keeps work from being begun that cannot be finished.
+    Without `allow_fallback` only the first call is sent. `trail` is told what was tried.
 
     Raises:
         GatewayError: the call could not be admitted or sent, or failed before its first event.
     """
-    del expires
     timing.mark_queued()
-    with await limiter.acquire():
+    with (
+        retries.attempts(calls, expires=expires, allow_fallback=allow_fallback, trail=trail) as attempts,
+        await limiter.acquire(attempts.lanes(), deadline=expires) as slot,
+    ):
         timing.mark_admitted()
-        call = calls[0]
-        async with upstream.invoke_stream(call) as answer:
-            timing.mark_answered()
-            stream = CompletionStream(call, answer, timing)
-            await stream.peek()
-            yield stream
+        attempts.begin(slot)
+        while True:
+            try:
+                async with upstream.invoke_stream(attempts.call) as answer:
+                    attempts.answered()
+                    timing.mark_answered()
+                    stream = CompletionStream(attempts.call, answer, timing)
+                    await stream.peek()
+                    attempts.succeeded()
+                    yield stream
+                    return
+            except GatewayError as fault:
+                if attempts.over:
+                    raise
+                await attempts.failed(fault)
+                timing.mark_sent_again()

@@ -25,6 +25,8 @@ class UpstreamCall:
     """Stop sequences that the model does not take: they are to be looked for in its answer."""
     target: str = "default"
     """Where it is to be sent: the name of a target, of which the operator may configure several."""
+    fallback: bool = False
+    """Whether it asks another model than the caller did, for when that one cannot be had."""
 
     @property
     def lane(self) -> str:
@@ -39,6 +41,13 @@ class EmbeddingCall:
     model: Model
     body: bytes
     count: int
+    target: str = "default"
+    fallback: bool = False
+
+    @property
+    def lane(self) -> str:
+        """As `UpstreamCall.lane`."""
+        return f"{self.target}/{self.model.id}"
 
 
 class AnswerReader(Protocol):

@@ -40,21 +40,23 @@ ARCHITECTURE = {
     "cli": Area("commands app"),
     "commands": Area("app diagnosis settings emulator observability wire catalog"),
     "app": Area(
-        "server bedrock admission drains observability settings emulator catalog errors",
+        "server bedrock admission retries drains observability settings emulator catalog errors",
     ),
     "diagnosis": Area("bedrock catalog domain errors", types="settings upstream"),
     # the two shells, which never meet
     "server": Area(
-        "pipeline embedding deadline tcp dialects wire admission observability completion domain errors",
-        types="upstream drains",
+        "pipeline embedding retries deadline tcp dialects wire admission observability completion domain "
+        "errors",
+        types="upstream drains catalog",
     ),
     "bedrock": Area("upstream deadline tcp codecs wire catalog domain errors", types="settings"),
     # what they are built from
     "deadline": Area(""),
     "tcp": Area(""),
-    "embedding": Area("admission domain errors", types="upstream catalog pipeline"),
     "drains": Area("errors", types="pipeline"),
-    "pipeline": Area("admission domain errors", types="upstream codecs"),
+    "embedding": Area("admission retries domain errors", types="upstream catalog pipeline"),
+    "pipeline": Area("admission retries domain errors", types="upstream codecs"),
+    "retries": Area("domain errors", types="admission catalog"),
     "admission": Area("domain errors"),
     "observability": Area("domain errors"),
     "emulator": Area("wire errors"),

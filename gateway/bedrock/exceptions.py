@@ -118,6 +118,25 @@ FOREIGN = (ClientError, BotoCoreError, ResponseParserError, aiohttp.ClientError,
 """What a call or a read may raise that is not ours: catch it, and raise `from_exception` of it."""
 
 
+UNSENT = (
+    botocore.exceptions.ConnectTimeoutError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientConnectorError,
+)
+"""There was no connection on which anything could have been sent."""
+
+
+def before_the_head(error: BaseException) -> GatewayError:
+    """As `from_exception`, for a call of which no answer has come: a break is no broken answer then."""
+    fault = from_exception(error)
+    if isinstance(fault, UpstreamProtocolError) and isinstance(error, ConnectionError | aiohttp.ClientError):
+        fault = UpstreamUnavailable(
+            "The connection to Bedrock broke before it answered.", detail=fault.detail
+        )
+    fault.unsent = isinstance(error, UNSENT)
+    return fault
+
+
 def from_exception(error: BaseException) -> GatewayError:
     """Return the error that a foreign exception means; its text may hold a header and stays behind."""
     if isinstance(error, ClientError):

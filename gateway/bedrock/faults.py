@@ -143,7 +143,7 @@ def from_code(
     param = None
     if cls is InvalidRequest and message:
         cls, text, param = _validation(message)
-    return cls(
+    fault = cls(
         text,
         param=param or ("model" if cls is UnknownModel else None),
         # what Bedrock says of a request may quote it: the caller sees it, the log does not (R54)
@@ -152,6 +152,8 @@ def from_code(
         upstream_request_id=request_id,
         upstream_code=normal or None,
     )
+    fault.pause_s = retry_after
+    return fault
 
 
 def _usual_wait(cls: type[GatewayError]) -> int | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.bedrock import faults
-from gateway.bedrock.exceptions import FOREIGN, STALE, from_exception
+from gateway.bedrock.exceptions import FOREIGN, STALE, before_the_head, from_exception
 from gateway.errors import UpstreamDenied, UpstreamProtocolError
 from gateway.wire.eventstream import CONTENT_TYPE as EVENT_STREAM
 
@@ -64,6 +64,9 @@ async def _send_once(
                 connect_timeout=message.connect_timeout,
             )
         )
+    except FOREIGN as error:
+        raise before_the_head(error) from error
+    try:
         try:
             if response.status != _GOOD or message.streaming:
                 await clocks.bound(_check(response, streaming=message.streaming))

@@ -32,7 +32,7 @@ FIELDS = frozenset(
         "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_usd",
         "usage_accuracy",
         "queue_ms", "first_byte_ms", "total_ms", "unknown_upstream",
-        "code", "param", "detail", "upstream_code",
+        "code", "param", "detail", "upstream_code", "attempts", "target", "targets", "failed_with",
         # credentials and the clock
         "source", "failures", "seconds", "seconds_left", "task", "alarm",
         # the process

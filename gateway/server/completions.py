@@ -12,6 +12,7 @@ from gateway.dialects import native, native_records
 from gateway.domain import Usage
 from gateway.errors import InvalidRequest
 from gateway.pipeline import open_completion
+from gateway.retries.attempts import Trail
 from gateway.server import writing
 from gateway.server.answers import json_response
 from gateway.server.body import read_json
@@ -23,10 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aiohttp import web
+    from aiohttp.web_request import BaseRequest
 
+    from gateway.catalog.model import Model
     from gateway.domain import CompletionRequest
+    from gateway.observability.request_log import RequestLog
     from gateway.pipeline import CompletionStream
     from gateway.server.exchange import Exchange
+
+NO_FALLBACK_HEADER = "X-No-Fallback"
 
 
 async def stream_completion(exchange: Exchange) -> web.StreamResponse:
@@ -83,34 +89,39 @@ async def create_completion(exchange: Exchange) -> web.StreamResponse:
 @asynccontextmanager
 async def _completion(exchange: Exchange, request: CompletionRequest) -> AsyncIterator[CompletionStream]:
     """Run the pipeline for this exchange, and gather what the log line says of it."""
-    services = exchange.services
+    services, log, trail = exchange.services, exchange.log, Trail()
     calls = services.upstream.format(request)
-    model = calls[0].model
-    exchange.log.add(model=model.id, provider=model.provider, family=model.family, operation=model.api)
+    _log_model(log, calls[0].model)
     async with AsyncExitStack() as resources:
         opening = open_completion(
             calls,
             upstream=services.upstream,
             limiter=services.limiter,
+            retries=services.retries,
             timing=exchange.timing,
             expires=exchange.expires,
+            allow_fallback=_allows_fallback(exchange.request),
+            trail=trail,
         )
         try:
             stream = await resources.enter_async_context(opening)
         except asyncio.CancelledError:
             if exchange.timing.admitted is not None:  # it may have been sent, and has told nothing
-                exchange.log.add(usage_accuracy="unknown")
+                log.add(usage_accuracy="unknown")
             raise
-        exchange.log.add(completion_id=stream.id, upstream_request_id=stream.upstream_request_id)
+        finally:
+            log.add(**trail.facts())
+        _log_model(log, stream.model)
+        log.add(completion_id=stream.id, upstream_request_id=stream.upstream_request_id)
         try:
             yield stream
         except (asyncio.CancelledError, ConnectionError):
             settle = partial(_settle, exchange, stream)
             if not exchange.interrupted and services.drains.adopt(stream, resources, settle):
-                exchange.log.hold()
+                log.hold()
             raise
         finally:
-            if not exchange.log.held:
+            if not log.held:
                 _log_answer(exchange, stream)
 
 
@@ -118,6 +129,24 @@ def _settle(exchange: Exchange, stream: CompletionStream) -> None:
     """Write the line of a request whose answer has been drained."""
     _log_answer(exchange, stream)
     exchange.log.let_go()
+
+
+def _allows_fallback(request: BaseRequest) -> bool:
+    """Return whether another target or model than the first may answer.
+
+    Raises:
+        InvalidRequest: the header says neither yes nor no.
+    """
+    value = request.headers.get(NO_FALLBACK_HEADER)
+    if value is None:
+        return True
+    if value.lower() not in {"true", "false"}:
+        raise InvalidRequest(f"{NO_FALLBACK_HEADER} is `true` or `false`.", param=NO_FALLBACK_HEADER)
+    return value.lower() == "false"
+
+
+def _log_model(log: RequestLog, model: Model) -> None:
+    log.add(model=model.id, provider=model.provider, family=model.family, operation=model.api)
 
 
 def _log_answer(exchange: Exchange, stream: CompletionStream) -> None:

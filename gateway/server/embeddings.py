@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.dialects import embeddings as dialect
 from gateway.domain import Embedded, Usage
 from gateway.embedding import embed
+from gateway.retries.attempts import Trail
 from gateway.server import writing
 from gateway.server.answers import json_response
 from gateway.server.body import read_json
@@ -25,17 +26,25 @@ async def create_embeddings(exchange: Exchange) -> web.StreamResponse:
     model = calls[0].model
     log.add(model=model.id, provider=model.provider, family="embeddings", operation=model.api)
     answers: list[Embedded] = []
+    trail = Trail()
     pictures = any(given.image is not None for given in request.inputs)
     try:
         answer = await embed(
-            calls, answers, upstream=services.upstream, limiter=services.limiter, timing=exchange.timing
+            calls,
+            answers,
+            upstream=services.upstream,
+            limiter=services.limiter,
+            retries=services.retries,
+            timing=exchange.timing,
+            expires=exchange.expires,
+            trail=trail,
         )
     finally:  # what was paid for is told, however the request ends
         counts = [done.input_tokens for done in answers]
         total = None if None in counts else sum(count for count in counts if count is not None)
         # a picture has a price of its own, which no counter tells
         cost = None if pictures or not answers else model.cost_usd(_usage(total))
-        log.add(input_tokens=total if answers else None, cost_usd=cost)
+        log.add(input_tokens=total if answers else None, cost_usd=cost, **trail.facts())
     ids = answer.upstream_request_ids
     log.add(upstream_request_id=",".join(ids[:3]) or None)
     response = json_response(

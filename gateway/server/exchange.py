@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
     from gateway.observability.request_log import RequestLog
     from gateway.pipeline import Timing
+    from gateway.retries.attempts import Retries
     from gateway.upstream import Upstream
 
 
@@ -62,6 +63,7 @@ class Services:
     upstream: Upstream
     limiter: ConcurrencyLimiter
     drains: Drains
+    retries: Retries
     readiness: Readiness
     limits: Limits
     version: str

@@ -12,11 +12,13 @@ from gateway.settings.root import Settings, config_file
 from gateway.settings.sections import (
     AdaptiveSettings,
     BedrockSettings,
+    BreakerSettings,
     DefaultSettings,
     ListedModel,
     LogSettings,
     ModelSettings,
     ProviderSettings,
+    RetrySettings,
     TimeoutSettings,
 )
 
@@ -24,6 +26,7 @@ __all__ = [
     "AdaptiveSettings",
     "AwsSettings",
     "BedrockSettings",
+    "BreakerSettings",
     "CredentialSettings",
     "DefaultSettings",
     "ExplicitSettings",
@@ -31,6 +34,7 @@ __all__ = [
     "LogSettings",
     "ModelSettings",
     "ProviderSettings",
+    "RetrySettings",
     "RoleSettings",
     "Settings",
     "SettingsError",

@@ -20,11 +20,13 @@ from gateway.settings.placeholders import TomlFile
 from gateway.settings.sections import (
     AdaptiveSettings,
     BedrockSettings,
+    BreakerSettings,
     DefaultSettings,
     LogSettings,
     Milliseconds,
     ModelSettings,
     ProviderSettings,
+    RetrySettings,
 )
 
 PREFIX = "GATEWAY_"
@@ -92,6 +94,8 @@ class Settings(BaseSettings):
     """Serve well-formed model ids that the catalogue does not know, through Converse."""
     bedrock: BedrockSettings = BedrockSettings()
     adaptive: AdaptiveSettings = AdaptiveSettings()
+    retries: RetrySettings = RetrySettings()
+    breaker: BreakerSettings = BreakerSettings()
     credentials: CredentialSettings = CredentialSettings()
     log: LogSettings = LogSettings()
     default_model: str | None = None

@@ -45,6 +45,33 @@ class AdaptiveSettings(Section):
     """What is left of the limit after a throttle."""
 
 
+class RetrySettings(Section):
+    """What is sent again that failed before the caller could see anything of an answer (R18, R40)."""
+
+    max_attempts: int = Field(3, ge=1, le=10)
+    """Calls for one request, the first included; 1: nothing is sent again."""
+    backoff_ms: Milliseconds = 100
+    """Before the first retry of the same call at most; each further one waits for up to twice as long."""
+    max_backoff_ms: Milliseconds = 2_000
+    budget_percent: int = Field(20, ge=0, le=100)
+    """Retries per hundred requests of the whole process."""
+    budget_min: int = Field(3, ge=0, le=100_000)
+    """Retries in ten seconds that are allowed however few requests there are."""
+
+
+class BreakerSettings(Section):
+    """When a target gets no more calls for a model, because too many have failed (R41)."""
+
+    enabled: bool = True
+    failure_percent: int = Field(50, ge=1, le=100)
+    min_calls: int = Field(10, ge=1, le=1_000_000)
+    """Calls in the window without which nothing is concluded."""
+    window_ms: Milliseconds = 30_000
+    open_ms: Milliseconds = 5_000
+    """Until a first call is let through to try; twice as long after each that fails."""
+    max_open_ms: Milliseconds = 60_000
+
+
 class LogSettings(Section):
     """What the log looks like."""
 

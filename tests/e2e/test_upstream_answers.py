@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway import app
-from gateway.settings import AwsSettings, Settings
+from gateway.settings import AwsSettings, RetrySettings, Settings
 from tests.harness import ask
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ async def _answering(*pieces: bytes) -> AsyncIterator[str]:
         region="us-east-1",
         endpoint_url=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
     )
-    async with server, app.running(Settings(port=0, aws=aws)) as gateway:
+    once = RetrySettings(max_attempts=1)  # so that the one answer has been given when it is waited for
+    async with server, app.running(Settings(port=0, aws=aws, retries=once)) as gateway:
         yield gateway.url
         await answered.wait()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import random
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from gateway.catalog.model import Model
 from gateway.domain import FinishReason, Stop, TextDelta
 from gateway.drains import Drains
 from gateway.observability import logging
+from gateway.retries.attempts import Retries
 from gateway.server.dispatch import Dispatcher
 from gateway.server.exchange import Limits, Services
 from gateway.server.protocol import GatewayServer
@@ -103,6 +105,7 @@ async def _serving(upstream: Script) -> AsyncIterator[str]:
         upstream=upstream,
         limiter=ConcurrencyLimiter(max_running=5, max_waiting=5, queue_timeout=5),
         drains=Drains(max_running=0, seconds=0),
+        retries=Retries(clock=asyncio.get_running_loop().time, random=random.random),
         readiness=Ready(),
         limits=Limits(max_body_bytes=9999, body_timeout=5, write_timeout=5),
         version="0",

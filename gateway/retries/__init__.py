@@ -1,0 +1,1 @@
+"""Second chances: which failure may be tried again, where, when and how often."""

@@ -1,0 +1,276 @@
+"""The attempts of one request: all that happens before its caller could have seen the first byte."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+
+from gateway.errors import UpstreamThrottled, UpstreamUnavailable
+from gateway.retries.backoff import Backoff
+from gateway.retries.breaker import BreakerRules, Breakers
+from gateway.retries.budget import BudgetRules, RetryBudget
+from gateway.retries.policy import MODEL, SAME, TARGET, chances, most_telling, speaks_against
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+
+    from gateway.admission.slots import Slot
+    from gateway.catalog.model import Model
+    from gateway.errors import GatewayError
+    from gateway.retries.breaker import Breaker
+    from gateway.retries.policy import Again
+
+
+class Call(Protocol):
+    """What is to be sent: a completion's call or an embedding's."""
+
+    @property
+    def model(self) -> Model:
+        """The model that it asks."""
+
+    @property
+    def target(self) -> str:
+        """Where it is sent."""
+
+    @property
+    def lane(self) -> str:
+        """Target and model in one."""
+
+    @property
+    def fallback(self) -> bool:
+        """Whether it asks another model than the caller did."""
+
+
+C = TypeVar("C", bound=Call)
+
+
+@dataclass(slots=True)
+class Trail:
+    """What was tried for one request, for its log line."""
+
+    lanes: list[str] = field(default_factory=list)
+    faults: list[GatewayError] = field(default_factory=list)
+
+    def join(self, other: Trail) -> None:
+        """Add what was tried for another part of the request."""
+        self.lanes += other.lanes
+        self.faults += other.faults
+
+    def facts(self) -> dict[str, Any]:
+        """Return the fields of the log line."""
+        if not self.lanes:
+            return {}
+        facts: dict[str, Any] = {"attempts": len(self.lanes), "target": self.lanes[-1].partition("/")[0]}
+        if self.faults:
+            facts["targets"] = self.lanes
+            facts["failed_with"] = [fault.upstream_code or fault.code for fault in self.faults]
+        return facts
+
+
+class Retries:
+    """What all requests of the process share: the budget of retries and the circuit breakers.
+
+    `max_attempts`: calls for one request, the first included; 1: no second chances. `random` gives numbers
+    from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        max_attempts: int = 3,
+        backoff: Backoff | None = None,
+        budget: BudgetRules | None = None,
+        breaker: BreakerRules | None = None,
+    ) -> None:
+        self.clock = clock
+        self.random = random
+        self.max_attempts = max_attempts
+        self.backoff = backoff or Backoff()
+        self.budget = RetryBudget(budget or BudgetRules(), clock)
+        self.breakers = Breakers(breaker or BreakerRules(), clock, random)
+
+    def attempts(
+        self,
+        calls: Sequence[C],
+        *,
+        expires: float | None = None,
+        allow_fallback: bool = True,
+        trail: Trail | None = None,
+    ) -> Attempts[C]:
+        """Return the attempts of one request, which may send these calls, the best first.
+
+        Not beyond `expires`, by the clock; without `allow_fallback` the first of them and nothing else.
+        """
+        return Attempts(self, calls if allow_fallback else calls[:1], expires, trail or Trail())
+
+
+class Attempts(Generic[C]):
+    """The attempts of one request: a context manager around them, and `call` is what is to be sent now.
+
+    `begin` with the slot, then for each attempt `answered`, and `succeeded` or `failed`. `over` says that the
+    caller may have seen something: from then on nothing is sent again.
+    """
+
+    __slots__ = ("_answered", "_backoffs", "_breaker", "_calls", "_era", "_expires", "_retries", "_sent",
+                 "_slot", "_taken", "_useless", "call", "over", "trail")  # fmt: skip
+
+    def __init__(self, retries: Retries, calls: Sequence[C], expires: float | None, trail: Trail) -> None:
+        self._retries = retries
+        self._calls = calls
+        self._expires = expires
+        self.trail = trail
+        self.call = calls[0]
+        self.over = False
+        self._taken = 0
+        self._backoffs = 0
+        self._useless: set[str] = set()
+        self._answered = False
+        self._sent = 0.0
+        self._era: int | None = None
+        self._breaker: Breaker
+        self._slot: Slot
+
+    def __enter__(self) -> Self:
+        self._retries.budget.begin()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._retries.budget.end(self._taken)
+        if self._era is not None:  # cancelled: it tells nothing of the target
+            self._breaker.abandoned(self._era)
+
+    def lanes(self) -> list[str]:
+        """Return the lanes to ask a slot for: a fallback model's only where no other target is open.
+
+        Raises:
+            UpstreamUnavailable: every circuit breaker is open.
+        """
+        lets = self._retries.breakers.would_let
+        for fallback in (False, True):
+            lanes = [call.lane for call in self._calls if call.fallback is fallback and lets(call.lane)]
+            if lanes:
+                return lanes
+        raise self._all_open()
+
+    def begin(self, slot: Slot) -> None:
+        """Choose the first call: the slot's lane says which.
+
+        Raises:
+            UpstreamUnavailable: every circuit breaker has opened while the request waited for the slot.
+        """
+        self._slot = slot
+        for call in sorted(self._calls, key=lambda call: call.lane != slot.lane):
+            if self._go(call):
+                return
+        raise self._all_open()
+
+    def answered(self) -> None:
+        """The head of the answer has come."""
+        self._answered = True
+
+    def succeeded(self) -> None:
+        """The first events have come: whatever happens now, nothing is sent again."""
+        self.over = True
+        if self._era is not None:
+            self._breaker.succeeded(self._era)
+            self._era = None
+        self._slot.succeeded(self._retries.clock() - self._sent)
+
+    async def failed(self, fault: GatewayError) -> None:
+        """Find the next call, and wait until it may be sent.
+
+        Raises:
+            GatewayError: there is none; it is the failure that says most of all attempts.
+        """
+        self._note(fault)
+        if len(self.trail.lanes) < self._retries.max_attempts:
+            plans = [plan for plan in self._plans(fault) if self._is_possible(*plan)]
+            if plans and self._take():
+                for calls, pause in plans:
+                    if pause:
+                        self._backoffs += 1
+                        await asyncio.sleep(pause)
+                    if any(self._go(call) for call in calls):
+                        return
+        raise most_telling(self.trail.faults)
+
+    def _note(self, fault: GatewayError) -> None:
+        self.trail.faults.append(fault)
+        if isinstance(fault, UpstreamThrottled):
+            self._slot.throttled()
+        if self._era is not None:
+            (self._breaker.failed if speaks_against(fault) else self._breaker.abandoned)(self._era)
+            self._era = None
+
+    def _plans(self, fault: GatewayError) -> Iterator[tuple[list[C], float]]:
+        """Yield what may be sent next, the best first, and after which pause.
+
+        Another target of the model at once; the same again after a pause, unless a fallback model would
+        then never have its turn; a fallback model.
+        """
+        allowed, tried = chances(fault, answered=self._answered), self.trail.lanes
+        if SAME not in allowed:
+            self._useless.add(self.call.lane)
+        mine = [call for call in self._calls if call.model.id == self.call.model.id]
+        if TARGET in allowed:
+            yield [call for call in mine if call.lane not in tried], 0.0
+        others = self._fallbacks(allowed)
+        if len(tried) + 1 == self._retries.max_attempts:
+            yield others, 0.0
+        if allowed & (SAME | TARGET):
+            again = [call for call in mine if call.lane in tried and call.lane not in self._useless]
+            yield again, self._retries.backoff.pause(self._backoffs, fault.pause_s, self._retries.random)
+        yield others, 0.0
+
+    def _fallbacks(self, allowed: Again) -> list[C]:
+        if MODEL not in allowed:
+            return []
+        return [call for call in self._calls if call.fallback and call.lane not in self.trail.lanes]
+
+    def _is_possible(self, calls: list[C], pause: float) -> bool:
+        if not any(self._retries.breakers.would_let(call.lane) for call in calls):
+            return False
+        in_time = self._expires is None or self._retries.clock() + pause < self._expires
+        return in_time and pause <= self._retries.backoff.longest_pause
+
+    def _take(self) -> bool:
+        if not self._retries.budget.take():
+            return False
+        self._taken += 1
+        return True
+
+    def _go(self, call: C) -> bool:
+        """Make this the call to be sent, if its breaker lets it and its lane has room."""
+        lane = call.lane
+        breaker = self._retries.breakers.of(lane)
+        era = breaker.enter()
+        if era is None:
+            return False
+        if self._slot.lane != lane and not self._slot.move(lane):
+            breaker.abandoned(era)
+            return False
+        self.call, self._breaker, self._era = call, breaker, era
+        self._answered = False
+        self._sent = self._retries.clock()
+        self.trail.lanes.append(lane)
+        return True
+
+    def _all_open(self) -> UpstreamUnavailable:
+        breakers = self._retries.breakers
+        wait = max(1, math.ceil(min(breakers.opens_in(call.lane) for call in self._calls)))
+        targets = ", ".join(dict.fromkeys(call.target for call in self._calls))
+        return UpstreamUnavailable(
+            f"{self._calls[0].model.id} has failed too often of late: its circuit breaker is open for "
+            f"{wait} s more (targets: {targets}).",
+            retry_after=wait,
+        )
