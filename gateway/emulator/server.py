@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from urllib.parse import unquote
 from uuid import uuid4
@@ -17,6 +18,7 @@ from aiohttp import web
 from gateway.emulator import directives
 from gateway.emulator.activity import Activity, Call
 from gateway.emulator.authentication import SignedRequest, authenticate
+from gateway.emulator.capacity import Capacity
 from gateway.emulator.delivery import Reply, deliver, error_reply
 from gateway.emulator.errors import BedrockError
 from gateway.emulator.operations import HEADER_PREFIX, Asked, parse, replayed, reply_to
@@ -67,7 +69,8 @@ class Emulator:
 
     Deterministic: the same body gets the same answer, down to the ids and the padding; only the request id
     and the date are new each time. `settings` is what it was told; `replay` is None without recordings. With
-    `keys`, the temporary ones that are in there are accepted too, until they expire.
+    `keys`, the temporary ones that are in there are accepted too, until they expire. `capacity` may be
+    limited, and moved, at any time.
     """
 
     def __init__(self, settings: EmulatorSettings | None = None, keys: KeyRing | None = None) -> None:
@@ -75,6 +78,7 @@ class Emulator:
         self.keys = keys
         self.replay = None if self.settings.recordings is None else Replay(self.settings.recordings)
         self.url = ""
+        self.capacity = Capacity()
         self._activity = Activity()
         self._usual = directives.defaults(self.settings)
         self._runner: web.ServerRunner | None = None
@@ -162,11 +166,13 @@ class Emulator:
         operation, model_id = _route(request.method, raw_path)
         request_id, status, body = str(uuid4()), 0, None
         outcome: Outcome = "client_gone"
-        with self._activity:
+        with self._activity, self.capacity.one_more() as room:
             try:
                 body, reply, recorded_id = await self._exchange(
                     request, raw_path, raw_query, operation, model_id
                 )
+                if not room and reply.status == HTTPStatus.OK:
+                    reply = error_reply(BedrockError("ThrottlingException"))
                 request_id = recorded_id or request_id
                 status = reply.status
                 response = await deliver(request, self._dated(reply), request_id)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.settings import ModelSettings, TimeoutSettings
+from gateway.settings import AdaptiveSettings, ModelSettings, TimeoutSettings
 from tests.harness import CLAUDE, FAMILIES, LLAMA, Caller, StartGateway, ask, lines
 
 if TYPE_CHECKING:
@@ -57,6 +57,23 @@ async def test_every_slot_is_used(emulator: Emulator, start: StartGateway) -> No
         answers = await asyncio.gather(*waiting)
 
     assert [(status, records[-1]["type"]) for status, records, _ in answers] == [(200, "done")] * 10
+
+
+@pytest.mark.parametrize(
+    ("adaptive", "limit"),
+    [(AdaptiveSettings(decrease=0.5), 1.0), (AdaptiveSettings(enabled=False), None)],
+    ids=["adaptive", "fixed"],
+)
+async def test_admission_is_set_up_as_configured(
+    emulator: Emulator, start: StartGateway, adaptive: AdaptiveSettings, limit: float | None
+) -> None:
+    """The order of the queue and the adaptive limit are the operator's choice."""
+    async with start(emulator, queue_order="newest_first", adaptive=adaptive) as caller:
+        limiter = caller.gateway.limiter
+        assert limiter.order == "newest_first"
+        with await limiter.acquire(("t/m",)), await limiter.acquire(("t/m",)) as slot:
+            slot.throttled()
+            assert limiter.lanes[0].limit == limit
 
 
 async def test_full_queue_is_refused_at_once(emulator: Emulator, start: StartGateway) -> None:
