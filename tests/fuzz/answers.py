@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.fuzz.target import demand
 
-STATUS_LINE = re.compile(rb"HTTP/[0-9]\.[0-9] ([1-5][0-9][0-9]) [ -~]*")
+STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9]) [ -~]*")
 
 
 @dataclass(frozen=True, slots=True)

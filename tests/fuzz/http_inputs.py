@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
-CANARY = "<c4nArY&'\">"
-"""What no error and no log line may repeat."""
+CANARY = "<c4nArY&>"
+"""What no error and no log line may repeat; without quotes, which any quoting would change."""
 
 
 def _post(path: str, body: bytes, *headers: str, version: str = "1.1") -> bytes:
@@ -26,6 +26,11 @@ def _post(path: str, body: bytes, *headers: str, version: str = "1.1") -> bytes:
 ASK = json.dumps({"model": NOVA, "prompt": "Hi"}).encode()
 CHAT, STREAM, EMBED = "/chat/completions", "/chat/completions/stream", "/embeddings"
 HEADERS = (
+    *(
+        CANARY.encode() + b": x",
+        b"Content-Length: " + CANARY.encode(),
+        b"Transfer-Encoding: " + CANARY.encode(),
+    ),
     *(
         b"Content-Length: 5",
         b"Content-Length: -1",
@@ -68,6 +73,8 @@ LINES = (
         b"GET /livez HTTP/1.1",
         b"HEAD /version HTTP/1.1",
         b"OPTIONS * HTTP/1.1",
+        b"GET / HTTP/0.9",
+        b"GET / HTTP/2.0",
         b"PRI * HTTP/2.0",
     ),
     *(
@@ -106,7 +113,7 @@ def seeds() -> Iterator[bytes]:
     for path in (CHAT, STREAM, EMBED):
         yield _post(path, ASK)
         yield _post(path, ASK, "Expect: 100-continue")
-        yield _post(path, b'{"%b":1}' % CANARY.replace('"', "").encode())
+        yield _post(path, b'{"%b":1}' % CANARY.encode())
         yield _post(path, ASK, version="1.0")
         yield _post(path, b"%x\r\n%b\r\n0\r\n\r\n" % (len(ASK), ASK), "Transfer-Encoding: chunked")
         yield _post(path, b"5\r\nhello\r\nzz\r\n", "Transfer-Encoding: chunked")

@@ -40,6 +40,7 @@ HOSTILE = (
         "\\ud800",
     ),
     *(
+        '{"a":' * 300 + "1" + "}" * 300,
         "STOP",
         "<thinking>",
         "</thinking>",

@@ -5,7 +5,9 @@ An input is text: a first line `FAMILY MODE SEQUENCE,SEQUENCE`, then for `stream
     event-type TAB payload      an event; families under InvokeModel get their payload in its envelope
     !exception-type TAB payload an exception frame
     ?error-code TAB message     an error frame
+    =event-type TAB payload     an event whose payload is not put into an envelope
     #bytes                      bytes between frames
+    ~N                          the last N bytes of what is there so far are missing
 
 and for `unary` the body. Everything is a valid input: what is missing is empty, an unknown family is chosen.
 """
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import base64
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -30,7 +32,7 @@ from gateway.completion import fold
 from gateway.dialects import native_records
 from gateway.domain import Event, Stop, TextDelta, ToolCall, ToolCallDelta, Usage
 from gateway.errors import GatewayError, UpstreamProtocolError
-from gateway.wire.eventstream import encode
+from gateway.wire.eventstream import Decoder, encode
 from gateway.wire.json import dumps
 from tests.codecs.test_laws import unsound
 from tests.codecs.test_recordings import family_of
@@ -92,9 +94,12 @@ def _stream(lines: list[bytes], *, enveloped: bool) -> bytes:
         elif kind.startswith(b"?"):
             words = payload.decode("utf-8", "replace")[:1000]
             stream += encode({":error-code": name, ":error-message": words, ":message-type": "error"}, b"")
+        elif kind.startswith(b"~"):
+            stream = stream[: len(stream) - int(kind[1:4])] if kind[1:4].isdigit() else stream
         elif line:
-            event_type = kind.decode("utf-8", "replace")[:300]
-            if enveloped and event_type == "chunk":
+            bare = kind.startswith(b"=")
+            event_type = kind.removeprefix(b"=").decode("utf-8", "replace")[:300]
+            if enveloped and not bare and event_type == "chunk":
                 payload = b'{"bytes":"%b","p":"abc"}' % base64.b64encode(payload)
             stream += encode({":event-type": event_type, ":message-type": "event"}, payload)
     return stream
@@ -109,6 +114,9 @@ def check(data: bytes) -> None:
     rng = Random(crc32(data))  # noqa: S311 - the cuts are a function of the input
     whole = _read(answer.reader(), [answer.body])
     _check_events(*whole)
+    demand(
+        whole[1] is not None or not answer.streamed or _is_whole(answer.body), "half a frame is no end", whole
+    )
     body = answer.body
     if len(body) <= BYTE_BY_BYTE:
         bytewise = _read(answer.reader(), [body[at : at + 1] for at in range(len(body))])
@@ -149,6 +157,16 @@ def _close(
     except UpstreamProtocolError as fault:
         demand(not finished or "truncated" not in fault.message, "finished, and yet truncated", fault)
         raise
+
+
+def _is_whole(stream: bytes) -> bool:
+    decoder = Decoder()
+    try:
+        decoder.feed(stream, [])
+        decoder.close()
+    except UpstreamProtocolError:
+        return False
+    return True
 
 
 def _stops(events: list[Event]) -> list[Event]:
@@ -219,7 +237,25 @@ LINES = (
         b"?500\tword",
         b"#\x00\x00",
     ),
-    *(b"chunk\t{}", b"chunk\tnull", b"chunk\t[]", b"messageStop\t{}", b"metadata\t{}", b"ping\t{}", b"#"),
+    *(
+        b"chunk\t{}",
+        b"chunk\tnull",
+        b"chunk\t[]",
+        b"messageStop\t{}",
+        b"metadata\t{}",
+        b"ping\t{}",
+        b"#",
+        b"~1",
+        b"~15",
+    ),
+    *(
+        b'=chunk\t{"bytes":5}',
+        b'=chunk\t{"bytes":"e3"}',
+        b'=chunk\t{"p":""}',
+        b"=chunk\t[]",
+        b'=chunk\t{"bytes":null}',
+    ),
+    *('=chunk\t{"bytes":"é"}'.encode(), b"=chunk\t{"),
 )
 STOPS = (b"", b"e", b"the,he", b"\n", b"Paris", b" a", b"aa,ab,b", b"</think>", b"<")
 
@@ -233,14 +269,15 @@ def _mutate(data: bytes, rng: Random) -> bytes:
         family, mode, *_ = (*head.split(b" "), b"", b"")
         family = rng.choice(FAMILIES).encode() if chance > 0.18 else family
         mode = rng.choice((b"stream", b"unary")) if chance > 0.19 else mode
-        return b"\n".join([b" ".join((family, mode, rng.choice(STOPS))), *lines])
+        stop = rng.choice((rng.choice(STOPS), _said(data, rng)))
+        return b"\n".join([b" ".join((family, mode, stop)), *lines])
     at = rng.randrange(len(lines))
     kind, tab, payload = lines[at].rpartition(b"\t")
     match rng.randrange(8):
         case 0:
             del lines[at]
         case 1:
-            lines.insert(at, rng.choice(LINES))
+            lines.insert(rng.choice((at, len(lines))), rng.choice(LINES))
         case 2:
             lines.insert(at, rng.choice(lines))
         case 3:
@@ -249,6 +286,18 @@ def _mutate(data: bytes, rng: Random) -> bytes:
         case _:
             lines[at] = kind + tab + _payload(payload, rng)
     return b"\n".join([head, *lines])
+
+
+def _said(data: bytes, rng: Random) -> bytes:
+    """Return some words of the answer, for a stop sequence: with luck they lie across deltas."""
+    answer = parse(data)
+    reader, events = answer.reader(), list[Event]()
+    with suppress(Exception):  # a mutator finds nothing
+        reader.feed(answer.body, events)
+        reader.close(events)
+    text = "".join(event.text for event in events if isinstance(event, TextDelta))
+    at, length = rng.randrange(len(text) + 1), rng.randrange(1, 9)
+    return text[at : at + length].replace("\n", "").encode()
 
 
 def _payload(payload: bytes, rng: Random) -> bytes:

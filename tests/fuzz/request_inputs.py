@@ -87,6 +87,16 @@ IDS = (
 )
 
 
+def _deep_arguments() -> bytes:
+    """Return a body with a tool call whose arguments, a text, nest deeper than anything else may."""
+    call = {
+        "id": "c",
+        "type": "function",
+        "function": {"name": "f", "arguments": '{"a":' * 300 + "1" + "}" * 300},
+    }
+    return json.dumps({"messages": [{"role": "assistant", "tool_calls": [call]}]}).encode()
+
+
 def seeds() -> Iterator[bytes]:
     """Yield bodies with every field, hostile model ids, and documents that are refused."""
     for body in BODIES:
@@ -94,6 +104,7 @@ def seeds() -> Iterator[bytes]:
     for model in IDS:
         yield json.dumps({"model": model, "prompt": "Hi", "input": "a"}).encode()
         yield json.dumps({"model": model, "prompt": "Hi"}).encode()
+    yield _deep_arguments()
     yield from (b"", b"[]", b'{"a":1,"a":2}', b"[" * 65 + b"]" * 65, b"[18446744073709551616]", b'"\\ud800"')
 
 
