@@ -6,25 +6,18 @@ import asyncio
 import os
 import random
 import sys
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import orjson
 import structlog
 from aiohttp import web
-from botocore.exceptions import BotoCoreError
 
 from gateway import __version__
 from gateway.admission.aimd import Adaptive
 from gateway.admission.queue import ConcurrencyLimiter
-from gateway.bedrock.client import POOL_HEADROOM, open_client
-from gateway.bedrock.upstream import BedrockUpstream
-from gateway.catalog.catalog import Catalog
-from gateway.catalog.choices import ModelOverride
-from gateway.catalog.defaults import Defaults
-from gateway.catalog.listing import Provider, models_config
-from gateway.catalog.timeouts import Timeouts
+from gateway.bedrock.client import POOL_HEADROOM
+from gateway.composition import StartError, opened
 from gateway.drains import Drains
 from gateway.errors import GatewayError
 from gateway.retries.attempts import Retries
@@ -39,10 +32,10 @@ from gateway.server.protocol import ConnectionBounds, GatewayServer
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from gateway.bedrock.client import BedrockClient
-    from gateway.settings import AdaptiveSettings, DefaultSettings, Settings, TimeoutSettings
+    from gateway.bedrock.targets import Target
+    from gateway.settings import AdaptiveSettings, Settings
 
 SHUTDOWN_TIMEOUT = 1.0
 """Seconds that aiohttp may wait for handlers at the end; it takes up to twice that (reliability.md S14)."""
@@ -54,36 +47,35 @@ READINESS_TIMEOUT = 2.0
 """Seconds for the credential chain to answer a readiness probe."""
 
 
-class StartError(Exception):
-    """The process cannot start with these settings; `problems` says why, a line each."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = problems
-
-
 class ListenError(Exception):
     """The address cannot be listened on."""
 
 
 class ProcessReadiness:
-    """Ready: credentials are valid and the process is not draining; listening is implied by being asked."""
+    """Ready: some target has valid credentials and the process is not draining; being asked, it listens."""
 
-    def __init__(self, client: BedrockClient) -> None:
+    def __init__(self, targets: Mapping[str, Target]) -> None:
         self.draining = False
-        self._client = client
+        self.unusable_targets: list[str] = []
+        self._targets = targets
 
     async def problems(self) -> list[str]:
         """Return why new requests should go elsewhere."""
         if self.draining:
             return ["draining"]
+        named = await asyncio.gather(*(self._unusable(target) for target in self._targets.values()))
+        self.unusable_targets = [name for name in named if name is not None]
+        return ["no AWS credentials"] if len(self.unusable_targets) == len(self._targets) else []
+
+    async def _unusable(self, target: Target) -> str | None:
         try:
             async with asyncio.timeout(READINESS_TIMEOUT):
-                await self._client.credentials.current()
+                await target.client.credentials.current()
         except (GatewayError, TimeoutError) as error:
-            structlog.get_logger().error("credentials", detail=getattr(error, "detail", "too slow"))
-            return ["no AWS credentials"]
-        return []
+            detail = getattr(error, "detail", "too slow")
+            structlog.get_logger().error("credentials", target=target.name, detail=detail)
+            return target.name
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +85,7 @@ class Gateway:
     url: str
     limiter: ConcurrencyLimiter
     retries: Retries
-    client: BedrockClient
-
-
-def _defaults(section: DefaultSettings) -> Defaults:
-    return Defaults(temperature=section.temperature, top_p=section.top_p, system=section.system)
+    targets: Mapping[str, Target]
 
 
 def _adaptive(section: AdaptiveSettings) -> Adaptive | None:
@@ -121,67 +109,6 @@ def build_retries(settings: Settings) -> Retries:
             longest=breaker.max_open_ms / 1000,
         ),
     )
-
-
-def _timeouts(section: TimeoutSettings) -> Timeouts:
-    milliseconds = section.model_dump(exclude_none=True)
-    return Timeouts(**{name.removesuffix("_ms"): value / 1000 for name, value in milliseconds.items()})
-
-
-def _group_defaults(settings: Settings) -> dict[str, Defaults]:
-    """Return the defaults of the providers: by provider, and by each model that is listed under one."""
-    groups: dict[str, Defaults] = {}
-    for name, provider in settings.providers.items():
-        for key in (name, *(model.id for model in provider.models)):
-            groups[key] = _defaults(provider.defaults)
-    return groups
-
-
-def build_models_config(settings: Settings, catalog: Catalog) -> bytes:
-    """Return the body of `GET /models/config`."""
-    providers = [
-        Provider(
-            id=name,
-            name=provider.name,
-            supports_custom_model=provider.supports_custom_model,
-            models=[(model.id, model.name) for model in provider.models],
-        )
-        for name, provider in settings.providers.items()
-    ]
-    return orjson.dumps(models_config(catalog, providers, settings.default_provider))
-
-
-def build_catalog(settings: Settings, region: str | None = None) -> Catalog:
-    """Return the catalogue with the operator's choices, for the region where Bedrock is called.
-
-    Raises:
-        StartError: a choice cannot work.
-    """
-    try:
-        return Catalog(
-            region=region,
-            operation=settings.bedrock.operation,
-            streaming=settings.bedrock.streaming,
-            custom_ids=settings.custom_model_ids,
-            aliases=settings.aliases,
-            overrides={
-                name: ModelOverride(
-                    operation=model.operation,
-                    streaming=model.streaming,
-                    base_model=model.base_model,
-                    on_demand=model.on_demand,
-                    defaults=_defaults(model.defaults),
-                    timeouts=_timeouts(model.timeouts),
-                )
-                for name, model in settings.models.items()
-            },
-            allowed=settings.allowed_models,
-            default_model=settings.default_model,
-            defaults=_defaults(settings.defaults),
-            group_defaults=_group_defaults(settings),
-        )
-    except ValueError as error:
-        raise StartError(str(error).splitlines()) from None
 
 
 def listen(settings: Settings) -> list[socket.socket]:
@@ -210,10 +137,9 @@ async def running(
     log = structlog.get_logger()
     if problems := prerequisites.problems(
         max_connections=settings.max_connections,
-        upstream_connections=settings.max_concurrency + POOL_HEADROOM,
+        upstream_connections=len(settings.places()) * (settings.max_concurrency + POOL_HEADROOM),
     ):
         raise StartError(problems)
-    build_catalog(settings, settings.aws.region)  # what cannot work is told before anything is opened
     limiter = ConcurrencyLimiter(
         max_running=settings.max_concurrency,
         max_waiting=settings.max_queue,
@@ -226,11 +152,10 @@ async def running(
         max_running=settings.drain_max_answers if settings.on_disconnect == "drain" else 0,
         seconds=settings.drain_timeout_ms / 1000,
     )
-    async with _client(settings) as client, aclosing(drains):
-        catalog = build_catalog(settings, client.region)
-        readiness = ProcessReadiness(client)
+    async with opened(settings) as backend, aclosing(drains):
+        readiness = ProcessReadiness(backend.targets)
         services = Services(
-            upstream=BedrockUpstream(client, catalog, settings.bedrock),
+            upstream=backend.upstream,
             limiter=limiter,
             drains=drains,
             retries=retries,
@@ -243,33 +168,17 @@ async def running(
                 heartbeat_interval=settings.heartbeat_interval_ms / 1000,
             ),
             version=__version__,
-            models_config=build_models_config(settings, catalog),
+            models_config=backend.models_config,
             default_model=settings.default_model,
             bodies=BodyBudget(settings.max_bodies_bytes),
         )
         async with _serving(settings, services, sockets) as url:
-            log.info("listening", url=url, endpoint=client.endpoint_url, region=client.region)
+            log.info("listening", url=url, targets=[str(target) for target in backend.targets.values()])
             try:
-                yield Gateway(url, limiter, retries, client)
+                yield Gateway(url, limiter, retries, backend.targets)
             finally:
                 readiness.draining = True
                 log.info("stopping", limiter=repr(limiter))
-
-
-@asynccontextmanager
-async def _client(settings: Settings) -> AsyncIterator[BedrockClient]:
-    async with AsyncExitStack() as stack:
-        opening = open_client(
-            settings.bedrock,
-            settings.aws,
-            settings.credentials,
-            max_concurrency=settings.max_concurrency,
-        )
-        try:
-            client = await stack.enter_async_context(opening)
-        except BotoCoreError as error:  # a profile that is not there, a config file that cannot be read
-            raise StartError([f"AWS configuration: {error}"]) from error
-        yield client
 
 
 @asynccontextmanager

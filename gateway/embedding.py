@@ -56,7 +56,7 @@ async def embed(
         GatewayError: a call failed; the others are ended, for half a list of vectors is of no use.
     """
     timing.mark_queued()
-    lanes = retries.attempts(calls[:1]).lanes()
+    lanes = retries.attempts([calls[0], *calls[0].elsewhere]).lanes()
     trail = trail or Trail()
     with ExitStack() as held:
         slots = [held.enter_context(await limiter.acquire(lanes, deadline=expires))]
@@ -67,7 +67,7 @@ async def embed(
         async def send(call: EmbeddingCall, slot: Slot) -> Embedded:
             own = Trail()
             try:
-                with retries.attempts([call], expires=expires, trail=own) as attempts:
+                with retries.attempts([call, *call.elsewhere], expires=expires, trail=own) as attempts:
                     return await _send(attempts, slot, upstream)
             finally:
                 trail.join(own)

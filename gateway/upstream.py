@@ -43,6 +43,9 @@ class EmbeddingCall:
     count: int
     target: str = "default"
     fallback: bool = False
+    """Never true: the vectors of two models do not compare."""
+    elsewhere: tuple[EmbeddingCall, ...] = ()
+    """The same call to other targets, the best first."""
 
     @property
     def lane(self) -> str:

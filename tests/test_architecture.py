@@ -38,11 +38,12 @@ class Area:
 ARCHITECTURE = {
     "__main__": Area("cli"),
     "cli": Area("commands app"),
-    "commands": Area("app diagnosis settings emulator observability wire catalog"),
+    "commands": Area("app composition diagnosis settings emulator observability wire catalog"),
     "app": Area(
-        "server bedrock admission retries drains observability settings emulator catalog errors",
+        "composition server bedrock admission retries drains observability settings emulator catalog errors",
     ),
-    "diagnosis": Area("bedrock catalog domain errors", types="settings upstream"),
+    "composition": Area("bedrock catalog", types="settings"),
+    "diagnosis": Area("bedrock upstream catalog domain errors", types="settings"),
     # the two shells, which never meet
     "server": Area(
         "pipeline embedding retries deadline tcp dialects wire admission observability completion domain "

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from aiohttp import ClientTimeout
 from yarl import URL
 
 from gateway.bedrock.clock_skew import ClockSkew
 from gateway.bedrock.credentials import BearerToken
-from gateway.bedrock.credentials.opening import open_credentials
+from gateway.bedrock.credentials.opening import open_credentials, sdk_session
 from gateway.bedrock.credentials.source import Injected
 from gateway.bedrock.loopback import proxies_for
 from gateway.tcp import new_socket
@@ -143,7 +142,7 @@ async def open_client(
     Raises `botocore.exceptions.BotoCoreError` where the AWS configuration itself is broken; credentials that
     cannot be had are not part of that.
     """
-    session = get_session()
+    session = sdk_session(aws)
     region = aws.region or session.get_config_variable("region") or DEFAULT_REGION
     config = AioConfig(
         signature_version="v4",  # an ambient AWS_BEARER_TOKEN_BEDROCK would win silently (§2.6)
@@ -155,6 +154,7 @@ async def open_client(
         use_fips_endpoint=aws.use_fips_endpoint or None,
         use_dualstack_endpoint=aws.use_dualstack_endpoint or None,
         proxies=proxies_for(aws.endpoint_url),
+        ignore_configured_endpoint_urls=aws.of_target or None,  # the SDK's own reading of AWS_ENDPOINT_URL
     )
     async with open_credentials(settings, aws, credentials, region=region) as source:
         # the session must not walk the default chain by itself: that is IO at start without a bound

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+import structlog
+
 from gateway.bedrock import faults
 from gateway.bedrock.clocks import Clocks
 from gateway.bedrock.exceptions import FOREIGN, from_exception
@@ -19,12 +21,13 @@ from gateway.errors import InvalidRequest
 from gateway.upstream import EmbeddingCall, UpstreamCall
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
+    from random import Random
 
     import aiohttp
 
-    from gateway.bedrock.client import BedrockClient
-    from gateway.catalog.catalog import Catalog
+    from gateway.bedrock.routing import Route, Router
+    from gateway.bedrock.targets import Target
     from gateway.catalog.model import Api, Model
     from gateway.domain import CompletionRequest, Embedded, EmbeddingRequest
     from gateway.settings import BedrockSettings
@@ -80,26 +83,64 @@ class BedrockAnswer:
 
 
 class BedrockUpstream:
-    """Bedrock behind one client; see `gateway.upstream.Upstream`."""
+    """Bedrock behind its targets; see `gateway.upstream.Upstream`. `rng` draws the weighted orders."""
 
-    def __init__(self, client: BedrockClient, catalog: Catalog, settings: BedrockSettings) -> None:
-        self._client = client
-        self._catalog = catalog
+    def __init__(
+        self, targets: Mapping[str, Target], router: Router, settings: BedrockSettings, rng: Random
+    ) -> None:
+        self._targets = targets
+        self._router = router
         self._settings = settings
+        self._rng = rng
+        self._told: set[str] = set()
 
     def format(self, request: CompletionRequest) -> list[UpstreamCall]:
-        """Resolve the model and make its family's body.
+        """Make a body for each model that may answer, and a call for each target that has it.
+
+        A model of the operator's choice that cannot do what is asked is left out; what the model asked for
+        cannot do is an error, whatever others could: nobody gets another model for a parameter.
 
         Raises:
             UnknownModel: there is no such model here.
             InvalidRequest: the model cannot do what is asked; `param` names the field.
         """
-        model = self._catalog.resolve(request.model)
-        _check_provider(request.provider, model)
-        request = with_defaults(request, model)
-        codec = codec_for(model)
-        stop = () if codec.stop_is_native(model) else emulated(request)
-        return [UpstreamCall(model, codec.format(request, model), codec.headers(request), stop)]
+        routes = self._router.routes(request.model)
+        calls = self._calls(routes[0], request)
+        for route in routes[1:]:
+            try:
+                calls += self._calls(route, request)
+            except InvalidRequest as error:
+                self._tell(request.model, route, error)
+        return calls
+
+    def _calls(self, route: Route, request: CompletionRequest) -> list[UpstreamCall]:
+        """Return the calls of one route, in the order for this request."""
+        bodies: list[tuple[bytes, dict[str, str], tuple[str, ...]] | None] = []
+        first: InvalidRequest | None = None
+        for model in route.bodies:
+            try:
+                bodies.append(_body(model, request, check_provider=not route.fallback))
+            except InvalidRequest as error:
+                first = first or error
+                bodies.append(None)
+        calls = [
+            UpstreamCall(place.model, *body, place.target, route.fallback)
+            for place in route.drawn(self._rng)
+            if (body := bodies[place.body]) is not None
+        ]
+        if first is not None and not calls:
+            raise first
+        return calls
+
+    def _tell(self, asked: str, route: Route, error: InvalidRequest) -> None:
+        """Log once that a fallback model does not take all requests."""
+        model = route.bodies[0]
+        name = model.base_id or route.places[0].model.id
+        if name not in self._told:
+            self._told.add(name)
+            structlog.get_logger().debug(
+                "fallback_left_out", model=asked, fallback=name, reason=error.message, param=error.param
+            )
 
     @asynccontextmanager
     async def invoke_stream(self, call: UpstreamCall) -> AsyncIterator[BedrockAnswer]:
@@ -116,7 +157,7 @@ class BedrockUpstream:
         operation = OPERATIONS[model.api, model.streaming]
         message = Message(model.id, operation, call.body, headers, model.streaming, model.timeouts.connect)
         try:
-            response = await self._send(message, model, clocks)
+            response = await self._send(call.target, message, model, clocks)
             try:
                 yield BedrockAnswer(response, _reader(call, response), clocks)
             finally:
@@ -131,12 +172,19 @@ class BedrockUpstream:
             UnknownModel: there is no such model here.
             InvalidRequest: it does not embed, or not so; `param` names the field.
         """
-        model = self._catalog.resolve_embedding(request.model)
+        route = self._router.embedding_route(request.model)
+        model = route.bodies[0]
         codec = embedder_for(model.base_id)
         calls = []
         for first in range(0, len(request.inputs), codec.batch_size):
             batch = request.inputs[first : first + codec.batch_size]
-            calls.append(EmbeddingCall(model, codec.format(request, batch, first), len(batch)))
+            body = codec.format(request, batch, first)
+            places = [
+                EmbeddingCall(place.model, body, len(batch), place.target)
+                for place in route.drawn(self._rng)
+                if place.model.base_id == model.base_id
+            ]
+            calls.append(replace(places[0], elsewhere=tuple(places[1:])) if places[1:] else places[0])
         return calls
 
     async def embed(self, call: EmbeddingCall) -> Embedded:
@@ -148,7 +196,7 @@ class BedrockUpstream:
         clocks = Clocks(self._settings, call.model.timeouts, streaming=False)
         try:
             message = Message(call.model.id, "invoke", call.body, connect_timeout=call.model.timeouts.connect)
-            response = await self._send(message, call.model, clocks)
+            response = await self._send(call.target, message, call.model, clocks)
             try:
                 body = await clocks.bound(response.read())
             finally:
@@ -160,12 +208,27 @@ class BedrockUpstream:
         embedded = embedder_for(call.model.base_id).read(body, _lower(response), call.count)
         return replace(embedded, request_id=faults.request_id_of(response.headers))
 
-    async def _send(self, message: Message, model: Model, clocks: Clocks) -> aiohttp.ClientResponse:
+    async def _send(
+        self, name: str, message: Message, model: Model, clocks: Clocks
+    ) -> aiohttp.ClientResponse:
+        target = self._targets[name]
         try:
-            return await send(self._client, message, clocks)
+            return await send(target.client, message, clocks)
         except InvalidRequest as error:
-            faults.name_profile(error, self._catalog.profile_advice(model))
+            faults.name_profile(error, target.catalog.profile_advice(model))
             raise
+
+
+def _body(
+    model: Model, request: CompletionRequest, *, check_provider: bool
+) -> tuple[bytes, dict[str, str], tuple[str, ...]]:
+    """Return body, headers, and the stop sequences that the model does not take."""
+    if check_provider:
+        _check_provider(request.provider, model)
+    request = with_defaults(request, model)
+    codec = codec_for(model)
+    stop = () if codec.stop_is_native(model) else emulated(request)
+    return codec.format(request, model), codec.headers(request), stop
 
 
 def _lower(response: aiohttp.ClientResponse) -> dict[str, str]:

@@ -12,15 +12,15 @@ because it needs no knowledge of the family.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from gateway.catalog.asked import Asked, check_chat, check_embedding, check_residency
 from gateway.catalog.cards import Card, load_cards
 from gateway.catalog.choices import Choices
 from gateway.catalog.defaults import NONE, Defaults
 from gateway.catalog.model import Model
-from gateway.catalog.model_id import Kind, ModelId, parse, shown
+from gateway.catalog.model_id import Kind, ModelId, parse
 from gateway.catalog.prices import load_prices
 from gateway.catalog.profiles import advice, profile_ids
 from gateway.catalog.serving import api_for, native_family
@@ -33,19 +33,8 @@ if TYPE_CHECKING:
     from gateway.catalog.prices import Prices
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A name taken apart: `id` is what was written, `known` the id that the facts are looked up by.
-
-    The two differ where the operator gave the base model of an ARN.
-    """
-
-    name: str
-    target: str
-    id: ModelId
-    known: ModelId
-    card: Card | None
-    override: ModelOverride
+Rules: TypeAlias = "tuple[tuple[str, ...], ...]"
+"""Residency rules, of which each holds: patterns of the regions where prompts may be processed."""
 
 
 class Catalog:
@@ -71,6 +60,7 @@ class Catalog:
         default_model: str | None = None,
         defaults: Defaults = NONE,
         group_defaults: Mapping[str, Defaults] = MappingProxyType({}),
+        residency: tuple[str, ...] | None = None,
     ) -> None:
         self.choices = Choices(
             operation=operation,
@@ -82,28 +72,37 @@ class Catalog:
             default_model=default_model,
             defaults=defaults,
             group_defaults=group_defaults,
+            residency=residency,
         )
         self._cards = load_cards()
         self._prices = load_prices()
-        self._region = region
+        self.region = region
         problems = [*self.choices.problems(), *self._problems()]
         if problems:
             raise ValueError("\n".join(problems))
 
-    def resolve(self, asked: str) -> Model:
+    def resolve(self, asked: str, called: str | None = None, also_in: Rules = ()) -> Model:
         """Return the model behind the name a caller asks for.
+
+        `called` is what the model is called here, where that is not what the alias says. `also_in` are
+        residency rules that hold besides the model's own.
 
         Raises:
             UnknownModel: not a model id, not in the catalogue while `custom_ids` is off, not among the
-                allowed models, or only reachable by an operation that the operator ruled out.
+                allowed models, only reachable by an operation that the operator ruled out, or its prompts
+                would leave the regions of the operator's residency rules.
             InvalidRequest: the model exists but does not complete chats, or only an inference profile
                 serves it; the message names the profile.
         """
-        found = self._find(asked)
+        found = self._find(asked, called)
+        check_residency(found, self.region, (*self._rules(found), *also_in))
+        return self._chat_model(found)
+
+    def _chat_model(self, found: Asked) -> Model:
         card, known, override = found.card, found.known, found.override
-        self._check(found)
+        check_chat(found, self.choices, self.region)
         native = native_family(known, card)
-        general = self.choices.general_defaults(asked, found.target, known.base_id, known.provider)
+        general = self.choices.general_defaults(found.name, found.target, known.base_id, known.provider)
         return Model(
             id=found.target,
             base_id=known.base_id,
@@ -120,26 +119,28 @@ class Catalog:
             timeouts=override.timeouts,
         )
 
-    def resolve_embedding(self, asked: str) -> Model:
+    def placed(self, asked: str, called: str | None = None) -> str:
+        """Return what Bedrock is asked for here, where the residency rules allow that.
+
+        Raises:
+            UnknownModel: they do not, or it is not a model id.
+        """
+        found = self._find(asked, called)
+        check_residency(found, self.region, self._rules(found))
+        return found.target
+
+    def resolve_embedding(self, asked: str, called: str | None = None) -> Model:
         """Return the embedding model behind the name a caller asks for; it is served by InvokeModel.
 
         Raises:
-            UnknownModel: not a model id, or not among the allowed models.
+            UnknownModel: not a model id, not among the allowed models, or against the residency rules.
             InvalidRequest: the catalogue knows the model and it embeds nothing, or only an inference profile
                 serves it.
         """
-        found = self._find(asked)
-        card, known = found.card, found.known
-        self._check_allowed(found)
-        if card is None:
-            self._check_custom(found.target)
-        else:
-            if "embedding" not in card.gives:
-                gives = " and ".join(card.gives)
-                raise InvalidRequest(
-                    f"'{shown(found.target)}' embeds nothing: it gives {gives}.", param="model"
-                )
-            self._check_profile(found, card)
+        found = self._find(asked, called)
+        known = found.known
+        check_residency(found, self.region, self._rules(found))
+        check_embedding(found, self.choices, self.region)
         return Model(
             id=found.target,
             base_id=known.base_id,
@@ -158,10 +159,27 @@ class Catalog:
         """
         return self._find(asked).card
 
+    def provider(self, asked: str) -> str:
+        """Return the label of who made the model behind a name; raises as `card` does."""
+        return self._find(asked).known.provider or "custom"
+
+    def names_of(self, asked: str) -> tuple[str, ...]:
+        """Return the names by which the operator may speak of a model, the strongest first.
+
+        Raises:
+            UnknownModel: `asked` is neither an alias nor a model id.
+        """
+        found = self._find(asked)
+        return tuple(name for name in (found.name, found.target, found.known.base_id) if name is not None)
+
+    def rules(self, asked: str) -> Rules:
+        """Return the residency rules for the prompts of a model; raises as `names_of` does."""
+        return self._rules(self._find(asked))
+
     def profile_advice(self, model: Model) -> str | None:
         """Return which inference profile to ask for instead of a base id; None where none is known."""
         card = self._cards.get(model.base_id or "")
-        return advice(card, self._region) if card is not None and card.profiles else None
+        return advice(card, self.region) if card is not None and card.profiles else None
 
     def models(self) -> Mapping[str, Model]:
         """Return what may be asked for by name: the aliases, then the catalogue's chat models.
@@ -180,18 +198,22 @@ class Catalog:
     def _names(self) -> Iterable[str]:
         for card in self._cards.values():
             if card.on_demand is False or (card.profiles and card.id not in self._prices):
-                yield from profile_ids(card, self._region)
+                yield from profile_ids(card, self.region)
             else:
                 yield card.id
 
-    def _find(self, asked: str) -> _Asked:
-        target = self.choices.aliases.get(asked, asked)
+    def _rules(self, found: Asked) -> Rules:
+        rule = found.override.residency or self.choices.residency
+        return () if rule is None else (rule,)
+
+    def _find(self, asked: str, called: str | None = None) -> Asked:
+        target = called or self.choices.aliases.get(asked, asked)
         written = known = parse(target)
         base_model = self.choices.override(asked, target).base_model
         if base_model is not None:
             known = parse(base_model)
         override = self.choices.override(asked, target, known.base_id)
-        return _Asked(asked, target, written, known, self._card(known), override)
+        return Asked(asked, target, written, known, self._card(known), override)
 
     def _card(self, model_id: ModelId) -> Card | None:
         """Look the base id up, also without its version: `titan-text-express-v1:0:8k` is the `-v1` model."""
@@ -200,7 +222,7 @@ class Catalog:
             return None
         return self._cards.get(base) or self._cards.get(base.rpartition(":")[0])
 
-    def _prices_of(self, found: _Asked) -> Prices | None:
+    def _prices_of(self, found: Asked) -> Prices | None:
         """Return the prices of an id; a profile that has none of its own has the base id's."""
         card, known = found.card, found.known
         if card is None or known.context is not None or found.id.kind not in PRICED_BY_TOKEN:
@@ -210,46 +232,6 @@ class Catalog:
 
     def _can_stream(self, card: Card | None) -> bool:
         return self.choices.streaming and (card is None or card.streaming)
-
-    # ── refusals ──────────────────────────────────────────────────────────────────────────────────────
-
-    def _check(self, found: _Asked) -> None:
-        self._check_allowed(found)
-        card = found.card
-        if card is None:
-            self._check_custom(found.target)
-        elif card.family is None:
-            raise InvalidRequest(
-                f"'{shown(found.target)}' is not a chat model: it takes {' and '.join(card.takes)} and gives "
-                f"{' and '.join(card.gives)}.",
-                param="model",
-            )
-        else:
-            self._check_profile(found, card)
-
-    def _check_allowed(self, found: _Asked) -> None:
-        if not self.choices.allows(found.name, found.target):
-            raise UnknownModel(
-                f"'{shown(found.name)}' is not among the models that this gateway's operator allows "
-                "(allowed_models).",
-                param="model",
-            )
-
-    def _check_profile(self, found: _Asked, card: Card) -> None:
-        if _needs_profile(found, card):
-            raise InvalidRequest(
-                f"'{shown(found.target)}' is served through an inference profile, not by its base id: "
-                f"{advice(card, self._region)}.",
-                param="model",
-            )
-
-    def _check_custom(self, target: str) -> None:
-        if not self.choices.custom_ids:
-            raise UnknownModel(
-                f"'{shown(target)}' is not in this gateway's catalogue. The operator can "
-                "set custom_ids to serve every well-formed model id.",
-                param="model",
-            )
 
     # ── checks at construction ────────────────────────────────────────────────────────────────────────
 
@@ -267,20 +249,25 @@ class Catalog:
         for name in self.choices.aliases:
             yield from self._alias_problems(name)
         if self.choices.default_model is not None:
-            try:
-                if self._find(self.choices.default_model).known.provider is None:
-                    yield f"default_model: {self.choices.default_model!r} is no alias and names no provider"
-                self.resolve(self.choices.default_model)
-            except GatewayError as error:
-                yield f"default_model: {error.message}"
+            yield from self._default_problems(self.choices.default_model)
+
+    def _default_problems(self, name: str) -> Iterable[str]:
+        try:
+            found = self._find(name)
+            if found.known.provider is None:
+                yield f"default_model: {name!r} is no alias and names no provider"
+            if not found.override.renamed:
+                self._chat_model(found)
+        except GatewayError as error:
+            yield f"default_model: {error.message}"
 
     def _alias_problems(self, name: str) -> Iterable[str]:
         try:
             found = self._find(name)
         except UnknownModel:
             return
-        if found.card is not None and _needs_profile(found, found.card):
-            how = advice(found.card, self._region)
+        if found.card is not None and found.needs_profile() and not found.override.renamed:
+            how = advice(found.card, self.region)
             yield f"alias {name!r}: '{found.target}' is served through an inference profile: {how}"
 
 
@@ -290,9 +277,3 @@ PRICED_BY_TOKEN: frozenset[Kind] = frozenset(
     {"base", "geo-profile", "foundation-model", "inference-profile", "application-inference-profile"}
 )
 """Provisioned, imported and deployed custom models are billed by the hour or at prices of their own."""
-
-
-def _needs_profile(found: _Asked, card: Card) -> bool:
-    """Say whether it is certain that Bedrock would ask for an inference profile."""
-    by_base_id = found.id.kind in {"base", "foundation-model"} and found.id.context is None
-    return by_base_id and card.on_demand is False and not found.override.on_demand

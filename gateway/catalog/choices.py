@@ -27,7 +27,8 @@ class ModelOverride:
     `operation` "auto" brings the catalogue's choice back where a stronger or the general rule forces one.
     `base_model` is the foundation model behind an ARN that does not name one, or its inference profile where
     that decides the price. `on_demand` true says that the base id can be called here, whatever the catalogue
-    knows. `defaults` and `timeouts` are stronger than the general ones.
+    knows. `defaults` and `timeouts` are stronger than the general ones. `residency` replaces the general
+    rule. `renamed`: every target has a name of its own for the model: this one need not be callable.
     """
 
     operation: Operation | None = None
@@ -36,6 +37,8 @@ class ModelOverride:
     on_demand: bool | None = None
     defaults: Defaults = NONE
     timeouts: Timeouts = GENERAL
+    residency: tuple[str, ...] | None = None
+    renamed: bool = False
 
     def over(self, weaker: ModelOverride) -> ModelOverride:
         """Return mine, and the weaker one's where I say nothing."""
@@ -46,6 +49,8 @@ class ModelOverride:
             on_demand=weaker.on_demand if self.on_demand is None else self.on_demand,
             defaults=self.defaults.over(weaker.defaults),
             timeouts=self.timeouts.over(weaker.timeouts),
+            residency=weaker.residency if self.residency is None else self.residency,
+            renamed=self.renamed or weaker.renamed,
         )
 
 
@@ -62,7 +67,8 @@ class Choices:
     target or base id. `aliases` are name → model id or ARN. `allowed` are patterns (`*`, `?`, `[…]`) of which
     one must match the name asked for or the alias's target; None allows all. `default_model` is used where a
     caller names none. `defaults` hold for all models; `group_defaults` are stronger and go by name asked for,
-    alias target, base id or provider.
+    alias target, base id or provider. `residency` are patterns of the regions where prompts may be
+    processed; None for any.
     """
 
     operation: Operation
@@ -74,6 +80,8 @@ class Choices:
     default_model: str | None
     defaults: Defaults
     group_defaults: Mapping[str, Defaults]
+    residency: tuple[str, ...] | None = None
+    renamed: bool = False
 
     def override(self, *names: str | None) -> ModelOverride:
         """Return the overrides for these names, merged field by field; the first name is the strongest."""

@@ -88,7 +88,7 @@ def _provider_of_the_default(catalog: Catalog, listed: Sequence[Provider]) -> st
         for provider in listed:
             if {asked, target} & {model for model, _ in provider.models}:
                 return provider.id
-        return catalog.resolve(asked).provider
+        return catalog.provider(asked)
     return listed[0].id if listed else None
 
 

@@ -40,6 +40,12 @@ def profile_ids(card: Card, region: str | None) -> tuple[str, ...]:
     return tuple(f"{geo}.{card.id}" for geo in geos)
 
 
+def serves(geo: str, region: str) -> bool:
+    """Say whether profiles of this geography can be called from `region`; true where that is not known."""
+    known = {name for _, geos in GEOS_BY_REGION for name in geos}
+    return geo not in known or geo in _geos(region)
+
+
 def advice(card: Card, region: str | None) -> str:
     """Return what to ask for instead of the base id, as the end of a sentence."""
     suitable, known = profile_ids(card, region), ", ".join(profile_ids(card, None))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from gateway import __version__, app
+from gateway import __version__, composition
 from gateway.diagnosis.examination import Plan, examine
 from gateway.diagnosis.results import Result
 from gateway.observability import logging
@@ -38,10 +38,13 @@ def run(*, models: Sequence[str], calls: bool, json: bool) -> int:
 async def _results(plan: Plan) -> list[Result]:
     try:
         settings = load()
-        app.build_catalog(settings, settings.aws.region)
+        composition.build_router(settings)
         read = Result("settings", "ok", f"{config_file() or 'no gateway.toml'}, and the environment")
-        return [read, *await examine(settings, lambda region: app.build_catalog(settings, region), plan)]
-    except (SettingsError, app.StartError) as error:
+        return [
+            read,
+            *await examine(settings, lambda region: composition.build_router(settings, region), plan),
+        ]
+    except (SettingsError, composition.StartError) as error:
         advice = "correct it in gateway.toml or in the environment; nothing else was looked at"
         return [Result("settings", "fail", " ".join(problem.split()), advice) for problem in error.problems]
 

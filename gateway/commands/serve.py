@@ -8,7 +8,7 @@ import sys
 
 import structlog
 
-from gateway import app
+from gateway import app, composition
 from gateway.observability import logging
 from gateway.settings import Settings, SettingsError, load
 
@@ -28,7 +28,7 @@ def run() -> int:
     configure_logging(settings)
     try:
         asyncio.run(_serve(settings))
-    except app.StartError as error:
+    except composition.StartError as error:
         print_problems(error.problems)
         return EXIT_CONFIG
     except app.ListenError as error:

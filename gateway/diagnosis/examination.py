@@ -6,17 +6,15 @@ The clock is looked at before anything is judged that is signed: with a wrong cl
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from random import Random
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError
-
-from gateway.bedrock.client import open_client
 from gateway.bedrock.credentials import BearerToken
 from gateway.bedrock.credentials.opening import sts_client
 from gateway.bedrock.credentials.refresher import described
 from gateway.bedrock.exceptions import FOREIGN, from_exception
+from gateway.bedrock.targets import BrokenTargets, Target, open_clients
 from gateway.bedrock.upstream import BedrockUpstream
 from gateway.catalog.model_id import shown
 from gateway.catalog.profiles import profile_ids
@@ -31,9 +29,8 @@ from gateway.errors import GatewayError, UnknownModel, UpstreamDenied
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.bedrock.client import BedrockClient
-    from gateway.catalog.catalog import Catalog
-    from gateway.settings import Settings
+    from gateway.bedrock.routing import Router
+    from gateway.settings import AwsSettings, Settings
 
 CREDENTIALS_MS = 25_000
 """The instance's metadata service is tried three times: on a host that is none that takes 12 s."""
@@ -52,25 +49,46 @@ class Plan:
     calls: bool = True
 
 
-async def examine(settings: Settings, catalog_for: Callable[[str], Catalog], plan: Plan) -> list[Result]:
-    """Run every check. `catalog_for` makes the catalogue for a region; what it raises ends them all."""
-    credentials = settings.credentials.model_copy(update={"startup_timeout_ms": CREDENTIALS_MS})
-    async with AsyncExitStack() as stack:
-        opening = open_client(settings.bedrock, settings.aws, credentials, max_concurrency=1)
-        try:
-            client = await stack.enter_async_context(opening)
-        except BotoCoreError as error:  # a profile that is not there, a config file that cannot be read
-            denied = UpstreamDenied("", detail=described(error))
-            scene = Scene(region=settings.aws.region or "", endpoint=settings.aws.endpoint_url or "")
-            names = ("endpoint", "connection", "clock", "identity", "models")
-            return [explain("credentials", denied, scene), *(skipped(name, "credentials") for name in names)]
-        return await _Examination(settings, client, catalog_for(client.region), plan).run()
+async def examine(settings: Settings, router_for: Callable[[str | None], Router], plan: Plan) -> list[Result]:
+    """Run every check at each target, all targets at once. What `router_for` raises ends them all.
+
+    It is given the region of the target that AWS's variables describe.
+    """
+    places = settings.places()
+    found = await asyncio.gather(*(_at(name, settings, router_for, plan) for name in places))
+    if not settings.targets:
+        return found[0]
+    return [
+        replace(result, name=f"{name}: {result.name}")
+        for name, results in zip(places, found, strict=True)
+        for result in results
+    ]
+
+
+async def _at(
+    name: str, settings: Settings, router_for: Callable[[str | None], Router], plan: Plan
+) -> list[Result]:
+    """Run every check at one target."""
+    aws, credentials = settings.places()[name]
+    place = (aws, credentials.model_copy(update={"startup_timeout_ms": CREDENTIALS_MS}))
+    try:
+        async with open_clients(settings.bedrock, {name: place}, max_concurrency=1) as clients:
+            router = router_for(clients[name].region)
+            target = Target(name, clients[name], router.catalogs[name])
+            return await _Examination(settings, aws, target, router, plan).run()
+    except BrokenTargets as error:  # a profile that is not there, a config file that cannot be read
+        denied = UpstreamDenied("", detail=described(error.problems[name]))
+        scene = Scene(region=aws.region or "", endpoint=aws.endpoint_url or "")
+        names = ("endpoint", "connection", "clock", "identity", "models")
+        return [explain("credentials", denied, scene), *(skipped(name, "credentials") for name in names)]
 
 
 class _Examination:
     """The checks of one opened client; `results` are those that have ended."""
 
-    def __init__(self, settings: Settings, client: BedrockClient, catalog: Catalog, plan: Plan) -> None:
+    def __init__(
+        self, settings: Settings, aws: AwsSettings, target: Target, router: Router, plan: Plan
+    ) -> None:
         bedrock = settings.bedrock.model_copy(
             update={
                 name: min(getattr(settings.bedrock, name), ANSWER_MS)
@@ -79,11 +97,12 @@ class _Examination:
         )
         self.results: list[Result] = []
         self._settings = settings
-        self._client = client
-        self._catalog = catalog
+        self._aws = aws
+        self._client = target.client
+        self._catalog = target.catalog
         self._plan = plan
-        upstream = BedrockUpstream(client, catalog, bedrock)
-        self._prober = Prober(client, upstream, catalog, bedrock, calls=plan.calls)
+        upstream = BedrockUpstream({target.name: target}, router, bedrock, Random(0))  # noqa: S311 - no secret
+        self._prober = Prober(target, upstream, bedrock, calls=plan.calls)
 
     @property
     def _scene(self) -> Scene:
@@ -91,7 +110,7 @@ class _Examination:
             region=self._client.region,
             endpoint=self._client.endpoint_url,
             skew=f"{self._client.clock_skew_s:g} s",
-            source=named(self._client.credentials, self._settings.aws.profile),
+            source=named(self._client.credentials, self._aws.profile or self._settings.aws.profile),
         )
 
     async def run(self) -> list[Result]:
@@ -123,7 +142,7 @@ class _Examination:
 
     def _endpoint(self) -> Result:
         where = f"{self._client.endpoint_url}, region {self._client.region}"
-        if self._settings.aws.region is None:
+        if self._aws.region is None:
             advice = "set AWS_REGION, so that no file and no default decides where prompts go"
             return Result("endpoint", "warn", f"{where}, though AWS_REGION is not set", advice)
         return Result("endpoint", "ok", where)
@@ -173,7 +192,7 @@ class _Examination:
         return Result("identity", "ok", f"{answer['Arn']}, account {answer['Account']}")
 
     def _sts(self) -> Any:
-        return sts_client(self._client.credentials, self._settings.aws, self._client.region)
+        return sts_client(self._client.credentials, self._aws, self._client.region)
 
     # ── the models ────────────────────────────────────────────────────────────────────────────────────
 
@@ -188,6 +207,8 @@ class _Examination:
         quotas: dict[str, None] = {}
         for name in names:
             result = await self._model(name)
+            if result is None:
+                continue
             self.results.append(result)
             if result.status != "fail":
                 quotas |= dict.fromkeys(self._quota(name))
@@ -196,11 +217,14 @@ class _Examination:
             message = "not read: Service Quotas is another service, which the gateway does not call"
             self.results.append(Result("quotas", "skipped", message, advice))
 
-    async def _model(self, name: str) -> Result:
+    async def _model(self, name: str) -> Result | None:
+        """Return what the model says here; None where it is asked at other targets only."""
         try:
             said = await self._prober.ask(name)
         except GatewayError as error:
             return explain(f"model {shown(name)}", error, self._model_scene(name))
+        if said is None:
+            return None
         return Result(f"model {shown(name)}", "ok" if self._plan.calls else "skipped", said)
 
     def _model_scene(self, name: str) -> Scene:
@@ -227,7 +251,8 @@ class _Examination:
         listed = [model.id for provider in settings.providers.values() for model in provider.models]
         default = [] if settings.default_model is None else [settings.default_model]
         by_target: dict[str, str] = {}
-        for name in (*default, *settings.aliases, *settings.models, *listed):
+        fallbacks = [name for model in settings.models.values() for name in model.fallback_models]
+        for name in (*default, *settings.aliases, *settings.models, *fallbacks, *listed):
             by_target.setdefault(self._target(name), name)
         return tuple(by_target.values())
 

@@ -7,7 +7,7 @@ completes one token, by the same operation that requests will use.
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import orjson
 
@@ -19,18 +19,22 @@ from gateway.catalog.profiles import advice
 from gateway.domain import CompletionRequest, EmbeddingInput, EmbeddingRequest, TextPart, Usage
 from gateway.domain import Message as Turn
 from gateway.errors import GatewayError, InvalidRequest, UpstreamDenied
+from gateway.upstream import EmbeddingCall, UpstreamCall
 
 if TYPE_CHECKING:
-    from gateway.bedrock.client import BedrockClient
+    from collections.abc import Iterable
+
+    from gateway.bedrock.targets import Target
     from gateway.bedrock.upstream import BedrockUpstream
-    from gateway.catalog.catalog import Catalog
     from gateway.catalog.model import Model
     from gateway.domain import Event
     from gateway.settings import BedrockSettings
-    from gateway.upstream import UpstreamCall
 
 WORD = "Hi"
 PARTITIONS = (("us-gov-", "aws-us-gov"), ("cn-", "aws-cn"))
+
+
+C = TypeVar("C", UpstreamCall, EmbeddingCall)
 
 
 class Prober:
@@ -38,21 +42,21 @@ class Prober:
 
     def __init__(
         self,
-        client: BedrockClient,
+        target: Target,
         upstream: BedrockUpstream,
-        catalog: Catalog,
         settings: BedrockSettings,
         *,
         calls: bool,
     ) -> None:
-        self._client = client
+        self._target = target
+        self._client = target.client
         self._upstream = upstream
-        self._catalog = catalog
+        self._catalog = target.catalog
         self._settings = settings
         self._calls = calls
 
-    async def ask(self, name: str) -> str:
-        """Return what the model's answer shows.
+    async def ask(self, name: str) -> str | None:
+        """Return what the model's answer shows; None where it is asked at other targets only.
 
         Raises:
             GatewayError: whatever a request for this model would meet.
@@ -60,7 +64,10 @@ class Prober:
         if self._embeds(name):
             return await self._embed(name)
         turn = Turn("user", (TextPart(WORD),))
-        [call] = self._upstream.format(CompletionRequest(model=name, messages=(turn,), max_tokens=1))
+        calls = self._upstream.format(CompletionRequest(model=name, messages=(turn,), max_tokens=1))
+        call = self._here(call for call in calls if not call.fallback)
+        if call is None:
+            return None
         if not self._calls:
             return f"{_behind(name, call.model)}can be asked for; not called"
         if _countable(call.model) and (tokens := await self._count(call)) is not None:
@@ -71,10 +78,15 @@ class Prober:
         card = self._catalog.card(name)
         return card is not None and "embedding" in card.gives
 
-    async def _embed(self, name: str) -> str:
-        [call] = self._upstream.format_embeddings(
-            EmbeddingRequest(model=name, inputs=(EmbeddingInput(WORD),))
-        )
+    def _here(self, calls: Iterable[C]) -> C | None:
+        return next((call for call in calls if call.target == self._target.name), None)
+
+    async def _embed(self, name: str) -> str | None:
+        request = EmbeddingRequest(model=name, inputs=(EmbeddingInput(WORD),))
+        [first] = self._upstream.format_embeddings(request)
+        call = self._here((first, *first.elsewhere))
+        if call is None:
+            return None
         if not self._calls:
             return f"{_behind(name, call.model)}can be asked for; not called"
         embedded = await self._upstream.embed(call)

@@ -36,7 +36,8 @@ FIELDS = frozenset(
         # credentials and the clock
         "source", "failures", "seconds", "seconds_left", "task", "alarm",
         # the process
-        "url", "endpoint", "region", "problems", "limiter", "reason",
+        "url", "problems", "limiter", "reason",
+        "fallback",
     }
 )  # fmt: skip
 

@@ -221,7 +221,7 @@ class Attempts(Generic[C]):
         allowed, tried = chances(fault, answered=self._answered), self.trail.lanes
         if SAME not in allowed:
             self._useless.add(self.call.lane)
-        mine = [call for call in self._calls if call.model.id == self.call.model.id]
+        mine = [call for call in self._calls if _same_model(call, self.call)]
         if TARGET in allowed:
             yield [call for call in mine if call.lane not in tried], 0.0
         others = self._fallbacks(allowed)
@@ -274,3 +274,10 @@ class Attempts(Generic[C]):
             f"{wait} s more (targets: {targets}).",
             retry_after=wait,
         )
+
+
+def _same_model(one: Call, other: Call) -> bool:
+    """Say whether both ask the same model, which may have another id at each target."""
+    if not one.fallback:
+        return not other.fallback
+    return other.fallback and one.model.base_id == other.model.base_id

@@ -40,6 +40,10 @@ class Readiness(Protocol):
     async def problems(self) -> list[str]:
         """Return why not, in a few words each; empty when ready."""
 
+    @property
+    def unusable_targets(self) -> list[str]:
+        """The targets that had no credentials when `problems` was asked last."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

@@ -19,10 +19,13 @@ from gateway.settings.sections import (
     ModelSettings,
     ProviderSettings,
     RetrySettings,
+    TargetChoice,
     TimeoutSettings,
 )
+from gateway.settings.targets import DEFAULT_TARGET, RoutingSettings, TargetSettings
 
 __all__ = [
+    "DEFAULT_TARGET",
     "AdaptiveSettings",
     "AwsSettings",
     "BedrockSettings",
@@ -36,8 +39,11 @@ __all__ = [
     "ProviderSettings",
     "RetrySettings",
     "RoleSettings",
+    "RoutingSettings",
     "Settings",
     "SettingsError",
+    "TargetChoice",
+    "TargetSettings",
     "TimeoutSettings",
     "config_file",
     "forget_environment",

@@ -20,6 +20,7 @@ from pydantic import (
 from gateway.settings.credentials import RoleSettings
 from gateway.settings.sections import Section
 
+REGION = r"^[a-z0-9]+(-[a-z0-9]+)+$"
 ORIGIN = r"^https?://(\[[0-9A-Fa-f:.]+\]|[^/\s?#@:]+)(:[1-9][0-9]{0,4})?/?$"
 
 
@@ -35,7 +36,7 @@ class AwsSettings(Section):
     region: str | None = Field(
         None,
         validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"),
-        pattern=r"^[a-z0-9]+(-[a-z0-9]+)+$",
+        pattern=REGION,
     )
     profile: str | None = Field(None, validation_alias="AWS_PROFILE")
     endpoint_url: str | None = Field(
@@ -54,6 +55,8 @@ class AwsSettings(Section):
     ca_bundle: FilePath | None = Field(None, validation_alias="AWS_CA_BUNDLE")
     use_fips_endpoint: bool = Field(default=False, validation_alias="AWS_USE_FIPS_ENDPOINT")
     use_dualstack_endpoint: bool = Field(default=False, validation_alias="AWS_USE_DUALSTACK_ENDPOINT")
+    of_target: bool = False
+    """Made for a target: endpoint and profile are what it names, not what AWS's variables and files say."""
 
     @field_validator("secret_access_key")
     @classmethod

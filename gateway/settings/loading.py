@@ -51,7 +51,8 @@ def _checked(read: Callable[[], T], problems: list[str]) -> T | None:
         return read()
     except ValidationError as error:
         items = error.errors(include_input=False, include_url=False)
-        lines = dict.fromkeys(_describe(item) for item in items)  # one variable may serve two settings
+        # one variable may serve two settings
+        lines = dict.fromkeys(line for item in items for line in _describe(item).splitlines())
         problems += [line for line in lines if line not in problems]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
         pass  # _file_problems has said it better
@@ -78,7 +79,7 @@ def _unknown_names() -> list[str]:
     """Name variables with our prefix that no setting reads; a misspelt limit must not become a default."""
     known = _env_names(Settings, PREFIX) | FOREIGN_NAMES
     # free keys: checked by the model itself
-    free = tuple(f"{PREFIX}{name}__" for name in ("MODELS", "ALIASES", "PROVIDERS"))
+    free = tuple(f"{PREFIX}{name}__" for name in ("MODELS", "ALIASES", "PROVIDERS", "TARGETS"))
     return [
         f"{name}: {WORDS['extra_forbidden']}"
         for name in sorted(os.environ)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -27,7 +27,12 @@ from gateway.settings.sections import (
     ModelSettings,
     ProviderSettings,
     RetrySettings,
+    TargetChoice,
 )
+from gateway.settings.targets import DEFAULT_TARGET, RoutingSettings, TargetSettings, target_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PREFIX = "GATEWAY_"
 DEFAULT_FILE = "gateway.toml"
@@ -105,6 +110,9 @@ class Settings(BaseSettings):
     defaults: DefaultSettings = DefaultSettings()
     aliases: dict[str, str] = Field(default_factory=dict)
     models: dict[str, ModelSettings] = Field(default_factory=dict)
+    targets: dict[str, TargetSettings] = Field(default_factory=dict)
+    """Where Bedrock may be called; without any, the one target `default` that AWS's variables describe."""
+    routing: RoutingSettings = RoutingSettings()
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
     """What `/models/config` lists; by default the catalogue."""
     default_provider: str | None = None
@@ -143,6 +151,31 @@ class Settings(BaseSettings):
         if temporary and credentials.roles[0].duration_s > MAX_CHAINED_S:
             raise ValueError(too_long(0, "AWS refuses longer sessions to temporary credentials"))
         return aws
+
+    @model_validator(mode="after")
+    def _targets_can_be_used(self) -> Self:
+        problems = target_problems(
+            self.targets, self.target_lists(), self.aws, bearer=self.bedrock.auth == "bearer"
+        )
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def places(self) -> dict[str, tuple[AwsSettings, CredentialSettings]]:
+        """Return where each target is, and how its credentials are come by."""
+        if not self.targets:
+            return {DEFAULT_TARGET: (self.aws, self.credentials)}
+        return {
+            name: (target.aws(self.aws), target.credentials(self.credentials))
+            for name, target in self.targets.items()
+        }
+
+    def target_lists(self) -> Iterator[tuple[str, tuple[TargetChoice, ...]]]:
+        """Yield the lists of targets, each with the key that it stands under; the general one first."""
+        general = self.routing.targets or tuple(TargetChoice(target=name) for name in self.targets)
+        yield "routing.targets", general or (TargetChoice(target=DEFAULT_TARGET),)
+        for name, model in self.models.items():
+            yield f'models."{name}".targets', model.targets
 
     @classmethod
     def settings_customise_sources(

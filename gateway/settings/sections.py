@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 OperationChoice = Literal["auto", "invoke", "converse"]
+Order = Literal["ordered", "weighted"]
+Regions = Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z0-9*?-]+$")], ...], Field(min_length=1)]
+"""Patterns of regions, such as `eu-*`."""
 Milliseconds = Annotated[int, Field(gt=0, le=86_400_000)]
 
 
@@ -98,6 +101,21 @@ class TimeoutSettings(Section):
     total_ms: Milliseconds | None = None
 
 
+class TargetChoice(Section):
+    """A target in a list of them; a bare string is its name."""
+
+    target: str = Field(min_length=1)
+    model: str | None = Field(None, min_length=1)
+    """What the model is called there: an inference profile or an ARN."""
+    weight: float = Field(1, gt=0, le=1_000_000)
+    """Its share of the requests where the order is weighted."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_alone(cls, value: Any) -> Any:
+        return {"target": value} if isinstance(value, str) else value
+
+
 class ModelSettings(Section):
     """What the operator says about one model."""
 
@@ -109,6 +127,13 @@ class ModelSettings(Section):
     """True: the base id can be called here, though the catalogue knows inference profiles only."""
     defaults: DefaultSettings = DefaultSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
+    targets: tuple[TargetChoice, ...] = ()
+    """Where it is asked, instead of `routing.targets`."""
+    order: Order | None = None
+    residency: Regions | None = None
+    """Where its prompts may be processed, instead of `routing.residency`."""
+    fallback_models: tuple[str, ...] = ()
+    """Asked, in this order, when all of its own targets have failed."""
 
 
 class ListedModel(Section):

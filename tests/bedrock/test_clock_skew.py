@@ -120,11 +120,12 @@ async def test_a_wrong_clock_is_named(
     """Signatures of a clock that is ten minutes ahead are refused; the log line of the request says why."""
     async with start(emulator) as caller:
         monkeypatch.setattr("gateway.bedrock.client.datetime", Later)
-        monkeypatch.setattr(caller.gateway.client.skew, "_now", lambda: utc_now() + timedelta(minutes=10))
+        skew = caller.gateway.targets["default"].client.skew
+        monkeypatch.setattr(skew, "_now", lambda: utc_now() + timedelta(minutes=10))
         status, _ = await caller.complete(
             {"model": "us.amazon.nova-micro-v1:0", "messages": [{"role": "user", "content": "Hi"}]}
         )
-        seconds = caller.gateway.client.clock_skew_s
+        seconds = caller.gateway.targets["default"].client.clock_skew_s
 
     [line] = lines(log)
     assert status == 502

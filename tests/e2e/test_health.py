@@ -29,7 +29,12 @@ async def test_healthy(caller: Caller) -> None:
     assert await _get(caller.url, "/livez") == (200, {"status": "live"})
     assert await _get(caller.url, "/readyz") == (
         200,
-        {"status": "ready", "problems": [], "streams": {"running": 0, "waiting": 0, "slots": 100}},
+        {
+            "status": "ready",
+            "problems": [],
+            "unusable_targets": [],
+            "streams": {"running": 0, "waiting": 0, "slots": 100},
+        },
     )
     assert await _get(caller.url, "/version") == (200, {"name": "bedrock-gateway", "version": __version__})
 
@@ -62,7 +67,7 @@ async def test_broken_chain_is_unready(
 async def test_draining_is_unready(emulator: Emulator) -> None:
     """A process that stops says so to the load balancer first."""
     async with app.running(settings_for(emulator)) as gateway:
-        readiness = app.ProcessReadiness(gateway.client)
+        readiness = app.ProcessReadiness(gateway.targets)
         readiness.draining = True
 
         assert await readiness.problems() == ["draining"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway import app, cli
+from gateway import cli, composition
 from gateway.settings import Settings, SettingsError, load
 from tests.harness import CLAUDE, LLAMA, ask, lines
 
@@ -195,6 +195,6 @@ def test_every_placeholder_without_a_variable_is_a_problem(monkeypatch: pytest.M
 
 def test_choices_that_cannot_work_are_all_told() -> None:
     """A start is refused with a line for each."""
-    with pytest.raises(app.StartError) as caught:
-        app.build_catalog(Settings(aliases={"a": "no such", "b": "no such"}))
+    with pytest.raises(composition.StartError) as caught:
+        composition.build_router(Settings(aliases={"a": "no such", "b": "no such"}))
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["alias 'a'", "alias 'b'"]

@@ -7,7 +7,7 @@ import io
 import json
 import random
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -93,6 +93,7 @@ class Ready:
     """Always ready."""
 
     draining = False
+    unusable_targets: ClassVar[list[str]] = []
 
     async def problems(self) -> list[str]:
         """None."""

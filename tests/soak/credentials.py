@@ -94,7 +94,7 @@ async def stage(life_s: float, **bedrock: Any) -> AsyncIterator[Stage]:
         )
         gateway = await stack.enter_async_context(app.running(settings))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        refresher = gateway.client.credentials
+        refresher = gateway.targets["default"].client.credentials
         assert isinstance(refresher, Refresher)
         yield Stage(keys, sts, emulator, refresher, Load(gateway.url, session))
 

@@ -130,8 +130,20 @@ def _sts_config(aws: AwsSettings) -> AioConfig:
     )
 
 
-def _session(aws: AwsSettings, region: str) -> AioSession:
+def sdk_session(aws: AwsSettings) -> AioSession:
+    """Return a session of the SDK, with the profile of a target that names its own.
+
+    A profile that is set so closes the environment's sources of credentials, as it should: AWS_PROFILE alone
+    would not.
+    """
     session: AioSession = get_session()
+    if aws.of_target and aws.profile is not None:
+        session.set_config_variable("profile", aws.profile)
+    return session
+
+
+def _session(aws: AwsSettings, region: str) -> AioSession:
+    session = sdk_session(aws)
     session.set_config_variable(
         "region", region
     )  # botocore does not read AWS_REGION; STS is asked regionally

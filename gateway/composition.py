@@ -1,0 +1,162 @@
+"""From settings to what stands behind the server: catalogues, routes, clients, and the listing.
+
+All that a change of the settings changes is built here; sockets and limiters are not part of it.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+import orjson
+
+from gateway.bedrock.routing import Router
+from gateway.bedrock.targets import BrokenTargets, Target, open_clients
+from gateway.bedrock.upstream import BedrockUpstream
+from gateway.catalog.catalog import Catalog
+from gateway.catalog.choices import ModelOverride
+from gateway.catalog.defaults import Defaults
+from gateway.catalog.listing import Provider, models_config
+from gateway.catalog.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from gateway.settings import DefaultSettings, Settings, TimeoutSettings
+
+
+class StartError(Exception):
+    """The process cannot start with these settings; `problems` says why, a line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Bedrock as the settings describe it, opened. `targets` go by name, the preferred one first."""
+
+    targets: Mapping[str, Target]
+    upstream: BedrockUpstream
+    models_config: bytes
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Backend]:
+    """Open the targets for as long as the block runs.
+
+    Raises:
+        StartError: the settings of the catalogue, of the routes or of AWS cannot work.
+    """
+    build_router(settings)  # what cannot work is told before anything is opened
+    opening = open_clients(settings.bedrock, settings.places(), max_concurrency=settings.max_concurrency)
+    try:
+        async with opening as clients:
+            router = build_router(settings, next(iter(clients.values())).region)
+            targets = {name: Target(name, clients[name], router.catalogs[name]) for name in router.catalogs}
+            yield Backend(
+                targets,
+                BedrockUpstream(targets, router, settings.bedrock, Random()),  # noqa: S311 - shares of load
+                build_models_config(settings, router.preferred),
+            )
+    except BrokenTargets as error:
+        named = {
+            name: f"targets.{name}" if settings.targets else "AWS configuration" for name in error.problems
+        }
+        problems = [f"{named[name]}: {problem}" for name, problem in error.problems.items()]
+        raise StartError(problems) from error
+
+
+def build_router(settings: Settings, default_region: str | None = None) -> Router:
+    """Return the routes, with a catalogue for each target; pure.
+
+    `default_region` is that of the one target that AWS's variables describe, as far as it is known.
+
+    Raises:
+        StartError: a choice cannot work.
+    """
+    regions = {name: aws.region or default_region for name, (aws, _) in settings.places().items()}
+    by_region: dict[str | None, Catalog] = {}
+    problems: dict[str, None] = {}
+    for region in regions.values():
+        if region not in by_region:
+            try:
+                by_region[region] = build_catalog(settings, region)
+            except ValueError as error:
+                problems |= dict.fromkeys(str(error).splitlines())
+    if problems:
+        raise StartError(list(problems))
+    catalogs = {name: by_region[region] for name, region in regions.items()}
+    general = next(choices for _, choices in settings.target_lists())
+    router = Router(catalogs, general, settings.routing, settings.models)
+    if found := router.problems():
+        raise StartError(found)
+    return router
+
+
+def _defaults(section: DefaultSettings) -> Defaults:
+    return Defaults(temperature=section.temperature, top_p=section.top_p, system=section.system)
+
+
+def _timeouts(section: TimeoutSettings) -> Timeouts:
+    milliseconds = section.model_dump(exclude_none=True)
+    return Timeouts(**{name.removesuffix("_ms"): value / 1000 for name, value in milliseconds.items()})
+
+
+def _group_defaults(settings: Settings) -> dict[str, Defaults]:
+    """Return the defaults of the providers: by provider, and by each model that is listed under one."""
+    groups: dict[str, Defaults] = {}
+    for name, provider in settings.providers.items():
+        for key in (name, *(model.id for model in provider.models)):
+            groups[key] = _defaults(provider.defaults)
+    return groups
+
+
+def build_models_config(settings: Settings, catalog: Catalog) -> bytes:
+    """Return the body of `GET /models/config`."""
+    providers = [
+        Provider(
+            id=name,
+            name=provider.name,
+            supports_custom_model=provider.supports_custom_model,
+            models=[(model.id, model.name) for model in provider.models],
+        )
+        for name, provider in settings.providers.items()
+    ]
+    return orjson.dumps(models_config(catalog, providers, settings.default_provider))
+
+
+def build_catalog(settings: Settings, region: str | None = None) -> Catalog:
+    """Return the catalogue with the operator's choices, for the region where Bedrock is called.
+
+    Raises:
+        ValueError: a choice cannot work.
+    """
+    return Catalog(
+        region=region,
+        operation=settings.bedrock.operation,
+        streaming=settings.bedrock.streaming,
+        custom_ids=settings.custom_model_ids,
+        aliases=settings.aliases,
+        overrides={
+            name: ModelOverride(
+                operation=model.operation,
+                streaming=model.streaming,
+                base_model=model.base_model,
+                on_demand=model.on_demand,
+                defaults=_defaults(model.defaults),
+                timeouts=_timeouts(model.timeouts),
+                residency=model.residency,
+                renamed=bool(model.targets) and all(place.model for place in model.targets),
+            )
+            for name, model in settings.models.items()
+        },
+        allowed=settings.allowed_models,
+        default_model=settings.default_model,
+        defaults=_defaults(settings.defaults),
+        group_defaults=_group_defaults(settings),
+        residency=settings.routing.residency,
+    )
