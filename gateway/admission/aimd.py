@@ -63,6 +63,8 @@ class AdaptiveLimit:
         """Bedrock refused a call that was sent in this round, with so many running, itself included."""
         if self._adaptive is None:
             return
+        if self.value is not None and running > self.value:
+            return  # the lane has not come down to the limit yet: a retry beside too many proves nothing
         reached = float(running) if self.value is None else min(self.value, running)
         if sent_in == self.round:
             self.round += 1

@@ -114,9 +114,13 @@ async def one_decrease_for_calls_that_were_sent_together(limiter: ConcurrencyLim
 
 
 async def a_retry_is_a_new_question(limiter: ConcurrencyLimiter) -> None:
-    """The same slot's second throttle, after a retry, counts like that of a new call."""
+    """A retry's throttle counts like that of a new call, once the others have come down to the limit."""
     slots = [await limiter.acquire((A,)) for _ in range(8)]
     slots[0].throttled()
+    slots[0].throttled()
+    assert limiter.lanes[0].limit == 4
+    for slot in slots[4:]:
+        slot.release()
     slots[0].throttled()
     assert limiter.lanes[0].limit == 2
 

@@ -35,6 +35,8 @@ HOST = "127.0.0.1"
 FIRST_BYTE_MS, PACE_MS, MEAN_DELTAS = 300, 50, 14
 MEAN_SERVICE = (FIRST_BYTE_MS + PACE_MS * MEAN_DELTAS) / 1000
 PATIENCE = 5.0
+RAMP = 5.0
+"""Seconds over which the callers of `adaptive` come: all at once, their first flood would be the figure."""
 START_TIMEOUT, STOP_TIMEOUT = 30.0, 10.0
 
 
@@ -176,6 +178,7 @@ async def adaptive(each: float, callers: int, seed: int) -> dict[str, Any]:
     ends: Counter[str] = Counter()
 
     async def caller(session: aiohttp.ClientSession, url: str) -> None:
+        await asyncio.sleep(chance.uniform(0, RAMP))
         while True:
             end = await one_answer(session, url, question(chance))
             ends[end] += 1
