@@ -62,14 +62,14 @@ class BlockEvents:
         Raises:
             UpstreamProtocolError: it is malformed or comes out of order.
         """
-        if self._state is _State.ENDED:
-            raise malformed("an event after the terminal metadata")
         if type(body) is not dict:
             raise malformed("an event is not an object")
         handle = self._EVENTS.get(name)
-        if handle is None:
+        if handle is None:  # AWS may add one, at any place
             self._envelope.unknown.add(f"event:{name}")
             return
+        if self._state is _State.ENDED:
+            raise malformed("an event after the terminal metadata")
         handle(self, body, events)
 
     @property

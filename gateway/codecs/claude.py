@@ -102,14 +102,14 @@ class ClaudeExtractor:
         chunk = self._envelope.open(event_type, payload, events)
         if chunk is None:
             return
-        if self._state is _State.ENDED:
-            raise malformed("a chunk after the terminal message_stop")
         kind = text(chunk, "type")
         handle = self._CHUNKS.get(kind)
-        if handle is None:
+        if handle is None:  # Anthropic may add one, at any place
             self._envelope.unknown.add(f"event:{kind}")
-        else:
-            handle(self, chunk, events)
+            return
+        if self._state is _State.ENDED:
+            raise malformed("a chunk after the terminal message_stop")
+        handle(self, chunk, events)
 
     def close(self, events: list[Event]) -> None:
         """Append the stop, or raise `UpstreamProtocolError` if the answer is not whole."""

@@ -83,7 +83,7 @@ BROKEN: list[tuple[str, Family, Frames]] = [
         converse(("messageStop", {"stopReason": "end_turn"}), piece({"text": "x"})),
     ),
     ("converse: metadata before the stop", "converse", converse(("metadata", {}))),
-    ("converse: after the end", "converse", [*converse(), ("somethingNew", {})]),
+    ("converse: after the end", "converse", [*converse(), ("messageStart", {})]),
     ("converse: no delta", "converse", converse(("contentBlockDelta", {"contentBlockIndex": 0}))),
     (
         "converse: a delta that is a word",
@@ -153,6 +153,12 @@ def test_good_events_before_a_fault_are_kept() -> None:
 
 NEWS: list[tuple[str, Family, Frames, set[str]]] = [
     ("claude: an event", "claude", claude({"type": "weather"}), {"event:weather"}),
+    (
+        "claude: an event after the end",
+        "claude",
+        [*claude(), ("chunk", {"type": "weather"})],
+        {"event:weather"},
+    ),
     ("claude: a delta", "claude", claude(delta({"type": "smell_delta"})), {"delta:smell_delta"}),
     ("claude: a frame", "claude", [("initial-response", {}), *claude()], {"event:initial-response"}),
     (
@@ -162,6 +168,12 @@ NEWS: list[tuple[str, Family, Frames, set[str]]] = [
         {"content_block:server_tool_use"},
     ),
     ("converse: an event", "converse", converse(("weather", {})), {"event:weather"}),
+    (
+        "converse: an event after the end",
+        "converse",
+        [*converse(), ("weather", {})],
+        {"event:weather"},
+    ),
     ("converse: a delta", "converse", converse(piece({"smell": "x"})), {"delta:smell"}),
     (
         "converse: reasoning",

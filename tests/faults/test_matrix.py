@@ -1,0 +1,155 @@
+"""Every cell of the table, provoked: 4 formats, direct and through the real nginx and HAProxy.
+
+A test is one fault in one phase: its cells run at the same time, and it tells of each that is wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from gateway import app
+from gateway.emulator import Emulator
+from tests.faults.endpoints import ENDPOINTS
+from tests.faults.hearing import FORMATS, complaints, hear
+from tests.faults.matrix import CONNECT, FAULTS, PHASES, expected, provocation
+from tests.faults.reverse_proxies import haproxy, nginx
+from tests.harness import CLAUDE, NOVA, lines, settings_for
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from gateway.settings import Settings
+    from tests.faults.matrix import Expected, Fault, Phase
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GUARD: Final = 60.0
+"""Seconds after which a test that hangs fails; no promise."""
+CELLS: Final = [
+    pytest.param(fault, phase, id=f"{fault.name}-{phase.name}")
+    for fault in FAULTS
+    for phase in PHASES
+    if expected(fault, phase, CLAUDE) is not None
+]
+SETTINGS: Final[dict[str, Any]] = {
+    "adaptive": {"enabled": False},
+    "models": {NOVA: {"operation": "converse"}},
+}
+"""Faults must not slow down the cells behind them; and Nova stands for the other API."""
+IMPATIENT: Final = {"connect_timeout_ms": 500, "first_byte_timeout_ms": 700, "gap_timeout_ms": 700}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One answer to be asked for."""
+
+    id: str
+    url: str
+    format: str
+    model: str
+    due: Expected
+
+
+@asynccontextmanager
+async def ways_to(settings: Settings, folder: Path) -> AsyncIterator[dict[str, str]]:
+    """Run a gateway and both proxies before it, and give the URLs by which it can be reached."""
+    async with app.running(settings) as gateway:
+        with nginx(gateway.url, folder) as by_nginx, haproxy(gateway.url, folder) as by_haproxy:
+            yield {"direct": gateway.url, "nginx": by_nginx, "haproxy": by_haproxy}
+
+
+def patient(emulator: Emulator) -> Settings:
+    """Return the settings of a gateway whose clocks will not strike in a test."""
+    return settings_for(emulator, **SETTINGS)
+
+
+def impatient(emulator: Emulator) -> Settings:
+    """Return those of one whose clocks strike soon."""
+    return settings_for(emulator, bedrock=IMPATIENT, **SETTINGS)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateways(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[bool, dict[str, str]]]:
+    """Two gateways, by whether they are impatient, each with its ways, in front of one emulator."""
+    with pytest.MonkeyPatch.context() as patch:
+        nowhere = tmp_path_factory.mktemp("no-aws")
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+            patch.setenv(name, str(nowhere / "none"))
+        async with AsyncExitStack() as stack:
+            emulator = await stack.enter_async_context(Emulator())
+            ways = {}
+            for hurried, settings in ((False, patient(emulator)), (True, impatient(emulator))):
+                folder = tmp_path_factory.mktemp("proxies")
+                ways[hurried] = await stack.enter_async_context(ways_to(settings, folder))
+            yield ways
+
+
+@pytest.mark.parametrize(("fault", "phase"), CELLS)
+async def test_cell(
+    fault: Fault,
+    phase: Phase,
+    gateways: dict[bool, dict[str, str]],
+    tmp_path: Path,
+    log: io.StringIO,
+) -> None:
+    """One fault in one phase is the same truth in every format and by every way, and in the log."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(asyncio.timeout(GUARD))
+        ways = gateways[fault.impatient]
+        if phase is CONNECT:
+            nobody = Emulator()
+            nobody.url = await stack.enter_async_context(ENDPOINTS[fault.connect]())
+            settings = impatient(nobody) if fault.impatient else patient(nobody)
+            ways = await stack.enter_async_context(ways_to(settings, tmp_path))
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
+        )
+        cells = list(cells_of(fault, phase, ways))
+        wrong = await asyncio.gather(*(judge(session, cell, fault, phase) for cell in cells))
+        told = await logged(log, cells)
+
+    assert [line for found in wrong for line in found] == []
+    assert {cell.id: told[cell.id] for cell in cells} == {cell.id: in_the_log(cell.due) for cell in cells}
+
+
+def cells_of(fault: Fault, phase: Phase, ways: dict[str, str]) -> list[Cell]:
+    """Return Claude's cells by every way, and Nova's without a detour."""
+    cells = []
+    for model, name in ((CLAUDE, "claude"), (NOVA, "nova")):
+        due = expected(fault, phase, model)
+        for way, url in ways.items() if due is not None else ():
+            if model == CLAUDE or way == "direct":
+                assert due is not None
+                cells += [Cell(f"{name}.{form}.{way}", url, form, model, due) for form in FORMATS]
+    return cells
+
+
+async def judge(session: aiohttp.ClientSession, cell: Cell, fault: Fault, phase: Phase) -> list[str]:
+    """Ask for one cell, and return what is wrong with it."""
+    words = "" if phase is CONNECT else provocation(fault, phase, cell.model)
+    headers = {"X-Request-Id": cell.id, **dict(fault.headers)}
+    heard = await hear(session, cell.url, cell.format, f"{cell.model} {words}", headers)
+    return [f"{cell.id}: {complaint}" for complaint in complaints(heard, cell.format, cell.due, phase.words)]
+
+
+def in_the_log(due: Expected) -> tuple[str, str | None, str | None]:
+    """Return outcome, code and phase as the log must tell them."""
+    return ("ok", None, None) if due.error is None else ("error", due.error.code, due.phase)
+
+
+async def logged(log: io.StringIO, cells: list[Cell]) -> dict[str, tuple[str, str | None, str | None]]:
+    """Return what the log says of each cell, once it has said all: a line is written behind the answer."""
+    wanted = {cell.id for cell in cells}
+    while not wanted <= {json.loads(line).get("request_id") for line in log.getvalue().splitlines()}:  # noqa: ASYNC110 - a log has no event
+        await asyncio.sleep(0.002)
+    return {line["request_id"]: (line["outcome"], line.get("code"), line.get("phase")) for line in lines(log)}
