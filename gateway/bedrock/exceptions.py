@@ -52,6 +52,9 @@ source is asked once more; one that has nothing else says so at once."""
 
 NO_CREDENTIALS_WORDS = "The gateway has no AWS credentials; its operator must look at the log."
 
+NO_HTTP = aiohttp.ClientResponseError
+"""The head of an answer cannot be read."""
+
 EXCEPTIONS: tuple[tuple[tuple[type[BaseException], ...], type[GatewayError], str], ...] = (
     (
         NO_CREDENTIALS,
@@ -84,12 +87,7 @@ EXCEPTIONS: tuple[tuple[tuple[type[BaseException], ...], type[GatewayError], str
         "Bedrock is not reachable.",
     ),
     (
-        (aiohttp.ClientOSError,),  # what breaks a body comes as ClientPayloadError
-        UpstreamUnavailable,
-        "Bedrock closed the connection before it answered.",
-    ),
-    (
-        (aiohttp.ClientResponseError,),
+        (NO_HTTP,),
         UpstreamProtocolError,
         "What answered in Bedrock's place does not speak HTTP.",
     ),
@@ -129,7 +127,8 @@ UNSENT = (
 def before_the_head(error: BaseException) -> GatewayError:
     """As `from_exception`, for a call of which no answer has come: a break is no broken answer then."""
     fault = from_exception(error)
-    if isinstance(fault, UpstreamProtocolError) and isinstance(error, ConnectionError | aiohttp.ClientError):
+    broken = isinstance(error, ConnectionError | aiohttp.ClientError)
+    if broken and isinstance(fault, UpstreamProtocolError) and not isinstance(error, NO_HTTP):
         fault = UpstreamUnavailable(
             "The connection to Bedrock broke before it answered.", detail=fault.detail
         )

@@ -457,7 +457,6 @@ MEANINGS: list[tuple[type[BaseException], type[GatewayError]]] = [
     (botocore.exceptions.ProxyConnectionError, UpstreamUnavailable),
     (aiohttp.ClientConnectorDNSError, UpstreamUnavailable),
     (socket.gaierror, UpstreamUnavailable),
-    (aiohttp.ClientOSError, UpstreamUnavailable),
     (aiohttp.ClientHttpProxyError, UpstreamUnavailable),
     (aiohttp.ClientResponseError, UpstreamProtocolError),
     (aiohttp.ClientPayloadError, UpstreamProtocolError),

@@ -104,7 +104,8 @@ def _refusal(name: str, meaning: str, error: type[GatewayError]) -> Fault:
     )
 
 
-DEADLINE_MS: Final = 700
+DEADLINE_MS: Final = 2500
+"""More than the second that the end of a transfer is waited for."""
 
 FAULTS: Final = (
     _refusal("throttling", "Bedrock throttles", UpstreamThrottled),
@@ -256,7 +257,7 @@ def expected(fault: Fault, phase: Phase, model: str) -> Expected | None:
         return Expected(fault.status_error or fault.error, phase="head")
     if fault.name == "model_timeout" and model == NOVA:
         return None  # ConverseStream has no such member (bedrock-wire.md §1.3)
-    if phase is TAIL and fault.silent and fault.error is not DeadlineExceeded:
+    if phase is TAIL and fault.silent:
         return WHOLE  # what is missing behind the terminal event is not missed
     log_phase: LogPhase = "first_byte" if phase is FIRST_FRAME and fault.silent else "stream"
     return Expected(fault.error, FRAMES[model][phase] >= SAYS_SOMETHING[model], log_phase)

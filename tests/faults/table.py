@@ -95,8 +95,8 @@ def _faults() -> Iterator[str]:
         why = "" if fault.connect else fault.no_connect
         yield f"| {_title(fault.name)} | {fault.meaning} | {why} |"
     yield ""
-    yield "ConverseStream has no `modelTimeoutException`. A frame that comes twice is not in the table: nothing"
-    yield "tells it from a model that repeats itself, so it is told twice unless it breaks the order of events."
+    yield "ConverseStream has no `modelTimeoutException`. A frame that comes twice is not in the table:"
+    yield "nothing tells it from a model that repeats itself, so it is told twice unless it breaks the order."
 
 
 def _title(name: str) -> str:

@@ -42,11 +42,13 @@ CELLS: Final = [
     if expected(fault, phase, CLAUDE) is not None
 ]
 SETTINGS: Final[dict[str, Any]] = {
+    "retries": {"max_attempts": 1},
+    "breaker": {"enabled": False},
     "adaptive": {"enabled": False},
     "models": {NOVA: {"operation": "converse"}},
 }
-"""Faults must not slow down the cells behind them; and Nova stands for the other API."""
-IMPATIENT: Final = {"connect_timeout_ms": 500, "first_byte_timeout_ms": 700, "gap_timeout_ms": 700}
+"""No fault is healed, none changes what comes to the cells behind it; and Nova stands for the other API."""
+IMPATIENT: Final = {"connect_timeout_ms": 1000, "first_byte_timeout_ms": 1500, "gap_timeout_ms": 1500}
 
 
 @dataclass(frozen=True, slots=True)

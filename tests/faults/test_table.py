@@ -35,5 +35,5 @@ def test_a_fault_is_never_done() -> None:
         harmless = {name for name, _ in done if name in {"unknown_event", "slices"}}
         assert harmless == {"unknown_event", "slices"}
         assert {cell for cell in done if cell[0] not in harmless} == {
-            (name, "tail") for name in ("stall", "reset", "close", "cut")
+            (name, "tail") for name in ("stall", "deadline", "reset", "close", "cut")
         }
