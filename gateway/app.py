@@ -27,6 +27,7 @@ from gateway.retries.budget import BudgetRules
 from gateway.server import listening, prerequisites
 from gateway.server.body_budget import BodyBudget
 from gateway.server.dispatch import Dispatcher
+from gateway.server.drain import Drain, DrainTimes, Serving
 from gateway.server.exchange import Limits, Services
 from gateway.server.protocol import ConnectionBounds, GatewayServer
 
@@ -37,14 +38,14 @@ if TYPE_CHECKING:
     from gateway.bedrock.targets import Target
     from gateway.settings import AdaptiveSettings, Settings
 
-SHUTDOWN_TIMEOUT = 1.0
-"""Seconds that aiohttp may wait for handlers at the end; it takes up to twice that (reliability.md S14)."""
+SHUTDOWN_TIMEOUT = 0.25
+"""Seconds that aiohttp may wait for handlers when all is drained; it takes up to twice that (S14)."""
 READ_BUFFER = 64 * 1024
 """aiohttp stops reading a body that nobody takes at twice as many bytes; by itself at 512 KiB."""
+READINESS_TIMEOUT = 2.0
+"""Seconds for the credentials to answer a readiness probe."""
 LINGER = 2.0
 """Seconds to go on reading a body that was refused, so that the caller sees the answer before a reset."""
-READINESS_TIMEOUT = 2.0
-"""Seconds for the credential chain to answer a readiness probe."""
 
 
 class ListenError(Exception):
@@ -52,20 +53,28 @@ class ListenError(Exception):
 
 
 class ProcessReadiness:
-    """Ready: some target has valid credentials and the process is not draining; being asked, it listens."""
+    """Ready: not draining, room in the queue, and some target has valid credentials (R49).
 
-    def __init__(self, targets: Mapping[str, Target]) -> None:
-        self.draining = False
+    To be asked is to be listening.
+    """
+
+    def __init__(self, drain: Drain, limiter: ConcurrencyLimiter, targets: Mapping[str, Target]) -> None:
         self.unusable_targets: list[str] = []
+        self._drain = drain
+        self._limiter = limiter
         self._targets = targets
 
     async def problems(self) -> list[str]:
         """Return why new requests should go elsewhere."""
-        if self.draining:
-            return ["draining"]
+        problems = ["draining"] if self._drain.begun else []
+        limiter = self._limiter
+        if limiter.running >= limiter.max_running and limiter.waiting >= limiter.max_waiting:
+            problems.append("overloaded")
         named = await asyncio.gather(*(self._unusable(target) for target in self._targets.values()))
         self.unusable_targets = [name for name in named if name is not None]
-        return ["no AWS credentials"] if len(self.unusable_targets) == len(self._targets) else []
+        if len(self.unusable_targets) == len(self._targets):
+            problems.append("no AWS credentials")
+        return problems
 
     async def _unusable(self, target: Target) -> str | None:
         try:
@@ -86,6 +95,16 @@ class Gateway:
     limiter: ConcurrencyLimiter
     retries: Retries
     targets: Mapping[str, Target]
+    _drain: Drain
+    _serving: Serving
+
+    async def drain(self, *, propagation: bool = True) -> None:
+        """Prepare the end of the `running` block: see `Drain.wait`."""
+        await self._drain.wait(self._serving, propagation=propagation)
+
+    def hurry(self) -> None:
+        """End the drain: what runs is interrupted at once."""
+        self._drain.hurry()
 
 
 def _adaptive(section: AdaptiveSettings) -> Adaptive | None:
@@ -130,6 +149,8 @@ async def running(
 ) -> AsyncIterator[Gateway]:
     """Serve for as long as the block runs, from `sockets` where they are given; they are closed with it.
 
+    What runs at its end is interrupted: `Gateway.drain` waits for it before.
+
     Raises:
         StartError: this host, or the settings of the catalogue or of AWS, cannot work.
         ListenError: the address cannot be listened on.
@@ -153,13 +174,17 @@ async def running(
         seconds=settings.drain_timeout_ms / 1000,
     )
     async with opened(settings) as backend, aclosing(drains):
-        readiness = ProcessReadiness(backend.targets)
+        drain = Drain(
+            DrainTimes(
+                propagation=settings.drain.propagation_ms / 1000, deadline=settings.drain.deadline_ms / 1000
+            )
+        )
         services = Services(
             upstream=backend.upstream,
             limiter=limiter,
             drains=drains,
             retries=retries,
-            readiness=readiness,
+            readiness=ProcessReadiness(drain, limiter, backend.targets),
             limits=Limits(
                 max_body_bytes=settings.max_body_bytes,
                 body_timeout=settings.body_timeout_ms / 1000,
@@ -172,21 +197,20 @@ async def running(
             default_model=settings.default_model,
             bodies=BodyBudget(settings.max_bodies_bytes),
         )
-        async with _serving(settings, services, sockets) as url:
+        async with _serving(settings, services, drain, sockets) as serving:
+            url = listening.url_of(serving.sockets[0])
             log.info("listening", url=url, targets=[str(target) for target in backend.targets.values()])
-            try:
-                yield Gateway(url, limiter, retries, backend.targets)
-            finally:
-                readiness.draining = True
-                log.info("stopping", limiter=repr(limiter))
+            yield Gateway(url, limiter, retries, backend.targets, drain, serving)
 
 
 @asynccontextmanager
 async def _serving(
-    settings: Settings, services: Services, sockets: Sequence[socket.socket] | None
-) -> AsyncIterator[str]:
+    settings: Settings, services: Services, drain: Drain, sockets: Sequence[socket.socket] | None
+) -> AsyncIterator[Serving]:
+    dispatcher = Dispatcher(services)
     server = GatewayServer(
-        Dispatcher(services),
+        dispatcher,
+        request_factory=drain.make_request,
         handler_cancellation=True,  # off by default: the handler would run on after the caller left (S8)
         keepalive_timeout=settings.keepalive_timeout_ms / 1000,
         access_log=None,
@@ -202,6 +226,10 @@ async def _serving(
     try:
         sockets = listen(settings) if sockets is None else sockets
         await listening.serve(runner, sockets)
-        yield listening.url_of(sockets[0])
+        serving = Serving(runner, server, dispatcher, sockets)
+        try:
+            yield serving
+        finally:
+            await drain.end(serving)
     finally:
         await runner.cleanup()

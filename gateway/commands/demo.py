@@ -63,7 +63,7 @@ async def _serve(settings: Settings, emulator: Emulator, *, once: bool) -> int:
     async with app.running(settings) as gateway:
         code = await _show(gateway, emulator)
         if not once:
-            await serve.until_signal()
+            await serve.StopSignals().first
         return code
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import structlog
 
 from gateway import app, composition
 from gateway.observability import logging
 from gateway.settings import Settings, SettingsError, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXIT_CONFIG = 78
 """`EX_CONFIG` of sysexits.h: the configuration is wrong, a restart will not help."""
@@ -50,16 +54,31 @@ def configure_logging(settings: Settings) -> None:
     logging.configure(level=settings.log.level, json=not pretty)
 
 
-async def until_signal() -> None:
-    """Wait for SIGTERM or SIGINT."""
-    loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+class StopSignals:
+    """SIGTERM and SIGINT of this process, from now on; made on the running loop."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.first: asyncio.Future[signal.Signals] = loop.create_future()
+        """The first of them."""
+        self.then: Callable[[], None] = lambda: None
+        """What to do at each that follows."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._take, number)
+
+    def _take(self, number: signal.Signals) -> None:
+        if self.first.done():
+            self.then()
+        else:
+            self.first.set_result(number)
 
 
 async def _serve(settings: Settings) -> None:
-    async with app.running(settings):
-        await until_signal()
+    stop = StopSignals()
+    async with app.running(settings) as gateway:
+        stop.then = gateway.hurry
+        early = stop.first.done()  # nobody has been told yet that we are ready
+        number = await stop.first
+        # Ctrl-C is a person's, who waits for no load balancer
+        await gateway.drain(propagation=number == signal.SIGTERM and not early)
     structlog.get_logger().info("stopped")

@@ -36,8 +36,9 @@ FIELDS = frozenset(
         # credentials and the clock
         "source", "failures", "seconds", "seconds_left", "task", "alarm",
         # the process
-        "url", "problems", "limiter", "reason",
+        "url", "problems", "reason",
         "fallback",
+        "exchanges", "interrupted", "cut", "generation", "worker", "pid", "workers", "exit_code", "signal",
     }
 )  # fmt: skip
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError, Level
 
 Outcome = Literal["ok", "error", "disconnected", "cut"]
-"""`disconnected`: the caller left, a normal outcome; `cut`: the process stopped while it answered."""
+"""`disconnected`: the caller left, a normal outcome; `cut`: the process stopped, and its last record was not
+taken in time."""
 
 
 @dataclass(slots=True)

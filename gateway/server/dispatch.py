@@ -33,6 +33,8 @@ class Dispatcher:
         self._services = services
         self.exchanges: set[Exchange] = set()
         """Those being answered at this moment."""
+        self.cutting = False
+        """Whether whoever is left is left because the process ends."""
 
     async def __call__(self, request: BaseRequest) -> web.StreamResponse:
         """Answer one request, whatever happens, and write its line.
@@ -54,9 +56,11 @@ class Dispatcher:
                 log.level = "debug"
         except (asyncio.CancelledError, ConnectionError):
             if log.outcome == "ok":
-                log.leave("cut" if self._services.readiness.draining else "disconnected")
+                log.leave("cut" if self.cutting else "disconnected")
             raise
         else:
+            if response.keep_alive and not request.keep_alive:
+                response.force_close()  # its head was sent before the process began to drain
             return response
         finally:
             self.exchanges.discard(exchange)

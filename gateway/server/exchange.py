@@ -33,10 +33,6 @@ DEADLINE_HEADER = "X-Request-Timeout-Ms"
 class Readiness(Protocol):
     """Whether this process should get new requests."""
 
-    @property
-    def draining(self) -> bool:
-        """Whether the process is about to stop."""
-
     async def problems(self) -> list[str]:
         """Return why not, in a few words each; empty when ready."""
 

@@ -70,6 +70,16 @@ class GatewayServer(web.Server):
         """Return the protocol for a new connection."""
         return GatewayRequestHandler(self, loop=self._loop, **self._kwargs)
 
+    def close_idle(self) -> None:
+        """Close the connections on which nothing has come, or nothing since the last answer."""
+        for connection in self.connections:
+            if isinstance(connection, GatewayRequestHandler):
+                connection.close_idle()
+
+    def unsent(self) -> int:
+        """Return to how many callers bytes are still to be sent."""
+        return sum(transport.get_write_buffer_size() > 0 for transport in self._connections.values())
+
 
 class GatewayRequestHandler(web.RequestHandler):
     """One connection."""
@@ -106,6 +116,11 @@ class GatewayRequestHandler(web.RequestHandler):
             self._refuse(self._too_many())
         else:
             self._drop("too many connections")
+
+    def close_idle(self) -> None:
+        """Close the connection if nothing is under way on it, not even a part of a head."""
+        if self._idle() and not self._head_received:
+            self.force_close()
 
     # ── what the caller sends ─────────────────────────────────────────────────────────────────────────
 

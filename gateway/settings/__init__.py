@@ -6,6 +6,7 @@ with every problem listed, and no value of a secret is ever part of a message.
 
 from gateway.settings.aws import AwsSettings
 from gateway.settings.credentials import CredentialSettings, RoleSettings
+from gateway.settings.drain import DrainSettings
 from gateway.settings.explicit import ExplicitSettings, forget_environment
 from gateway.settings.loading import SettingsError, load
 from gateway.settings.root import Settings, config_file
@@ -32,6 +33,7 @@ __all__ = [
     "BreakerSettings",
     "CredentialSettings",
     "DefaultSettings",
+    "DrainSettings",
     "ExplicitSettings",
     "ListedModel",
     "LogSettings",

@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from gateway.settings.aws import AwsSettings
 from gateway.settings.credentials import MAX_CHAINED_S, CredentialSettings, too_long
+from gateway.settings.drain import DrainSettings
 from gateway.settings.placeholders import TomlFile
 from gateway.settings.sections import (
     AdaptiveSettings,
@@ -102,6 +103,7 @@ class Settings(BaseSettings):
     retries: RetrySettings = RetrySettings()
     breaker: BreakerSettings = BreakerSettings()
     credentials: CredentialSettings = CredentialSettings()
+    drain: DrainSettings = DrainSettings()
     log: LogSettings = LogSettings()
     default_model: str | None = None
     """What is asked where a caller names no model."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
 from gateway import __version__, app
 from gateway.settings import AwsSettings, Settings
-from tests.harness import lines, settings_for
+from tests.harness import ask, lines, started
 
 if TYPE_CHECKING:
     import io
@@ -64,13 +65,21 @@ async def test_broken_chain_is_unready(
     assert line["detail"].startswith("InvalidConfigError: The provided profile or the current environment")
 
 
-async def test_draining_is_unready(emulator: Emulator) -> None:
-    """A process that stops says so to the load balancer first."""
-    async with app.running(settings_for(emulator)) as gateway:
-        readiness = app.ProcessReadiness(gateway.targets)
-        readiness.draining = True
+async def test_full_queue_is_unready(emulator: Emulator) -> None:
+    """Who has neither a slot nor room in the queue would refuse the next request: better sent elsewhere."""
+    async with started(emulator, max_concurrency=1, max_queue=1) as caller, asyncio.TaskGroup() as group:
+        patient = ask("[[emulator first_byte_ms=60000]]")
+        asking = [group.create_task(caller.complete(patient)) for _ in range(2)]
+        while not caller.gateway.limiter.waiting:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.001)
+        status, answer = await _get(caller.url, "/readyz")
+        asking[1].cancel()
+        while caller.gateway.limiter.waiting:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.001)
+        again, _ = await _get(caller.url, "/readyz")
+        asking[0].cancel()
 
-        assert await readiness.problems() == ["draining"]
+    assert (status, answer["problems"], again) == (503, ["overloaded"], 200)
 
 
 async def test_good_probes_are_not_noise(caller: Caller, log: io.StringIO) -> None:

@@ -50,3 +50,8 @@ def test_what_is_waiting_and_what_is_running() -> None:
 def test_our_own_queue_is_shorter_than_the_one_that_stops_the_reading() -> None:
     """Aiohttp stops reading at its own bound; ours comes first."""
     assert protocol.MAX_PIPELINED < web_protocol.MAX_MSG_QUEUE_SIZE
+
+
+def test_the_server_keeps_the_transport_of_each_connection() -> None:
+    """Where the drain looks for bytes that are still to be sent."""
+    assert "self._connections[handler] = transport" in inspect.getsource(web.Server.connection_made)

@@ -92,7 +92,6 @@ class Script:
 class Ready:
     """Always ready."""
 
-    draining = False
     unusable_targets: ClassVar[list[str]] = []
 
     async def problems(self) -> list[str]:
@@ -111,7 +110,8 @@ async def _serving(upstream: Script) -> AsyncIterator[str]:
         limits=Limits(max_body_bytes=9999, body_timeout=5, write_timeout=5),
         version="0",
     )
-    runner = web.ServerRunner(GatewayServer(Dispatcher(services), handler_cancellation=True, access_log=None))
+    server = GatewayServer(Dispatcher(services), handler_cancellation=True, access_log=None)
+    runner = web.ServerRunner(server)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
