@@ -1,0 +1,86 @@
+"""Processes under comparison: started with a clean environment, waited for, and ended by their own id."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from tests.comparison.transcripts import HOST, parse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
+
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 10.0
+
+
+class StartError(Exception):
+    """A process did not start; the message has the end of its log."""
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def running(
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, port: int, ready: str
+) -> AsyncIterator[None]:
+    """Run a process, and all that it starts, for as long as the block runs; `ready` is a path that says 200.
+
+    Raises:
+        StartError: it ended, or was not ready in time.
+    """
+    log = folder / "log"
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *arguments,
+            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), **environment},
+            cwd=folder,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                while not await _is_ready(port, ready):
+                    if process.returncode is not None:
+                        raise StartError(f"{arguments[0]} ended:\n{log.read_text()[-2000:]}")
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise StartError(f"{arguments[0]} is not ready:\n{log.read_text()[-2000:]}") from None
+        yield
+    finally:
+        await _stop(process)
+
+
+async def _is_ready(port: int, path: str) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection(HOST, port)
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+    except ConnectionError:
+        return False
+    return parse(answer).status == 200
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    """End the process and its session: whatever it started is in there."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await process.wait()
+        except (ProcessLookupError, TimeoutError):
+            continue
