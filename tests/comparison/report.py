@@ -105,7 +105,8 @@ Made by `{command}` on {date}; do not edit. {versions}.
 
 One far end on loopback (the emulator of this repository) gives every gateway the same answers and the same
 faults. Each cell is one request; what the caller saw is judged from the raw bytes by one criterion, below.
-`×N` is the number of calls that reached the far end, where it was not one: retries that no caller sees."""
+`×N` is the number of calls that reached the far end, where it was not one: retries that no caller sees.
+The far end checks no signatures (it refuses Portkey's with a custom host, and signing is not compared)."""
 
 
 def _grid(columns: Sequence[Way], judged: Mapping[tuple[str, str], Any]) -> str:

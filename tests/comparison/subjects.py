@@ -198,6 +198,7 @@ class LiteLlm:
         f"`timeout` and `stream_timeout` of {TIMEOUT_S} s in the rows with a timeout",
         "`general_settings.master_key`, which it does not start without",
         "`LITELLM_LOCAL_MODEL_COST_MAP=True`: prices from its package, not from the network",
+        "`AWS_EC2_METADATA_DISABLED=true`: nothing is asked of this machine's own account",
         "a model group of its own for each cell, so that a cooldown in one does not reach another",
     )
     key: str = field(default_factory=lambda: f"sk-{secrets.token_urlsafe(32)}")
