@@ -41,8 +41,8 @@ class Holdings:
 
 def holdings(gateway: Gateway) -> Holdings:
     """Return what is held now."""
-    http = gateway.client._http
-    connectors = [session.connector for session in http._sessions.values()]
+    sessions = [target.client._http._sessions for target in gateway.targets.values()]
+    connectors = [session.connector for pool in sessions for session in pool.values()]
     return Holdings(
         slots=gateway.limiter.running,
         waiting=gateway.limiter.waiting,
