@@ -195,7 +195,7 @@ class Attempts(Generic[C]):
         self._note(fault)
         if len(self.trail.lanes) < self._retries.max_attempts:
             plans = [plan for plan in self._plans(fault) if self._is_possible(*plan)]
-            if plans and self._take():
+            if plans and (self._costs_nobody(fault, plans[0][0]) or self._take()):
                 for calls, pause in plans:
                     if pause:
                         self._backoffs += 1
@@ -242,6 +242,15 @@ class Attempts(Generic[C]):
             return False
         in_time = self._expires is None or self._retries.clock() + pause < self._expires
         return in_time and pause <= self._retries.backoff.longest_pause
+
+    def _costs_nobody(self, fault: GatewayError, calls: list[C]) -> bool:
+        """Say whether a retry needs no budget: what never left goes to another target, once for each.
+
+        Nobody sees more of it than one call. When a target dies, every request is one of these, and a budget
+        would let four fifths of them fail beside a target that is well.
+        """
+        tried = self.trail.lanes
+        return fault.unsent and not any(call.fallback or call.lane in tried for call in calls)
 
     def _take(self) -> bool:
         if not self._retries.budget.take():

@@ -55,6 +55,8 @@ class AwsSettings(Section):
     ca_bundle: FilePath | None = Field(None, validation_alias="AWS_CA_BUNDLE")
     use_fips_endpoint: bool = Field(default=False, validation_alias="AWS_USE_FIPS_ENDPOINT")
     use_dualstack_endpoint: bool = Field(default=False, validation_alias="AWS_USE_DUALSTACK_ENDPOINT")
+    sts_region: str | None = None
+    """What the endpoint of STS signs for, where that is not the region in which Bedrock is called."""
     of_target: bool = False
     """Made for a target: endpoint and profile are what it names, not what AWS's variables and files say."""
 

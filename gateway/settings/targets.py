@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from gateway.settings.aws import ORIGIN, REGION, AwsSettings
-from gateway.settings.credentials import CredentialSettings, RoleSettings
+from gateway.settings.credentials import MAX_CHAINED_S, CredentialSettings, RoleSettings
 from gateway.settings.sections import Order, Regions, Section, TargetChoice
 
 if TYPE_CHECKING:
@@ -39,7 +40,11 @@ class TargetSettings(Section):
     @field_validator("roles")
     @classmethod
     def _chained_for_an_hour(cls, roles: tuple[RoleSettings, ...]) -> tuple[RoleSettings, ...]:
-        return CredentialSettings(roles=roles).roles
+        if any(role.duration_s > MAX_CHAINED_S for role in roles[1:]):
+            raise PydanticCustomError(
+                "too_long", "duration_s is at most 3600 for a role that another role assumes"
+            )
+        return roles
 
     @model_validator(mode="after")
     def _the_endpoint_is_the_regions(self) -> Self:
@@ -58,6 +63,9 @@ class TargetSettings(Section):
             "profile": self.profile,
             "of_target": True,
         }
+        if ambient.sts_endpoint_url is not None:  # one endpoint serves all targets, and it is of one region
+            named = AWS_HOST.search(urlsplit(ambient.sts_endpoint_url).hostname or "")
+            changes["sts_region"] = named[1] if named else ambient.region
         if self.profile is not None:
             secrets = ("access_key_id", "secret_access_key", "session_token", "web_identity_token_file")
             changes |= dict.fromkeys((*secrets, "role_arn", "role_session_name"))

@@ -144,9 +144,8 @@ def sdk_session(aws: AwsSettings) -> AioSession:
 
 def _session(aws: AwsSettings, region: str) -> AioSession:
     session = sdk_session(aws)
-    session.set_config_variable(
-        "region", region
-    )  # botocore does not read AWS_REGION; STS is asked regionally
+    # botocore does not read AWS_REGION; STS is asked regionally
+    session.set_config_variable("region", aws.sts_region or region)
     session.set_default_client_config(_sts_config(aws))  # web identity and profiles with roles go to STS, too
     return session
 
