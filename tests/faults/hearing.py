@@ -65,7 +65,7 @@ def _of_a_refusal(heard: Heard, due: Expected) -> list[str]:
         wrong.append(f"status {heard.status}, not {due.error.status}")
     if heard.broken:
         wrong.append("the transfer broke")
-    code = json.loads(heard.body)["error"]["code"]
+    code = json.loads(heard.body).get("error", {}).get("code")
     if code != due.error.code:
         wrong.append(f"code {code}, not {due.error.code}")
     return wrong

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from gateway.errors import (
     DeadlineExceeded,
     InvalidRequest,
+    ServerShutdown,
     UpstreamDenied,
     UpstreamFailed,
     UpstreamProtocolError,
@@ -89,6 +90,8 @@ class Fault:
     impatient: bool = False
     """Needs clocks that strike soon."""
     headers: tuple[tuple[str, str], ...] = ()
+    stops: bool = False
+    """The gateway itself is stopped, so each cell needs one of its own."""
 
 
 def _refusal(name: str, meaning: str, error: type[GatewayError]) -> Fault:
@@ -144,6 +147,16 @@ FAULTS: Final = (
         frames="stall={at}",
         silent=True,
         headers=(("X-Request-Timeout-Ms", str(DEADLINE_MS)),),
+    ),
+    Fault(
+        name="shutdown",
+        meaning="the same, and the gateway stops while it waits",
+        error=ServerShutdown,
+        connect="black_hole",
+        status="stall=start",
+        frames="stall={at}",
+        silent=True,
+        stops=True,
     ),
     Fault(
         name="reset",
@@ -235,6 +248,8 @@ class Expected:
     error: type[GatewayError] | None
     begun: bool = False
     phase: LogPhase | None = None
+    or_whole: bool = False
+    """Chance decides: the end of the transfer is waited for for a second."""
 
 
 WHOLE: Final = Expected(None)
@@ -257,7 +272,13 @@ def expected(fault: Fault, phase: Phase, model: str) -> Expected | None:
         return Expected(fault.status_error or fault.error, phase="head")
     if fault.name == "model_timeout" and model == NOVA:
         return None  # ConverseStream has no such member (bedrock-wire.md §1.3)
-    if phase is TAIL and fault.silent:
+    if phase is TAIL and fault.silent and not fault.stops:
         return WHOLE  # what is missing behind the terminal event is not missed
     log_phase: LogPhase = "first_byte" if phase is FIRST_FRAME and fault.silent else "stream"
-    return Expected(fault.error, FRAMES[model][phase] >= SAYS_SOMETHING[model], log_phase)
+    begun = FRAMES[model][phase] >= SAYS_SOMETHING[model]
+    return Expected(fault.error, begun, log_phase, or_whole=fault.stops and phase is TAIL)
+
+
+def name_of_test(fault: Fault, phase: Phase) -> str:
+    """Return the id of the test that provokes a cell."""
+    return f"test_shutdown[{phase.name}]" if fault.stops else f"test_cell[{fault.name}-{phase.name}]"

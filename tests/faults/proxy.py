@@ -123,10 +123,14 @@ class FaultProxy:
     ) -> None:
         assert self._server is not None
         self._server.close()
+        await self.drop()
+        await self._server.wait_closed()
+
+    async def drop(self) -> None:
+        """End all connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.faults.matrix import FAULTS, PHASES, expected
+from tests.faults.matrix import FAULTS, PHASES, expected, name_of_test
 from tests.harness import CLAUDE, NOVA
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def _cell(fault: Fault, phase: Phase, model: str) -> str:
         words = f"**error** `{due.error.code}`"
     else:
         words = f"**{due.error.status}** `{due.error.code}`"
-    return f'[{words}]({TEST} "test_cell[{fault.name}-{phase.name}]")'
+    words += " or done" if due.or_whole else ""
+    return f'[{words}]({TEST} "{name_of_test(fault, phase)}")'
 
 
 def _faults() -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,13 +19,13 @@ from gateway import app
 from gateway.emulator import Emulator
 from tests.faults.endpoints import ENDPOINTS
 from tests.faults.hearing import FORMATS, complaints, hear
-from tests.faults.matrix import CONNECT, FAULTS, PHASES, expected, provocation
+from tests.faults.matrix import CONNECT, FAULTS, PHASES, WHOLE, expected, provocation
 from tests.faults.reverse_proxies import haproxy, nginx
 from tests.harness import CLAUDE, NOVA, lines, settings_for
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from gateway.settings import Settings
@@ -39,8 +39,11 @@ CELLS: Final = [
     pytest.param(fault, phase, id=f"{fault.name}-{phase.name}")
     for fault in FAULTS
     for phase in PHASES
-    if expected(fault, phase, CLAUDE) is not None
+    if not fault.stops and expected(fault, phase, CLAUDE) is not None
 ]
+SHUTDOWN: Final = next(fault for fault in FAULTS if fault.stops)
+UNDER_WAY_S: Final = 0.5
+"""From the first call upstream to the stop: time enough for what was said to be passed on."""
 SETTINGS: Final[dict[str, Any]] = {
     "retries": {"max_attempts": 1},
     "breaker": {"enabled": False},
@@ -66,8 +69,15 @@ class Cell:
 async def ways_to(settings: Settings, folder: Path) -> AsyncIterator[dict[str, str]]:
     """Run a gateway and both proxies before it, and give the URLs by which it can be reached."""
     async with app.running(settings) as gateway:
-        with nginx(gateway.url, folder) as by_nginx, haproxy(gateway.url, folder) as by_haproxy:
-            yield {"direct": gateway.url, "nginx": by_nginx, "haproxy": by_haproxy}
+        with proxied(gateway.url, folder) as ways:
+            yield ways
+
+
+@contextmanager
+def proxied(url: str, folder: Path) -> Iterator[dict[str, str]]:
+    """Run both proxies before a gateway, and give the URLs by which it can be reached."""
+    with nginx(url, folder) as by_nginx, haproxy(url, folder) as by_haproxy:
+        yield {"direct": url, "nginx": by_nginx, "haproxy": by_haproxy}
 
 
 def patient(emulator: Emulator) -> Settings:
@@ -113,15 +123,46 @@ async def test_cell(
             nobody.url = await stack.enter_async_context(ENDPOINTS[fault.connect]())
             settings = impatient(nobody) if fault.impatient else patient(nobody)
             ways = await stack.enter_async_context(ways_to(settings, tmp_path))
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
-        )
+        session = await stack.enter_async_context(callers())
         cells = list(cells_of(fault, phase, ways))
         wrong = await asyncio.gather(*(judge(session, cell, fault, phase) for cell in cells))
         told = await logged(log, cells)
 
     assert [line for found in wrong for line in found] == []
     assert {cell.id: told[cell.id] for cell in cells} == {cell.id: in_the_log(cell.due) for cell in cells}
+
+
+@pytest.mark.parametrize("phase", PHASES, ids=[phase.name for phase in PHASES])
+async def test_shutdown(phase: Phase, tmp_path: Path, log: io.StringIO) -> None:
+    """A gateway that stops tells everybody who waits, whatever they wait for."""
+    async with AsyncExitStack() as stack, AsyncExitStack() as stopping:
+        await stack.enter_async_context(asyncio.timeout(GUARD))
+        emulator = await stack.enter_async_context(Emulator())
+        settings = patient(emulator)
+        if phase is CONNECT:
+            nobody = Emulator()
+            nobody.url = await stack.enter_async_context(ENDPOINTS[SHUTDOWN.connect]())
+            settings = patient(nobody)
+        gateway = await stopping.enter_async_context(app.running(settings))
+        ways = stack.enter_context(proxied(gateway.url, tmp_path))
+        session = await stack.enter_async_context(callers())
+        cells = cells_of(SHUTDOWN, phase, ways)
+        asking = [asyncio.ensure_future(judge(session, cell, SHUTDOWN, phase)) for cell in cells]
+        if phase is not CONNECT:
+            await emulator.wait_active(len(cells))
+        await asyncio.sleep(UNDER_WAY_S)
+        await stopping.aclose()
+        wrong = await asyncio.gather(*asking)
+        told = await logged(log, cells)
+
+    assert [line for found in wrong for line in found] == []
+    for cell in cells:
+        assert told[cell.id] in {in_the_log(cell.due), *([in_the_log(WHOLE)] if cell.due.or_whole else [])}
+
+
+def callers() -> aiohttp.ClientSession:
+    """Return a session that takes a new connection for each request."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
 
 
 def cells_of(fault: Fault, phase: Phase, ways: dict[str, str]) -> list[Cell]:
@@ -141,7 +182,10 @@ async def judge(session: aiohttp.ClientSession, cell: Cell, fault: Fault, phase:
     words = "" if phase is CONNECT else provocation(fault, phase, cell.model)
     headers = {"X-Request-Id": cell.id, **dict(fault.headers)}
     heard = await hear(session, cell.url, cell.format, f"{cell.model} {words}", headers)
-    return [f"{cell.id}: {complaint}" for complaint in complaints(heard, cell.format, cell.due, phase.words)]
+    found = complaints(heard, cell.format, cell.due, phase.words)
+    if cell.due.or_whole and complaints(heard, cell.format, WHOLE, phase.words) == []:
+        return []
+    return [f"{cell.id}: {complaint}" for complaint in found]
 
 
 def in_the_log(due: Expected) -> tuple[str, str | None, str | None]:
