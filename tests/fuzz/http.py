@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PROBE_ID = "the-probe-behind"
 PROBE = f"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: {PROBE_ID}\r\n\r\n".encode()
-IDLE_S = 0.06
+IDLE_S = 0.03
 """Silence after which the peer says that it will send no more."""
 HANG_S = 10.0
 EVERY = 25
@@ -64,6 +64,7 @@ class Door:
         demand(
             len(probes) <= 1 and probes == found[len(found) - len(probes) :], "the probe is not the last", got
         )
+        _check_order(data + PROBE, found)
         self._check_log()
         self._count += 1
         if self._count % EVERY == 0:
@@ -114,6 +115,16 @@ class Door:
             demand((status, records[-1]["type"]) == (200, "done"), "a good request fails", status, records)
             while limiter.running or limiter.waiting:  # noqa: ASYNC110 - nothing tells of it; bounded above
                 await asyncio.sleep(0.01)
+
+
+def _check_order(data: bytes, found: list[Answer]) -> None:
+    """The ids that callers gave come back in their order, each as often as it was given."""
+    place = 0
+    for answer in found:
+        given = answer.headers.get("x-request-id", "req_")
+        if not given.startswith("req_"):
+            place = data.find(given.encode(), place) + len(given)
+            demand(place >= len(given), "answers in another order than their requests", given)
 
 
 def _check_answer(answer: Answer) -> None:

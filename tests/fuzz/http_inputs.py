@@ -123,6 +123,12 @@ def seeds() -> Iterator[bytes]:
         yield _post(path, json.dumps({"model": CANARY, "messages": [{"role": CANARY}]}).encode())
     for accept in ("text/plain", "text/event-stream", "application/x-ndjson"):
         yield _post(STREAM, ASK, f"Accept: {accept}") * 2
+    inner = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-Id: inner\r\n\r\n"
+    yield b"".join(
+        _post(path, ASK, f"X-Request-Id: r{number}") for number, path in enumerate((CHAT, STREAM, EMBED))
+    )
+    yield _post(CHAT, b"0\r\n\r\n" + inner, "X-Request-Id: r1", "Transfer-Encoding: chunked")
+    yield _post(CHAT, inner, "X-Request-Id: r1") + inner
     for header in HEADERS:
         yield b"POST /chat/completions HTTP/1.1\r\nHost: x\r\n" + header + b"\r\n\r\nhello"
 

@@ -1,115 +1,42 @@
 """The readers of answers: whatever upstream sends is sound events and one end, or an error of ours.
 
-An input is text: a first line `FAMILY MODE SEQUENCE,SEQUENCE`, then for `stream` a frame a line:
-
-    event-type TAB payload      an event; families under InvokeModel get their payload in its envelope
-    !exception-type TAB payload an exception frame
-    ?error-code TAB message     an error frame
-    =event-type TAB payload     an event whose payload is not put into an envelope
-    #bytes                      bytes between frames
-    ~N                          the last N bytes of what is there so far are missing
-
-and for `unary` the body. Everything is a valid input: what is missing is empty, an unknown family is chosen.
+`upstream_answers` says what an input is.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from zlib import crc32
 
-import orjson
-from botocore.eventstream import EventStreamBuffer
-
 from gateway.bedrock.reader import CuttingReader, StreamReader, UnaryReader
-from gateway.codecs import CODECS
 from gateway.codecs.stop_sequences import STOPPED
 from gateway.completion import fold
 from gateway.dialects import native_records
 from gateway.domain import Event, Stop, TextDelta, ToolCall, ToolCallDelta, Usage
 from gateway.errors import GatewayError, UpstreamProtocolError
-from gateway.wire.eventstream import Decoder, encode
+from gateway.wire.eventstream import Decoder
 from gateway.wire.json import dumps
 from tests.codecs.test_laws import unsound
-from tests.codecs.test_recordings import family_of
-from tests.codecs.transcript import CASES, Transcript
-from tests.fuzz.mutation import cuts, mutate_bytes, mutate_json
-from tests.fuzz.recordings import recordings
+from tests.fuzz import reader_inputs, whole_answers
+from tests.fuzz.mutation import cuts
 from tests.fuzz.target import Target, demand
+from tests.fuzz.upstream_answers import Answer, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 Fault: TypeAlias = "tuple[type[GatewayError], str, str | None] | None"
 Outcome: TypeAlias = "tuple[list[Event], Fault]"
-FAMILIES = sorted(CODECS)
 BYTE_BY_BYTE = 3000
-SEQUENCES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer of upstream's."""
-
-    family: Any
-    streamed: bool
-    stop: tuple[str, ...]
-    body: bytes
-
-    def reader(self) -> StreamReader | UnaryReader:
-        """Return the reader that the gateway would take."""
-        codec = CODECS[self.family]
-        if self.streamed:
-            return StreamReader(codec.extractor(), enveloped=self.family != "converse")
-        count = str(len(self.body))
-        headers = {"x-amzn-bedrock-input-token-count": count, "x-amzn-bedrock-output-token-count": "1"}
-        return UnaryReader(codec, headers)
-
-
-def parse(data: bytes) -> Answer:
-    """Return the answer that an input describes."""
-    head, _, rest = data.partition(b"\n")
-    family, mode, stop = (*head.decode("utf-8", "replace").split(" ", 2), "", "")[:3]
-    if family not in CODECS:
-        family = FAMILIES[crc32(family.encode()) % len(FAMILIES)]
-    streamed = mode != "unary"
-    sequences = tuple(part for part in stop.split(",") if part)[:SEQUENCES]
-    body = _stream(rest.split(b"\n"), enveloped=family != "converse") if streamed else rest
-    return Answer(family, streamed, sequences, body)
-
-
-def _stream(lines: list[bytes], *, enveloped: bool) -> bytes:
-    stream = b""
-    for line in lines:
-        kind, _, payload = line.partition(b"\t")
-        name = kind[1:].decode("utf-8", "replace")[:300]
-        if kind.startswith(b"#"):
-            stream += line[1:]
-        elif kind.startswith(b"!"):
-            stream += encode({":exception-type": name, ":message-type": "exception"}, payload)
-        elif kind.startswith(b"?"):
-            words = payload.decode("utf-8", "replace")[:1000]
-            stream += encode({":error-code": name, ":error-message": words, ":message-type": "error"}, b"")
-        elif kind.startswith(b"~"):
-            stream = stream[: len(stream) - int(kind[1:4])] if kind[1:4].isdigit() else stream
-        elif line:
-            bare = kind.startswith(b"=")
-            event_type = kind.removeprefix(b"=").decode("utf-8", "replace")[:300]
-            if enveloped and not bare and event_type == "chunk":
-                payload = b'{"bytes":"%b","p":"abc"}' % base64.b64encode(payload)
-            stream += encode({":event-type": event_type, ":message-type": "event"}, payload)
-    return stream
-
-
-# ── the laws ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def check(data: bytes) -> None:
     """Hold one answer to every law."""
+    if whole_answers.check(data):
+        return
     answer = parse(data)
     rng = Random(crc32(data))  # noqa: S311 - the cuts are a function of the input
     whole = _read(answer.reader(), [answer.body])
@@ -227,125 +154,16 @@ def joined(events: list[Event]) -> list[Event]:
     return out
 
 
-# ── inputs ────────────────────────────────────────────────────────────────────────────────────────────
-
-LINES = (
-    *(
-        b"!throttlingException\t{}",
-        b'!validationException\t{"message":"no"}',
-        b"!\t",
-        b"?500\tword",
-        b"#\x00\x00",
-    ),
-    *(
-        b"chunk\t{}",
-        b"chunk\tnull",
-        b"chunk\t[]",
-        b"messageStop\t{}",
-        b"metadata\t{}",
-        b"ping\t{}",
-        b"#",
-        b"~1",
-        b"~15",
-    ),
-    *(
-        b'=chunk\t{"bytes":5}',
-        b'=chunk\t{"bytes":"e3"}',
-        b'=chunk\t{"p":""}',
-        b"=chunk\t[]",
-        b'=chunk\t{"bytes":null}',
-    ),
-    *('=chunk\t{"bytes":"é"}'.encode(), b"=chunk\t{"),
-)
-STOPS = (b"", b"e", b"the,he", b"\n", b"Paris", b" a", b"aa,ab,b", b"</think>", b"<")
-
-
-def _mutate(data: bytes, rng: Random) -> bytes:
-    head, *lines = data.split(b"\n")
-    chance = rng.random()
-    if chance < 0.1 or not lines:
-        return mutate_bytes(data, rng)
-    if chance < 0.2:
-        family, mode, *_ = (*head.split(b" "), b"", b"")
-        family = rng.choice(FAMILIES).encode() if chance > 0.18 else family
-        mode = rng.choice((b"stream", b"unary")) if chance > 0.19 else mode
-        stop = rng.choice((rng.choice(STOPS), _said(data, rng)))
-        return b"\n".join([b" ".join((family, mode, stop)), *lines])
-    at = rng.randrange(len(lines))
-    kind, tab, payload = lines[at].rpartition(b"\t")
-    match rng.randrange(8):
-        case 0:
-            del lines[at]
-        case 1:
-            lines.insert(rng.choice((at, len(lines))), rng.choice(LINES))
-        case 2:
-            lines.insert(at, rng.choice(lines))
-        case 3:
-            other = rng.randrange(len(lines))
-            lines[at], lines[other] = lines[other], lines[at]
-        case _:
-            lines[at] = kind + tab + _payload(payload, rng)
-    return b"\n".join([head, *lines])
-
-
-def _said(data: bytes, rng: Random) -> bytes:
-    """Return some words of the answer, for a stop sequence: with luck they lie across deltas."""
-    answer = parse(data)
-    reader, events = answer.reader(), list[Event]()
-    with suppress(Exception):  # a mutator finds nothing
-        reader.feed(answer.body, events)
-        reader.close(events)
-    text = "".join(event.text for event in events if isinstance(event, TextDelta))
-    at, length = rng.randrange(len(text) + 1), rng.randrange(1, 9)
-    return text[at : at + length].replace("\n", "").encode()
-
-
-def _payload(payload: bytes, rng: Random) -> bytes:
-    try:
-        value = mutate_json(json.loads(payload), rng)
-        return orjson.dumps(value)
-    except (ValueError, TypeError, RecursionError):
-        return mutate_bytes(payload, rng).replace(b"\n", b" ")
-
-
-def _seeds() -> Iterator[bytes]:
-    for number, folder in enumerate(CASES):
-        transcript = Transcript(folder)
-        family, stop = folder.parent.name.encode(), STOPS[number % len(STOPS)]
-        frames = [name.encode() + b"\t" + payload for name, payload in transcript.payloads()]
-        yield b"\n".join([family + b" stream " + stop, *frames])
-        body = json.dumps(transcript.json("answer.json")["body"]).encode()
-        yield b"\n".join([family + b" unary " + stop, body])
-
-
-def _recorded() -> Iterator[bytes]:
-    for number, recording in enumerate(recordings()):
-        family = family_of(recording)
-        if family is None:
-            continue
-        stop = STOPS[number % len(STOPS)]
-        if "response_base64" in recording:
-            lines = [family.encode() + b" stream " + stop, *_frames(recording)]
-        else:
-            lines = [family.encode() + b" unary " + stop, orjson.dumps(recording["response"])]
-        yield b"\n".join(lines)[: TARGET.max_length]
-
-
-def _frames(recording: dict[str, Any]) -> Iterator[bytes]:
-    buffer = EventStreamBuffer()
-    buffer.add_data(base64.b64decode(recording["response_base64"]))
-    for frame in buffer:
-        payload = frame.payload
-        if recording["operation"] != "converse-stream":
-            payload = base64.b64decode(json.loads(payload)["bytes"])
-        yield frame.headers[":event-type"].encode() + b"\t" + payload
-
-
 @contextmanager
 def _opened() -> Iterator[Callable[[bytes], None]]:
     yield check
 
 
 TARGET = Target(
-    name="readers", opened=_opened, seeds=_seeds, recorded=_recorded, mutate=_mutate, max_length=16384
+    name="readers",
+    opened=_opened,
+    seeds=reader_inputs.seeds,
+    recorded=reader_inputs.recorded,
+    mutate=reader_inputs.mutate,
+    max_length=reader_inputs.MAX_LENGTH,
 )
