@@ -65,6 +65,7 @@ class Door:
             len(probes) <= 1 and probes == found[len(found) - len(probes) :], "the probe is not the last", got
         )
         _check_order(data + PROBE, found)
+        demand(found or cut_by_us, "closed without a word", data)
         self._check_log()
         self._count += 1
         if self._count % EVERY == 0:
