@@ -31,8 +31,8 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)
 """SO_LINGER for no time: closing the socket then resets the connection."""
 
 
-def new_socket(address: AddressInfo) -> socket.socket:
-    """Return a socket for this address with our options, which what it accepts inherits.
+def new_socket(address: AddressInfo, *more: tuple[int, int, int]) -> socket.socket:
+    """Return a socket for this address with our options and `more`, which what it accepts inherits.
 
     Raises:
         OSError: this host has no such address family.
@@ -40,7 +40,7 @@ def new_socket(address: AddressInfo) -> socket.socket:
     family, kind, protocol, _, _ = address
     made = socket.socket(family, kind, protocol)
     try:
-        for level, option, value in OPTIONS:
+        for level, option, value in (*OPTIONS, *more):
             made.setsockopt(level, option, value)
     except BaseException:
         made.close()

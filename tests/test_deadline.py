@@ -161,3 +161,24 @@ def test_an_end_that_the_cancellation_brought_about() -> None:
         return result, task.cancelling()
 
     assert run(scene()) == ("late", 0)
+
+
+def test_extended_while_there_is_reason_to() -> None:
+    """Who is asked at the deadline may set a later one, again and again; the wait after it asks nobody."""
+
+    async def scene() -> tuple[list[float], float, float]:
+        loop, deadline = asyncio.get_running_loop(), Deadline()
+        asked: list[float] = []
+
+        def extend(now: float) -> float:
+            asked.append(now)
+            return now + 3 if len(asked) < 3 else now
+
+        with pytest.raises(DeadlinePassed):
+            await deadline.bound(_sleep(100), loop.time() + 2, extend)
+        struck = loop.time()
+        with pytest.raises(DeadlinePassed):
+            await deadline.bound(_sleep(100), loop.time() + 1)
+        return asked, struck, loop.time()
+
+    assert run(scene()) == ([2, 5, 8], 8, 9)

@@ -7,6 +7,7 @@ private attributes this needs are named in `PRIVATE` and guarded by `tests/bedro
 
 from __future__ import annotations
 
+import socket
 import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from gateway.bedrock.credentials import CredentialSource, RequestCredentials
     from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
+    from gateway.tcp import AddressInfo
 
 PRIVATE = ("_endpoint", "_get_session", "_proxy_config")
 """Of the client its endpoint, which has the `AIOHTTPSession`; of that the `aiohttp.ClientSession` for a
@@ -39,6 +41,11 @@ proxy, and which proxy is meant. `AIOHTTPSession.send` itself follows redirects,
 session token wherever one points; it also costs 70 µs a request."""
 
 DEFAULT_REGION = "us-east-1"
+RECEIVE_BUFFER = 32 * 1024
+"""Bytes that the kernel keeps of an answer whose caller does not read, which it doubles; by itself it takes
+megabytes (R8). Over a round trip of 50 ms still a megabyte arrives in a second or two."""
+READ_BUFFER = 16 * 1024
+"""aiohttp stops reading at twice as many bytes; by itself at 512 KiB, and each step of ours holds as much."""
 POOL_HEADROOM = 10
 """Connections beyond the limiter's slots, so that the pool never becomes a second queue (R17, S3)."""
 
@@ -117,6 +124,7 @@ class BedrockClient:
             ),  # decoded and encoded again, the signature would not fit
             data=body,
             headers=headers,
+            read_bufsize=READ_BUFFER,
             allow_redirects=False,
             proxy=self._proxy,
             proxy_headers=self._proxy_headers,
@@ -131,6 +139,10 @@ class BedrockClient:
 def path_of(model_id: str, operation: str) -> str:
     """Return the raw path of an operation: the model's id is one segment of it, whatever is in the id."""
     return f"/model/{quote(model_id, safe='')}/{operation}"
+
+
+def _new_socket(address: AddressInfo) -> socket.socket:
+    return new_socket(address, (socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER))
 
 
 @asynccontextmanager
@@ -150,7 +162,7 @@ async def open_client(
         connect_timeout=settings.connect_timeout_ms / 1000,
         read_timeout=None,  # upstream.py owns the clocks; it knows which phase it is in
         retries={"mode": "standard", "total_max_attempts": 1},  # `max_attempts: 1` still sends twice (S4)
-        connector_args={"keepalive_timeout": 60, "ttl_dns_cache": 30, "socket_factory": new_socket},
+        connector_args={"keepalive_timeout": 60, "ttl_dns_cache": 30, "socket_factory": _new_socket},
         use_fips_endpoint=aws.use_fips_endpoint or None,
         use_dualstack_endpoint=aws.use_dualstack_endpoint or None,
         proxies=proxies_for(aws.endpoint_url),

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from gateway.tcp import AddressInfo
 
-SEND_BUFFER: Final = 128 * 1024
-"""Bytes that the kernel keeps for a caller who does not read; by itself it takes up to 2.9 MB (S12)."""
+SEND_BUFFER: Final = 64 * 1024
+"""Bytes that the kernel keeps for a caller who does not read, which it doubles; by itself it takes up to
+2.9 MB (S12). With what it keeps of Bedrock's answer a stream stays below 256 KiB (R8)."""
 BACKLOG: Final = 1024
 """Connections that wait in the kernel for their accept; it takes `net.core.somaxconn` where that is less."""
 ACCEPTS_A_TURN: Final = 8

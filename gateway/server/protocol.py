@@ -44,6 +44,8 @@ MALFORMED: tuple[tuple[type[BaseException], str, str], ...] = (
 MAX_PIPELINED: Final = 8
 """Requests that may wait behind an unanswered one. At 32 aiohttp stops reading (S9); no client of ours
 pipelines at all."""
+WRITE_BUFFER: Final = 16 * 1024
+"""Bytes of an answer that may wait for a caller in the process; aiohttp adds 64 KiB and a batch (R8)."""
 SURPLUS_HEAD_TIMEOUT: Final = 2.0
 """Seconds for the head of a connection beyond the cap."""
 RETRY_AFTER: Final = 1
@@ -96,9 +98,10 @@ class GatewayRequestHandler(web.RequestHandler):
 
     # ── beginning and end ─────────────────────────────────────────────────────────────────────────────
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # over TCP it is
         """Let the connection in; its first head is waited for from now on."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(WRITE_BUFFER)
         self._within = self._gateway.counted.add(self)
         seconds = self._gateway.bounds.head_timeout
         self._wait_for_head(seconds if self._within else min(seconds, SURPLUS_HEAD_TIMEOUT))

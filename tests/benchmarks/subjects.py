@@ -82,10 +82,14 @@ async def emulator(cores: Cores, scratch: Path) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def gateway(upstream: int, cores: Cores, scratch: Path) -> AsyncIterator[Subject]:
-    """Run this gateway with the settings it has by default, and its JSON log going nowhere."""
+async def gateway(upstream: int, cores: Cores, scratch: Path, **settings: str) -> AsyncIterator[Subject]:
+    """Run this gateway with the settings it has by default but for these, and its JSON log going nowhere."""
     port = _free_port()
-    environment = _environment(upstream) | {"GATEWAY_PORT": str(port), "GATEWAY_LOG__FORMAT": "json"}
+    environment = _environment(upstream) | {
+        "GATEWAY_PORT": str(port),
+        "GATEWAY_LOG__FORMAT": "json",
+        **settings,
+    }
     arguments = (sys.executable, "-m", "gateway", "serve")
     async with _process(arguments, environment, cores.subject, scratch) as process:
         await _listening(process, port)

@@ -208,9 +208,13 @@ async def test_connections_beyond_the_cap(emulator: Emulator, start: StartGatewa
                 pass
 
 
-async def test_crowd_that_is_silent(emulator: Emulator, start: StartGateway) -> None:
+async def test_crowd_that_is_silent(
+    emulator: Emulator, start: StartGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Connections beyond the cap that say nothing make room for others, and the probe among them."""
-    async with start(emulator, max_connections=5) as caller, AsyncExitStack() as stack:
+    monkeypatch.setattr(protocol, "SURPLUS_HEAD_TIMEOUT", 60.0)  # or time would make the room
+    settings = {"max_connections": 5, "head_timeout_ms": 60_000}
+    async with start(emulator, **settings) as caller, AsyncExitStack() as stack:
         crowd = [await stack.enter_async_context(connected(caller.url)) for _ in range(5 + SURPLUS)]
         assert await _closed(crowd) == []
 
