@@ -14,11 +14,11 @@ import structlog
 from aiohttp import web
 
 from gateway import __version__
+from gateway.abandoned import AbandonedAnswers
 from gateway.admission.aimd import Adaptive
 from gateway.admission.queue import ConcurrencyLimiter
 from gateway.bedrock.client import POOL_HEADROOM
 from gateway.composition import StartError, opened
-from gateway.drains import Drains
 from gateway.errors import GatewayError
 from gateway.retries.attempts import Retries
 from gateway.retries.backoff import Backoff
@@ -169,11 +169,11 @@ async def running(
         adaptive=_adaptive(settings.adaptive),
     )
     retries = build_retries(settings)
-    drains = Drains(
-        max_running=settings.drain_max_answers if settings.on_disconnect == "drain" else 0,
-        seconds=settings.drain_timeout_ms / 1000,
+    abandoned = AbandonedAnswers(
+        max_running=settings.abandoned_max_answers if settings.on_disconnect == "drain" else 0,
+        seconds=settings.abandoned_timeout_ms / 1000,
     )
-    async with opened(settings) as backend, aclosing(drains):
+    async with opened(settings) as backend, aclosing(abandoned):
         drain = Drain(
             DrainTimes(
                 propagation=settings.drain.propagation_ms / 1000, deadline=settings.drain.deadline_ms / 1000
@@ -182,7 +182,7 @@ async def running(
         services = Services(
             upstream=backend.upstream,
             limiter=limiter,
-            drains=drains,
+            abandoned=abandoned,
             retries=retries,
             readiness=ProcessReadiness(drain, limiter, backend.targets),
             limits=Limits(

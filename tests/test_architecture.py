@@ -40,7 +40,8 @@ ARCHITECTURE = {
     "cli": Area("commands app"),
     "commands": Area("app composition diagnosis settings emulator observability wire catalog"),
     "app": Area(
-        "composition server bedrock admission retries drains observability settings emulator catalog errors",
+        "composition server bedrock admission retries abandoned observability settings emulator catalog "
+        "errors",
     ),
     "composition": Area("bedrock catalog", types="settings"),
     "diagnosis": Area("bedrock upstream catalog domain errors", types="settings"),
@@ -48,13 +49,13 @@ ARCHITECTURE = {
     "server": Area(
         "pipeline embedding retries deadline tcp dialects wire admission observability completion domain "
         "errors",
-        types="upstream drains catalog",
+        types="upstream abandoned catalog",
     ),
     "bedrock": Area("upstream deadline tcp codecs wire catalog domain errors", types="settings"),
     # what they are built from
     "deadline": Area(""),
     "tcp": Area(""),
-    "drains": Area("errors", types="pipeline"),
+    "abandoned": Area("errors", types="pipeline"),
     "embedding": Area("admission retries domain errors", types="upstream catalog pipeline"),
     "pipeline": Area("admission retries domain errors", types="upstream codecs"),
     "retries": Area("domain errors", types="admission catalog"),

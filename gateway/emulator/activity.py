@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Call:
     request_id: str
     body: Any
     outcome: Outcome
+    ended_at: float = field(default_factory=time.monotonic)
+    """By the monotonic clock, which is the event loop's."""
 
 
 class Activity:

@@ -117,7 +117,7 @@ async def _completion(exchange: Exchange, request: CompletionRequest) -> AsyncIt
             yield stream
         except (asyncio.CancelledError, ConnectionError):
             settle = partial(_settle, exchange, stream)
-            if not exchange.interrupted and services.drains.adopt(stream, resources, settle):
+            if not exchange.interrupted and services.abandoned.adopt(stream, resources, settle):
                 log.hold()
             raise
         finally:

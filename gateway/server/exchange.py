@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from aiohttp.web_request import BaseRequest
 
+    from gateway.abandoned import AbandonedAnswers
     from gateway.admission.queue import ConcurrencyLimiter
-    from gateway.drains import Drains
     from gateway.errors import GatewayError
     from gateway.observability.request_log import RequestLog
     from gateway.pipeline import Timing
@@ -62,7 +62,7 @@ class Services:
 
     upstream: Upstream
     limiter: ConcurrencyLimiter
-    drains: Drains
+    abandoned: AbandonedAnswers
     retries: Retries
     readiness: Readiness
     limits: Limits

@@ -92,9 +92,9 @@ class Settings(BaseSettings):
     """The same before the first event: the heartbeat then sends the head, and with it the status 200 (R6)."""
     on_disconnect: Literal["abort", "drain"] = "abort"
     """What becomes of an answer whose caller has left: it is ended, or read on to learn its tokens (R22)."""
-    drain_max_answers: int = Field(20, ge=1, le=100_000)
+    abandoned_max_answers: int = Field(20, ge=1, le=100_000)
     """Answers that are read on at the same time, at most; each keeps its slot. One more is ended."""
-    drain_timeout_ms: Milliseconds = 60_000
+    abandoned_timeout_ms: Milliseconds = 60_000
     """How long one answer is read on at most."""
     custom_model_ids: bool = True
     """Serve well-formed model ids that the catalogue does not know, through Converse."""

@@ -82,7 +82,7 @@ async def test_drains_are_bounded_in_number(
     emulator: Emulator, start: StartGateway, log: io.StringIO
 ) -> None:
     """One more than may be drained is ended."""
-    async with start(emulator, on_disconnect="drain", drain_max_answers=2) as caller:
+    async with start(emulator, on_disconnect="drain", abandoned_max_answers=2) as caller:
         await asyncio.gather(
             *(_leave_after(caller, ask("[[emulator deltas=40 pace_ms=20]]"), 3) for _ in range(5))
         )
@@ -94,7 +94,7 @@ async def test_drains_are_bounded_in_number(
 
 async def test_drains_are_bounded_in_time(emulator: Emulator, start: StartGateway, log: io.StringIO) -> None:
     """A drain that takes too long is ended; what came is accounted for."""
-    async with start(emulator, on_disconnect="drain", drain_timeout_ms=100) as caller:
+    async with start(emulator, on_disconnect="drain", abandoned_timeout_ms=100) as caller:
         await _leave_after(caller, ask("[[emulator deltas=5000 pace_ms=20]]"), 3)
         await emulator.wait_active(0)
         await _until(lambda: bool(lines(log)))

@@ -14,10 +14,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from gateway.abandoned import AbandonedAnswers
 from gateway.admission.queue import ConcurrencyLimiter
 from gateway.catalog.model import Model
 from gateway.domain import FinishReason, Stop, TextDelta
-from gateway.drains import Drains
 from gateway.observability import logging
 from gateway.retries.attempts import Retries
 from gateway.server.dispatch import Dispatcher
@@ -104,7 +104,7 @@ async def _serving(upstream: Script) -> AsyncIterator[str]:
     services = Services(
         upstream=upstream,
         limiter=ConcurrencyLimiter(max_running=5, max_waiting=5, queue_timeout=5),
-        drains=Drains(max_running=0, seconds=0),
+        abandoned=AbandonedAnswers(max_running=0, seconds=0),
         retries=Retries(clock=asyncio.get_running_loop().time, random=random.random),
         readiness=Ready(),
         limits=Limits(max_body_bytes=9999, body_timeout=5, write_timeout=5),

@@ -1,4 +1,4 @@
-"""One seed: the real pipeline, limiter, retries, breakers and drains among random callers and random faults.
+"""One seed: the real pipeline with all that it stands on, among random callers and random faults.
 
 The invariants are checked by accounts of their own, kept by the far end and by the callers.
 """
@@ -12,11 +12,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
+from gateway.abandoned import AbandonedAnswers
 from gateway.admission.aimd import Adaptive
 from gateway.admission.queue import ConcurrencyLimiter
 from gateway.catalog.model import Model
 from gateway.domain import TextDelta
-from gateway.drains import Drains
 from gateway.errors import GatewayError
 from gateway.pipeline import CompletionStream, Timing, open_completion
 from gateway.retries.attempts import Retries, Trail
@@ -89,7 +89,7 @@ class World:
             random=self.chance.random,
             max_attempts=self.chance.choice([1, 2, 3, 3, 5]),
         )
-        self.drains = Drains(max_running=self.chance.choice([0, 2]), seconds=5.0)
+        self.abandoned = AbandonedAnswers(max_running=self.chance.choice([0, 2]), seconds=5.0)
         self.requests: list[Request] = []
         self.coverage: Counter[tuple[str, str]] = Counter()
         self._running_before = 0
@@ -111,7 +111,7 @@ class World:
             await self._heal()
         else:
             await asyncio.gather(*self._tasks)
-        await self.drains.aclose()
+        await self.abandoned.aclose()
         self._at_rest()
 
     async def _chaos(self) -> None:
@@ -140,7 +140,7 @@ class World:
         for model, target in LANES:
             request = Request(10_000, [UpstreamCall(model, b"10000", {}, target=target)], 0, None, True)  # noqa: FBT003 - a record
             self.requests = [request]
-            await self._ask(request, Drains(max_running=0, seconds=0))
+            await self._ask(request, AbandonedAnswers(max_running=0, seconds=0))
             demand(
                 request.end == "done", f"{target}/{model.id} ends in {request.end} long after the last fault"
             )
@@ -156,7 +156,7 @@ class World:
         if request.expires is not None:
             timers.append(self.loop.call_at(request.expires, task.cancel))
         try:
-            await self._ask(request, self.drains)
+            await self._ask(request, self.abandoned)
         except asyncio.CancelledError:
             demand(not request.end, "two ends")
             request.end = "left"
@@ -179,7 +179,7 @@ class World:
         expires = now + self.chance.expovariate(0.3) if self.chance.random() < 0.3 else None
         return Request(number, calls, now, expires, self.chance.random() < 0.8)
 
-    async def _ask(self, request: Request, drains: Drains) -> None:
+    async def _ask(self, request: Request, abandoned: AbandonedAnswers) -> None:
         """Do what the server does with a request."""
         trail = Trail()
         pace = self.chance.choice([0.0, 0.0, 0.5])
@@ -199,7 +199,7 @@ class World:
                 try:
                     await self._read(request, stream, pace)
                 except asyncio.CancelledError:
-                    drains.adopt(stream, resources, self.check)
+                    abandoned.adopt(stream, resources, self.check)
                     raise
         except GatewayError as fault:
             demand(not request.end, "two ends")
@@ -229,7 +229,9 @@ class World:
         demand(self.far.open <= running, f"{self.far.open} open answers in {running} slots")
         demand(sum(lane.running for lane in self.limiter.lanes) == running, "lanes and slots disagree")
         demand(self.limiter.waiting <= 50, "more wait than may")
-        demand(self.drains.running <= self.drains.max_running, "more drains than may be")
+        demand(
+            self.abandoned.running <= self.abandoned.max_running, "more abandoned answers than may be read"
+        )
 
     def _on_call(self, sent: Sent) -> None:
         """Look at a call at the moment in which it is made."""
@@ -264,7 +266,7 @@ class World:
         requests = sum(1 for _ in lately(12))
         # a drained answer counts until its drain ends, its request here only until the caller left
         demand(
-            retries <= max(3, 0.2 * (requests + self.drains.running)),
+            retries <= max(3, 0.2 * (requests + self.abandoned.running)),
             f"{retries} retries of {requests} requests",
         )
 
@@ -288,7 +290,7 @@ class World:
         demand(self.limiter.running == 0, f"{self.limiter.running} slots are lost")
         demand(self.limiter.waiting == 0, "somebody waits still")
         demand(self.far.open == 0, "an answer is open still")
-        demand(self.drains.running == 0, "somebody drains still")
+        demand(self.abandoned.running == 0, "somebody drains still")
         demand(all(lane.running == 0 for lane in self.limiter.lanes), "a lane has not got its slot back")
         states = self.retries.breakers.states()
         demand("probing" not in states.values(), f"a probe was never settled: {states}")

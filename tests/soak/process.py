@@ -41,8 +41,8 @@ class Holdings:
 
 def holdings(gateway: Gateway) -> Holdings:
     """Return what is held now."""
-    sessions = [target.client._http._sessions for target in gateway.targets.values()]
-    connectors = [session.connector for pool in sessions for session in pool.values()]
+    https = [target.client._http for target in gateway.targets.values()]
+    connectors = [session.connector for http in https for session in http._sessions.values()]
     return Holdings(
         slots=gateway.limiter.running,
         waiting=gateway.limiter.waiting,

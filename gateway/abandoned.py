@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gateway.pipeline import CompletionStream
 
 
-class Drains:
-    """Reads at most `max_running` answers to their end, each for at most `seconds`; 0 drains: none."""
+class AbandonedAnswers:
+    """Reads at most `max_running` answers to their end (0: none), each for at most `seconds`."""
 
     def __init__(self, *, max_running: int, seconds: float) -> None:
         self.max_running = max_running
@@ -42,7 +42,7 @@ class Drains:
         if len(self._tasks) >= self.max_running:
             return False
         drain = self._drain(stream, resources.pop_all(), settle)
-        task = asyncio.create_task(drain, name="drain")  # noqa: TID251 - `close` and the timeout end it
+        task = asyncio.create_task(drain, name="abandoned answer")  # noqa: TID251 - `close` and the timeout end it
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
