@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "serve":
         from gateway.commands import serve  # noqa: PLC0415
 
-        return serve.run()
+        return serve.run(workers=options.workers, place=options.worker_place)
     if options.command == "demo":
         from gateway.commands import demo  # noqa: PLC0415
 
@@ -45,7 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"bedrock-gateway {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("serve", help="serve, with the settings of the environment and gateway.toml")
+    serve = commands.add_parser("serve", help="serve, with the settings of the environment and gateway.toml")
+    serve.add_argument(
+        "--workers", type=_count, metavar="N", help="processes (default GATEWAY_WORKERS, or 1)"
+    )
+    serve.add_argument("--worker-place", help=argparse.SUPPRESS)  # from the supervisor to its workers
     demo = commands.add_parser("demo", help="serve with an embedded Bedrock emulator; needs no AWS account")
     demo.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help="port to listen on (default %(default)s)"
@@ -64,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_models(commands)
     return parser
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise ValueError(text)
+    return count
 
 
 def _add_check(commands: Any) -> None:

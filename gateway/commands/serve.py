@@ -1,20 +1,23 @@
-"""`bedrock-gateway serve`: the gateway until SIGTERM or SIGINT."""
+"""`bedrock-gateway serve`: the gateway until SIGTERM or SIGINT, in one process or in several."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 
 from gateway import app, composition
+from gateway.commands.supervisor import LISTENING, Supervisor, WorkerPlace
 from gateway.observability import logging
 from gateway.settings import Settings, SettingsError, load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 EXIT_CONFIG = 78
 """`EX_CONFIG` of sysexits.h: the configuration is wrong, a restart will not help."""
@@ -22,16 +25,27 @@ EXIT_UNAVAILABLE = 69
 """`EX_UNAVAILABLE`: the address cannot be listened on."""
 
 
-def run() -> int:
-    """Serve with the settings of the environment; return the exit code."""
+def run(*, workers: int | None = None, place: str | None = None) -> int:
+    """Serve with the settings of the environment; return the exit code.
+
+    `workers` is how many processes serve, where it is not the settings' number; `place` is what a supervisor
+    tells its worker.
+    """
+    worker = None if place is None else WorkerPlace.parse(place)
     try:
         settings = load()
     except SettingsError as error:
         print_problems(error.problems)
         return EXIT_CONFIG
-    configure_logging(settings)
+    configure_logging(settings, worker)
+    count = settings.workers if workers is None else workers
     try:
-        asyncio.run(_serve(settings))
+        if worker is not None:
+            asyncio.run(_serve(worker.settings(settings), worker))
+        elif count > 1:
+            return asyncio.run(_supervise(settings, count))
+        else:
+            asyncio.run(_serve(settings))
     except composition.StartError as error:
         print_problems(error.problems)
         return EXIT_CONFIG
@@ -48,10 +62,12 @@ def print_problems(problems: list[str]) -> None:
         sys.stderr.write(f"  - {problem}\n")
 
 
-def configure_logging(settings: Settings) -> None:
+def configure_logging(settings: Settings, worker: WorkerPlace | None = None) -> None:
     """Set up the log as the settings say."""
     pretty = settings.log.format == "console" or (settings.log.format == "auto" and sys.stdout.isatty())
-    logging.configure(level=settings.log.level, json=not pretty)
+    logging.configure(
+        level=settings.log.level, json=not pretty, worker=None if worker is None else worker.number
+    )
 
 
 class StopSignals:
@@ -64,21 +80,61 @@ class StopSignals:
         self.then: Callable[[], None] = lambda: None
         """What to do at each that follows."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._take, number)
+            loop.add_signal_handler(number, self.take, number)
 
-    def _take(self, number: signal.Signals) -> None:
+    def take(self, number: signal.Signals) -> None:
+        """Do what the signal asks for."""
         if self.first.done():
             self.then()
         else:
             self.first.set_result(number)
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, worker: WorkerPlace | None = None) -> None:
     stop = StopSignals()
-    async with app.running(settings) as gateway:
+    async with AsyncExitStack() as stack:
+        control = None if worker is None else stack.enter_context(_control(worker, stop))
+        sockets = None if worker is None else [socket.socket(fileno=one) for one in worker.sockets]
+        gateway = await stack.enter_async_context(app.running(settings, sockets))
+        if control is not None:
+            control.send(LISTENING)
         stop.then = gateway.hurry
         early = stop.first.done()  # nobody has been told yet that we are ready
         number = await stop.first
         # Ctrl-C is a person's, who waits for no load balancer
         await gateway.drain(propagation=number == signal.SIGTERM and not early)
     structlog.get_logger().info("stopped")
+
+
+@contextmanager
+def _control(worker: WorkerPlace, stop: StopSignals) -> Iterator[socket.socket]:
+    """Drain when the supervisor is gone: nobody would start us again, or end us."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(fileno=worker.control) as control:
+        control.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+
+        def lost() -> None:
+            loop.remove_reader(control)  # it never says anything: this is its end
+            structlog.get_logger().error("supervisor_lost")
+            stop.take(signal.SIGTERM)
+
+        loop.add_reader(control, lost)
+        try:
+            yield control
+        finally:
+            loop.remove_reader(control)
+
+
+async def _supervise(settings: Settings, workers: int) -> int:
+    """Run the workers.
+
+    Raises:
+        StartError: the settings cannot work, which no worker need be started for.
+        ListenError: the address cannot be listened on.
+    """
+    composition.build_router(settings)
+    if workers > settings.max_concurrency:
+        raise composition.StartError(
+            [f"workers (GATEWAY_WORKERS): {workers} processes cannot share max_concurrency, which is less"]
+        )
+    return await Supervisor(app.listen(settings), workers).run()

@@ -71,11 +71,17 @@ FIRST_LINE = frozenset({"asyncio"})
 """Families of loggers that add the repr of tasks below the first line, and in it the text of exceptions."""
 
 
-def configure(*, level: str = "info", json: bool = True, stream: TextIO | None = None) -> None:
-    """Set up structlog and the standard loggers of this process; the only place that does."""
+def configure(
+    *, level: str = "info", json: bool = True, stream: TextIO | None = None, worker: int | None = None
+) -> None:
+    """Set up structlog and the standard loggers of this process; the only place that does.
+
+    `worker` is the number of this process among several that write to the same stream.
+    """
     out = stream or sys.stdout
     structlog.configure(
         processors=[
+            *([] if worker is None else [_Worker(worker)]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _render_exception,
@@ -92,6 +98,19 @@ def configure(*, level: str = "info", json: bool = True, stream: TextIO | None =
     root.setLevel(LEVELS[level])
     for name, minimum in FOREIGN_MINIMUM.items():
         logging.getLogger(name).setLevel(max(minimum, LEVELS[level]))  # noqa: TID251 - same
+
+
+class _Worker:
+    """Says of each event which worker it is of."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __call__(
+        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event["worker"] = self._number
+        return event
 
 
 class _Sink:

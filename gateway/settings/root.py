@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", pattern=r"^\S+$")
     """Never empty: to asyncio that would mean every interface."""
     port: int = Field(8080, ge=0, le=65_535)
+    workers: int = Field(1, ge=1, le=256)
+    """Processes that serve from one port. The counts below are of all of them together."""
     max_concurrency: int = Field(100, ge=1, le=100_000)
     """Upstream streams at once: slots."""
     max_queue: int = Field(100, ge=0, le=100_000)

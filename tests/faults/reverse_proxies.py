@@ -77,10 +77,17 @@ def nginx(gateway_url: str, folder: Path) -> Iterator[str]:
 @contextmanager
 def haproxy(gateway_url: str, folder: Path) -> Iterator[str]:
     """Run HAProxy in front of a gateway, and give its URL."""
+    with haproxy_as(HAPROXY.replace("{gateway}", urlsplit(gateway_url).netloc), folder) as url:
+        yield url
+
+
+@contextmanager
+def haproxy_as(configuration: str, folder: Path) -> Iterator[str]:
+    """Run HAProxy with this configuration, whose `{fd}` is the listening socket, and give its URL."""
     program = _program("haproxy")
     with _listening() as listener:
         config = folder / "haproxy.cfg"
-        config.write_text(HAPROXY.format(fd=listener.fileno(), gateway=urlsplit(gateway_url).netloc))
+        config.write_text(configuration.replace("{fd}", str(listener.fileno())))
         with _running([program, "-db", "-q", "-f", str(config)], listener, {}, signal.SIGTERM):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 

@@ -1,0 +1,195 @@
+"""Real processes: an emulator, gateways that are ended and started again, and HAProxy in front of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import aiohttp
+
+from tests.faults.reverse_proxies import haproxy_as
+from tests.harness import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+PATIENCE_S: Final = 60.0
+"""Against hanging only."""
+KEYS: Final = ("AKIAIOSFODNN7EXAMPLE", "a-secret-of-the-emulator")
+HAPROXY: Final = """\
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+  option redispatch
+  retries 3
+frontend callers
+  bind fd@{fd}
+  default_backend gateways
+backend gateways
+  balance roundrobin
+  option httpchk GET /readyz
+  http-check expect status 200
+  http-response set-header X-Served-By %s
+  default-server check inter 200ms fall 2 rise 1
+"""
+NOTICED_S: Final = 1.5
+"""For HAProxy to notice: two probes 200 ms apart, on a machine that may be busy."""
+
+
+class Process:
+    """One child process, whose output is read as lines."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self.name = name
+        self.process = process
+        self.lines: list[str] = []
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def start(cls, name: str, *arguments: str, **environment: str) -> Process:
+        """Run `python -m` with these arguments."""
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "GATEWAY_"))
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", *arguments,
+            env={**inherited, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment},
+            stdout=asyncio.subprocess.PIPE, limit=2**20,
+        )  # fmt: skip
+        return cls(name, process)
+
+    async def line(self, containing: str) -> dict[str, Any]:
+        """Wait for a line of JSON that contains this."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                for line in self.lines:
+                    if containing in line:
+                        found: dict[str, Any] = json.loads(line)
+                        return found
+                if self._reading.done():
+                    raise AssertionError(f"{self.name} ended without {containing!r}: {self.lines[-3:]}")
+                await asyncio.sleep(0.01)
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        """Return the log lines of this kind so far."""
+        return [json.loads(line) for line in self.lines if f'"event":"{event}"' in line]
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send the signal, and return the exit code."""
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        async with asyncio.timeout(PATIENCE_S):
+            code = await self.process.wait()
+            await self._reading
+        return code
+
+    async def close(self) -> None:
+        """End it if the test has not."""
+        if self.process.returncode is None:
+            self.process.kill()
+        await self.process.wait()
+        await self._reading
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        while line := await self.process.stdout.readline():
+            self.lines.append(line.decode())
+
+
+@asynccontextmanager
+async def emulator(**options: str) -> AsyncIterator[str]:
+    """Run an emulator, and give its URL."""
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    keys = (f"--access-key-id={KEYS[0]}", f"--secret-access-key={KEYS[1]}")
+    process = await Process.start("emulator", "gateway.emulator", "--port=0", *keys, *arguments)
+    try:
+        yield (await process.line("url"))["url"]
+    finally:
+        await process.close()
+
+
+def environment(emulator_url: str, **settings: str) -> dict[str, str]:
+    """Return the environment of a gateway before this emulator."""
+    return {
+        "AWS_ACCESS_KEY_ID": KEYS[0],
+        "AWS_SECRET_ACCESS_KEY": KEYS[1],
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": emulator_url,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "GATEWAY_DRAIN__PROPAGATION_MS": str(int(NOTICED_S * 1000)),
+        **settings,
+    }
+
+
+class Replica:
+    """A gateway on a port of its own, which is ended and started again."""
+
+    def __init__(self, name: str, port: int, emulator_url: str, **settings: str) -> None:
+        self.name = name
+        self.url = f"http://127.0.0.1:{port}"
+        self.exit_codes: list[int] = []
+        self._environment = environment(emulator_url, GATEWAY_PORT=str(port), **settings)
+        self._process: Process | None = None
+
+    @property
+    def process(self) -> Process:
+        """The one that runs."""
+        assert self._process is not None, "start it first"
+        return self._process
+
+    async def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        self._process = await Process.start(self.name, "gateway", "serve", **self._environment)
+        await self._process.line('"event":"listening"')
+        async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as session:
+            while True:
+                async with session.get(f"{self.url}/readyz") as response:
+                    if response.status == 200:
+                        return
+                await asyncio.sleep(0.05)
+
+    async def restart(self) -> None:
+        """End it with SIGTERM, and start it anew when it has ended."""
+        self.exit_codes.append(await self.process.end())
+        await self.start()
+
+    async def kill(self) -> None:
+        """End it with SIGKILL."""
+        await self.process.end(signal.SIGKILL)
+
+    async def close(self) -> None:
+        """End it if it runs."""
+        if self._process is not None:
+            await self._process.close()
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on, below those that outgoing connections are given."""
+    ports: list[int] = []
+    candidate = 15_000 + os.getpid() * 7 % 15_000
+    while len(ports) < count:
+        candidate += 1
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+            ports.append(candidate)
+    return ports
+
+
+def balanced(replicas: list[Replica], folder: Path) -> AbstractContextManager[str]:
+    """Run HAProxy in front of these, and give its URL."""
+    servers = [f"  server {one.name} {one.url.removeprefix('http://')}\n" for one in replicas]
+    return haproxy_as(HAPROXY + "".join(servers), folder)

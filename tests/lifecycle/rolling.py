@@ -1,0 +1,107 @@
+"""`python -m tests.lifecycle.rolling`: a rolling restart behind HAProxy under load, and what became of it.
+
+Prints one JSON object. Each round restarts every gateway, one after the other: SIGTERM, its end, its start,
+its readiness. With `--kills N` the gateways are then killed in turn with SIGKILL, N times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.lifecycle.load import Ledger, load
+from tests.lifecycle.processes import NOTICED_S, Replica, balanced, emulator, free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+REPLICAS = 3
+CALLERS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of the requests, of the restarts and of the kills."""
+
+    rolling: Ledger
+    killing: Ledger
+    killed: list[str]
+    exit_codes: list[int]
+    seconds: float
+
+    def figures(self) -> dict[str, object]:
+        """Return it as JSON has it."""
+        return {
+            "restarts": len(self.exit_codes),
+            "exit_codes": Counter(map(str, self.exit_codes)),
+            "rolling": _figures(self.rolling),
+            "kills": len(self.killed),
+            "killing": _figures(self.killing),
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def _figures(ledger: Ledger) -> dict[str, object]:
+    return {
+        "requests": ledger.requests,
+        "whole": dict(ledger.whole),
+        "served_by": dict(ledger.served_by),
+        "failed": len(ledger.failures),
+        "silent": len(ledger.silent),
+        "reasons": Counter(f"{one.kind}: {one.reason} ({one.server})" for one in ledger.failures),
+    }
+
+
+async def roll(folder: Path, *, rounds: int, kills: int, callers: int = CALLERS) -> Outcome:
+    """Restart and kill gateways under load."""
+    started = time.monotonic()
+    async with AsyncExitStack() as stack:
+        bedrock = await stack.enter_async_context(emulator())
+        replicas = [Replica(f"gw{n}", port, bedrock) for n, port in enumerate(free_ports(REPLICAS), 1)]
+        for replica in replicas:
+            stack.push_async_callback(replica.close)
+        await asyncio.gather(*(replica.start() for replica in replicas))
+        url = stack.enter_context(balanced(replicas, folder))
+        await asyncio.sleep(NOTICED_S)
+        async with load(url, callers) as rolling:
+            for _ in range(rounds):
+                for replica in replicas:
+                    await replica.restart()
+                    await asyncio.sleep(NOTICED_S)
+        killed = [replicas[number % REPLICAS] for number in range(kills)]
+        async with load(url, callers) as killing:
+            for replica in killed:
+                await asyncio.sleep(NOTICED_S)
+                await replica.kill()
+                await asyncio.sleep(NOTICED_S)
+                await replica.start()
+        codes = [code for replica in replicas for code in replica.exit_codes]
+        return Outcome(rolling, killing, [one.name for one in killed], codes, time.monotonic() - started)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it, print the figures, and return 0 where no request failed in the restarts, and none silently."""
+    parser = argparse.ArgumentParser(prog="python -m tests.lifecycle.rolling", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--callers", type=int, default=CALLERS)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = asyncio.run(
+            roll(Path(folder), rounds=options.rounds, kills=options.kills, callers=options.callers)
+        )
+    sys.stdout.write(json.dumps(outcome.figures(), indent=2) + "\n")
+    return 1 if outcome.rolling.failures or outcome.killing.silent else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

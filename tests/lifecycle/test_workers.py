@@ -1,0 +1,124 @@
+"""Several workers on one port: their ends, their supervisor's end, and starts that cannot work."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from gateway.commands.supervisor import WorkerPlace
+from gateway.settings import Settings
+from tests.harness import ask
+from tests.lifecycle.load import load
+from tests.lifecycle.processes import PATIENCE_S, Process, emulator, environment
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+WORKERS = 3
+
+
+@asynccontextmanager
+async def _supervised(workers: int = WORKERS, **settings: str) -> AsyncIterator[tuple[Process, str]]:
+    """Run a supervisor with its workers, and give it with the URL."""
+    async with emulator() as bedrock:
+        given = environment(bedrock, GATEWAY_PORT="0", GATEWAY_DRAIN__PROPAGATION_MS="0", **settings)
+        process = await Process.start("supervisor", "gateway", "serve", f"--workers={workers}", **given)
+        try:
+            await _until(lambda: len(process.events("worker_listening")) == workers)
+            yield process, process.events("listening")[0]["url"]
+        finally:
+            await process.close()
+
+
+async def _until(condition: Any) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - the log of another process
+            await asyncio.sleep(0.02)
+
+
+async def test_a_killed_worker_and_the_end() -> None:
+    """Its callers are told, others see nothing; it is started again; SIGTERM ends all when all is done."""
+    async with _supervised() as (supervisor, url):
+        async with load(url, 12) as ledger:
+            await _until(lambda: len(ledger.served_by) and ledger.whole["stream"] > 3)
+            busy = supervisor.events("request")[-1]["worker"]  # who accepts is the kernel's choice
+            victim = next(one for one in supervisor.events("worker_listening") if one["worker"] == busy)
+            os.kill(victim["pid"], signal.SIGKILL)
+            await _until(lambda: len(supervisor.events("worker_listening")) > WORKERS)
+        body = ask("[[emulator deltas=30 pace_ms=20]]")
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{url}/chat/completions/stream", json=body) as response,
+        ):
+            await response.content.readline()
+            ended = asyncio.create_task(supervisor.end())
+            records = (await response.read()).splitlines()
+        code = await ended
+
+    assert ledger.silent == []
+    assert 1 <= len(ledger.failures) <= 12
+    lines = supervisor.events("request")
+    assert {line["worker"] for line in lines} <= {1, 2, 3}
+    assert {line["outcome"] for line in lines} == {"ok"}
+    assert b'"type":"done"' in records[-1]
+    assert code == 0
+    [death] = supervisor.events("worker_ended")
+    assert (death["worker"], death["exit_code"]) == (victim["worker"], -signal.SIGKILL)
+
+
+async def test_workers_end_with_their_supervisor() -> None:
+    """Nobody is left to end them: they drain by themselves."""
+    async with _supervised(2) as (supervisor, _):
+        supervisor.process.kill()
+        # its output ends when the last of those who have inherited it has ended
+        async with asyncio.timeout(PATIENCE_S):
+            await supervisor.close()
+
+    assert len(supervisor.events("supervisor_lost")) == 2
+    assert len(supervisor.events("stopped")) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        pytest.param({"GATEWAY_MAX_CONCURRENCY": "x"}, 78, id="the supervisor's own check"),
+        pytest.param({"GATEWAY_ALIASES": '{"a": "../x"}'}, 78, id="the catalogue"),
+        pytest.param({"GATEWAY_MAX_CONCURRENCY": "2"}, 78, id="fewer slots than workers"),
+        pytest.param({"GATEWAY_MAX_CONNECTIONS": "1000000"}, 78, id="what only a worker finds out"),
+        pytest.param({"GATEWAY_HOST": "192.0.2.1"}, 69, id="an address that is not ours"),
+    ],
+)
+async def test_start_that_cannot_work(settings: dict[str, str], code: int) -> None:
+    """The supervisor ends with the code that a single process would end with."""
+    given = {**environment("http://127.0.0.1:9", GATEWAY_PORT="0"), **settings}
+    process = await Process.start("supervisor", "gateway", "serve", f"--workers={WORKERS}", **given)
+    async with asyncio.timeout(PATIENCE_S):
+        ended = await process.process.wait()
+    await process.close()
+
+    assert ended == code
+
+
+@pytest.mark.parametrize(
+    ("total", "shares"), [(100, [34, 33, 33]), (3, [1, 1, 1]), (1, [1, 0, 0]), (0, [0, 0, 0])]
+)
+def test_shares(total: int, shares: list[int]) -> None:
+    """What is counted is divided without loss."""
+    places = [WorkerPlace.parse(str(WorkerPlace(number, 3, 5, (6, 7)))) for number in (1, 2, 3)]
+
+    assert [place.share(total) for place in places] == shares
+    assert places[0].sockets == (6, 7)
+
+
+def test_settings_of_a_worker() -> None:
+    """Counts are shared; the room for bodies never becomes less than one body takes."""
+    settings = WorkerPlace(2, 100, 5, ()).settings(Settings(max_concurrency=250, max_queue=100))
+
+    assert (settings.max_concurrency, settings.max_queue, settings.max_connections) == (3, 1, 20)
+    assert settings.max_bodies_bytes == settings.max_body_bytes
