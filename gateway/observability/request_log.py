@@ -37,6 +37,9 @@ class RequestLog:
         """The request ended in this error."""
         self.outcome, self.level = "error", error.level
         self.add(
+            phase="connect"
+            if error.unsent
+            else None,  # only the fault knows, clocks see one wait for the head
             code=error.code,
             param=error.param,
             detail=error.detail,

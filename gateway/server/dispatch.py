@@ -66,7 +66,7 @@ class Dispatcher:
             self.exchanges.discard(exchange)
             exchange.close()
             if log.outcome != "ok":
-                log.add(phase=exchange.timing.phase)
+                log.fields.setdefault("phase", exchange.timing.phase)
             log.add(**exchange.timing.milliseconds())
             log.write()
 

@@ -25,7 +25,7 @@ from tests.harness import CLAUDE, NOVA
 if TYPE_CHECKING:
     from gateway.errors import GatewayError
 
-LogPhase: TypeAlias = Literal["head", "first_byte", "stream"]
+LogPhase: TypeAlias = Literal["connect", "head", "first_byte", "stream"]
 
 TEXT: Final = "This answer comes from"
 """What the model says in every cell: four deltas, a word each."""
@@ -265,7 +265,10 @@ def provocation(fault: Fault, phase: Phase, model: str) -> str:
 def expected(fault: Fault, phase: Phase, model: str) -> Expected | None:
     """Return what a caller gets; None where there can be no such cell."""
     if phase is CONNECT:
-        return Expected(fault.connect_error or fault.error, phase="head") if fault.connect else None
+        ours = fault.stops or fault.headers  # then it is not the connection that fails
+        unreached = fault.connect in {"refusing", "black_hole"} and not ours
+        due = Expected(fault.connect_error or fault.error, phase="connect" if unreached else "head")
+        return due if fault.connect else None
     if fault.error is None:
         return WHOLE
     if phase is STATUS:

@@ -37,7 +37,7 @@ HAProxy with what they do by default (Nova: directly), with retries off.
 | – | there can be no such cell: see below | | |
 
 Never `done` for a fault, never an end without `done` or `error`. The log line of each failed request has the
-same code, and as `phase` where it failed: `head` (columns *connect* and *status*), `first_byte` or `stream`.
+same code, and as `phase` where it failed: `connect`, `head` (until a status comes), `first_byte`, `stream`.
 
 Bare text has no room for an error, so its transfer breaks: a missing last chunk in HTTP/1.1, a reset in
 HTTP/1.0, which is what nginx speaks to a gateway by default. Both proxies pass it on as a broken transfer.
