@@ -195,13 +195,17 @@ class Attempts(Generic[C]):
         self._note(fault)
         if len(self.trail.lanes) < self._retries.max_attempts:
             plans = [plan for plan in self._plans(fault) if self._is_possible(*plan)]
-            if plans and (self._costs_nobody(fault, plans[0][0]) or self._take()):
-                for calls, pause in plans:
-                    if pause:
-                        self._backoffs += 1
-                        await asyncio.sleep(pause)
-                    if any(self._go(call) for call in calls):
-                        return
+            paid = False
+            for calls, pause in plans:
+                if not self._costs_nobody(fault, calls):
+                    paid = paid or self._take()
+                    if not paid:
+                        break
+                if pause:
+                    self._backoffs += 1
+                    await asyncio.sleep(pause)
+                if any(self._go(call) for call in calls):
+                    return
         raise most_telling(self.trail.faults)
 
     def _note(self, fault: GatewayError) -> None:

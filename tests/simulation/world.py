@@ -69,6 +69,16 @@ class Request:
     attempts: list[Sent] = field(default_factory=list)
 
 
+def _paid_retries(request: Request) -> int:
+    """Count the retries that the budget has to allow: not those that go on where nothing had left."""
+    free, lanes = 0, [sent.lane for sent in request.attempts]
+    others = {call.lane for call in request.calls if call.fallback}
+    for number, sent in enumerate(request.attempts[1:], start=1):
+        fresh = sent.lane not in lanes[:number] and sent.lane not in others
+        free += fresh and request.attempts[number - 1].fault == "refused"
+    return max(0, len(request.attempts) - 1) - free
+
+
 class World:
     """Everything of one seed."""
 
@@ -262,7 +272,7 @@ class World:
         def lately(seconds: float) -> Iterator[Request]:
             return (r for r in self.requests if r.finished is None or now - r.finished <= seconds)
 
-        retries = sum(max(0, len(request.attempts) - 1) for request in lately(8))
+        retries = sum(_paid_retries(request) for request in lately(8))
         requests = sum(1 for _ in lately(12))
         # a drained answer counts until its drain ends, its request here only until the caller left
         demand(
