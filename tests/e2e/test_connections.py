@@ -53,6 +53,16 @@ async def test_head_that_does_not_come(
     assert [(line["route"], line["status"]) for line in lines(log)] == [("unread", 408)]
 
 
+async def test_endless_head(caller: Caller) -> None:
+    """A head that goes on is refused at its sixteenth kilobyte, not when its time is over (R58)."""
+    endless = b"GET /livez HTTP/1.1\r\n" + (b"X-Long: " + b"a" * 300 + b"\r\n") * 100
+
+    answer = await exchanged(caller.url, endless)
+
+    assert _error(answer) == (400, "invalid_request")
+    assert b"The request line and headers are larger than 16384 bytes." in answer
+
+
 async def test_head_of_a_next_request(emulator: Emulator, start: StartGateway) -> None:
     """An idle connection is kept; from the first byte of a next head on, that head has its time."""
     async with start(emulator, head_timeout_ms=80) as caller, connected(caller.url) as raw:

@@ -186,6 +186,20 @@ async def test_requests_one_behind_the_other(caller: Caller) -> None:
     assert answer.count(b'"finish_reason"') == 3
 
 
+async def test_chunk_extension_that_comes_later(caller: Caller) -> None:
+    """A body that is being read and turns into an endless extension is refused, not waited for."""
+    async with connected(caller.url) as raw:
+        await raw.send(POST + b"Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await raw.until(b"100 Continue\r\n\r\n")  # from now on the handler reads
+        await raw.send(b"2;" + b"a" * 2_000)
+
+        answer = await raw.until(b"}}")
+
+    [head] = heads(answer)
+    assert head == b"HTTP/1.1 400 Bad Request"
+    assert b"The chunks of the body are malformed." in answer
+
+
 async def test_half_close_is_a_caller_who_left(caller: Caller, emulator: Emulator) -> None:
     """Who shuts its side down gets nothing more, and Bedrock's stream is closed (S10)."""
     async with connected(caller.url) as raw:
