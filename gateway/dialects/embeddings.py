@@ -39,7 +39,9 @@ class EmbeddingBody(Shape):
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
     input: Annotated[
-        list[Text | Parts], Field(min_length=1, max_length=MAX_INPUTS), BeforeValidator(_as_list)
+        list[Text | Parts],
+        Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True),
+        BeforeValidator(_as_list),
     ]
     dimensions: Annotated[int, Field(ge=1, le=100_000)] | None = None
     encoding_format: Literal["float", "base64"] = "float"

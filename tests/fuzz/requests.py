@@ -26,7 +26,7 @@ from gateway.codecs.stop_sequences import emulated
 from gateway.dialects import embeddings, native
 from gateway.domain import CompletionRequest, Message, TextPart
 from gateway.errors import GatewayError, InvalidRequest, UnknownModel
-from gateway.wire.json import MAX_DEPTH, MAX_NODES, loads
+from gateway.wire.json import MAX_DEPTH, MAX_KEYS, MAX_NODES, loads
 from tests.fuzz import request_inputs
 from tests.fuzz.target import Target, demand
 
@@ -49,8 +49,8 @@ def strict(data: bytes) -> Any:
     nodes = 0
 
     def paired(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len(dict(pairs)) != len(pairs):
-            raise ValueError("a duplicate key")
+        if len(dict(pairs)) != len(pairs) or len(pairs) > MAX_KEYS:
+            raise ValueError("a duplicate key, or too many keys")
         return dict(pairs)
 
     def integer(digits: str) -> int | float:

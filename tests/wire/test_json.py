@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequest
-from gateway.wire.json import dumps, loads
+from gateway.wire.json import MAX_KEYS, dumps, loads
 
 # ── what is accepted ──────────────────────────────────────────────────────────────────────────────────
 
@@ -213,6 +213,14 @@ def test_nodes_are_the_callers(data: bytes, nodes: int) -> None:
     assert loads(data, max_nodes=nodes) == json.loads(data)
     with pytest.raises(InvalidRequest, match=f"more than {nodes - 1} JSON values"):
         loads(data, max_nodes=nodes - 1)
+
+
+def test_keys_of_one_object() -> None:
+    """One object has so many keys at most; several may have more together. What is too much is not shown."""
+    full = {f"k{number}": number for number in range(MAX_KEYS)}
+    assert loads(json.dumps([full, full]).encode()) == [full, full]
+    with pytest.raises(InvalidRequest, match=r"^The body has a JSON object of more than 1000 keys\.$"):
+        loads(json.dumps([{**full, "one more": 1}]).encode())
 
 
 # ── against an oracle ─────────────────────────────────────────────────────────────────────────────────
