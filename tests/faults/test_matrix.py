@@ -21,7 +21,7 @@ from tests.faults.endpoints import ENDPOINTS
 from tests.faults.hearing import FORMATS, complaints, hear
 from tests.faults.matrix import CONNECT, FAULTS, PHASES, WHOLE, expected, provocation
 from tests.faults.reverse_proxies import haproxy, nginx
-from tests.harness import CLAUDE, NOVA, lines, settings_for
+from tests.harness import CLAUDE, NOVA, ask, lines, settings_for
 
 if TYPE_CHECKING:
     import io
@@ -158,6 +158,19 @@ async def test_shutdown(phase: Phase, tmp_path: Path, log: io.StringIO) -> None:
     assert [line for found in wrong for line in found] == []
     for cell in cells:
         assert told[cell.id] in {in_the_log(cell.due), *([in_the_log(WHOLE)] if cell.due.or_whole else [])}
+
+
+@pytest.mark.parametrize("way", ["direct", "nginx", "haproxy"])
+async def test_nothing_is_held_back(way: str, gateways: dict[bool, dict[str, str]]) -> None:
+    """What the model has said arrives while it is silent, by every way (R7): no clock is needed to see it."""
+    body = ask("[[emulator deltas=4 frames_per_write=1 stall=4]]", model=CLAUDE)
+    url = f"{gateways[False][way]}/chat/completions/stream"
+    async with asyncio.timeout(GUARD), callers() as session:
+        for form in ("ndjson", "sse", "text"):
+            heard = b""
+            async with session.post(url, json=body, headers={"Accept": FORMATS[form]}) as response:
+                while b"answer" not in heard:
+                    heard += await response.content.readany()
 
 
 def callers() -> aiohttp.ClientSession:
