@@ -128,7 +128,7 @@ class Attempts(Generic[C]):
         self.over = False
         self._taken = 0
         self._backoffs = 0
-        self._useless: set[str] = set()
+        self._useless: list[str] = []
         self._answered = False
         self._sent = 0.0
         self._era: int | None = None
@@ -156,11 +156,14 @@ class Attempts(Generic[C]):
             UpstreamUnavailable: every circuit breaker is open.
         """
         lets = self._retries.breakers.would_let
-        for fallback in (False, True):
-            lanes = [call.lane for call in self._calls if call.fallback is fallback and lets(call.lane)]
-            if lanes:
-                return lanes
-        raise self._all_open()
+        wanted: list[str] = []
+        fallbacks: list[str] = []
+        for call in self._calls:
+            if lets(lane := call.lane):
+                (fallbacks if call.fallback else wanted).append(lane)
+        if not wanted and not fallbacks:
+            raise self._all_open()
+        return wanted or fallbacks
 
     def begin(self, slot: Slot) -> None:
         """Choose the first call: the slot's lane says which.
@@ -168,11 +171,12 @@ class Attempts(Generic[C]):
         Raises:
             UpstreamUnavailable: every circuit breaker has opened while the request waited for the slot.
         """
-        self._slot = slot
-        for call in sorted(self._calls, key=lambda call: call.lane != slot.lane):
-            if self._go(call):
+        self._slot, mine = slot, slot.lane
+        for call in self._calls:
+            if call.lane == mine and self._go(call):
                 return
-        raise self._all_open()
+        if not any(map(self._go, self._calls)):
+            raise self._all_open()
 
     def answered(self) -> None:
         """The head of the answer has come."""
@@ -194,9 +198,8 @@ class Attempts(Generic[C]):
         """
         self._note(fault)
         if len(self.trail.lanes) < self._retries.max_attempts:
-            plans = [plan for plan in self._plans(fault) if self._is_possible(*plan)]
             paid = False
-            for calls, pause in plans:
+            for calls, pause in [plan for plan in self._plans(fault) if self._is_possible(*plan)]:
                 if not self._costs_nobody(fault, calls):
                     paid = paid or self._take()
                     if not paid:
@@ -224,7 +227,7 @@ class Attempts(Generic[C]):
         """
         allowed, tried = chances(fault, answered=self._answered), self.trail.lanes
         if SAME not in allowed:
-            self._useless.add(self.call.lane)
+            self._useless.append(self.call.lane)
         mine = [call for call in self._calls if _same_model(call, self.call)]
         if TARGET in allowed:
             yield [call for call in mine if call.lane not in tried], 0.0

@@ -43,11 +43,12 @@ class BreakerRules:
 class Breaker:
     """The breaker of one lane."""
 
-    __slots__ = ("_clock", "_failures", "_openings", "_random", "_rules", "_slices", "_total", "era", "state",
-                 "until", "used")  # fmt: skip
+    __slots__ = ("_clock", "_failures", "_openings", "_random", "_rules", "_slice", "_slices", "_total",
+                 "era", "state", "until", "used")  # fmt: skip
 
     def __init__(self, rules: BreakerRules, clock: Callable[[], float], random: Callable[[], float]) -> None:
         self._rules = rules
+        self._slice = rules.window / _SLICES
         self._clock = clock
         self._random = random
         self._slices: deque[list[float]] = deque()
@@ -58,6 +59,7 @@ class Breaker:
         self.until = 0.0
         """When an open breaker lets a probe through."""
         self.used = clock()
+        """When it last had something to count."""
 
     def would_let(self) -> bool:
         """Say whether a call may go now; nothing is reserved for it."""
@@ -65,10 +67,9 @@ class Breaker:
 
     def enter(self) -> int | None:
         """Let a call through and return its era, to be given back with how it went; None: it may not go."""
-        self.used = self._clock()
         if self.state == "closed":
             return self.era
-        if self.state == "probing" or self.used < self.until:
+        if self.state == "probing" or self._clock() < self.until:
             return None
         self._change("probing")
         return self.era
@@ -118,7 +119,8 @@ class Breaker:
         self._total = self._failures = 0
 
     def _count(self, failures: int) -> None:
-        now = self._clock() * _SLICES // self._rules.window
+        self.used = self._clock()
+        now = self.used // self._slice
         slices = self._slices
         if not slices or slices[-1][0] != now:
             while slices and slices[0][0] <= now - _SLICES:

@@ -90,6 +90,8 @@ async def run(seconds: float, streams: int = 100, seed: int = 1) -> dict[str, An
             max_queue=streams,
             queue_timeout_ms=60_000,
             bedrock={"first_byte_timeout_ms": 500, "gap_timeout_ms": 500},
+            retries={"max_attempts": 1},  # each fault is to reach its caller
+            breaker={"enabled": False},  # most calls fail here: it would let none through
         )
         async with app.running(settings) as gateway:
             first = holdings(gateway)
