@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FOREIGN_PREFIXES = ("AWS_", "GATEWAY_", "BOTO_")
 KEPT = frozenset({"GATEWAY_RECORDINGS", "GATEWAY_VECTORS"})
+SECRETS = (EmulatorSettings().secret_access_key, "CANARY")
+"""What no log line may hold: the key that requests are signed with, and what tests mark as secret."""
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
 
@@ -38,11 +40,16 @@ def _isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 @pytest.fixture(autouse=True)
 def log() -> Iterator[io.StringIO]:
-    """The JSON log of the code under test, at debug, away from the terminal."""
+    """The JSON log of the code under test, at debug, away from the terminal.
+
+    No test of the whole suite may leave a secret or a prompt that was marked as such in it (R54).
+    """
     stream = io.StringIO()
     logging.configure(level="debug", json=True, stream=stream)
     yield stream
     logging.configure(level="error", json=True, stream=io.StringIO())
+    told = [secret for secret in SECRETS if secret in stream.getvalue()]
+    assert not told, f"the log tells {told}"
 
 
 @pytest.fixture
