@@ -72,6 +72,7 @@ class StreamResponder:
             data += _encode(batch, self._form)
             if stream.ended:
                 break
+            batch = None  # it is bytes now: nobody who reads slowly holds both
             await writing.write(self._exchange, response, data)
             if self._heartbeat is not None:
                 self._heartbeat.wrote()

@@ -216,12 +216,12 @@ async def test_every_byte_in_a_header(caller: Caller) -> None:
     head = b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: "
     wrong = []
     for byte in range(256):
-        value = b"id" + CANARY + bytes([byte]) + b"x"
+        value = b"id-d41d8cd9" + bytes([byte]) + b"x"
         answer = await exchanged(caller.url, head + value + b"\r\n\r\n")
         kept = b"X-Request-Id: " + value + b"\r\n" in answer
         well_formed = chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in "._-")
         once = [line.split()[1] for line in heads(answer)] in ([b"200"], [b"400"])
-        if not once or kept != well_formed or (not well_formed and CANARY in answer):
+        if not once or kept != well_formed or (not well_formed and b"id-d41d8cd9" in answer):
             wrong.append(byte)
 
     assert wrong == []
