@@ -34,7 +34,13 @@ IDLE_S = 0.03
 HANG_S = 10.0
 EVERY = 25
 """Inputs between two good requests on connections of their own."""
-LIMITS = {"body_timeout_ms": 400, "write_timeout_ms": 2000, "keepalive_timeout_ms": 2000}
+LIMITS = {
+    "body_timeout_ms": 400,
+    "write_timeout_ms": 2000,
+    "keepalive_timeout_ms": 2000,
+    "heartbeat_grace_ms": 3,
+    "heartbeat_interval_ms": 2,
+}
 STATUSES = {100, 200, 400, 404, 405, 406, 408, 411, 413, 414, 415, 417, 431, 504}
 """The caller's own faults; 504 where that is the deadline which the caller gave."""
 FIELDS = {"code", "message", "retryable", "param", "request_id", "upstream_request_id"}
@@ -153,12 +159,15 @@ def _check_answer(answer: Answer) -> None:
 
 
 def _check_good(answer: Answer) -> None:
+    """A stream that is whole has just one terminal record; a start where anything but a failure was said."""
     kind = answer.headers.get("content-type", "")
-    if answer.cut or not answer.body or "ndjson" not in kind:
+    if answer.cut or not answer.body or not kind.startswith(("application/x-ndjson", "text/event-stream")):
         return
-    records = [json.loads(line)["type"] for line in answer.body.split(b"\n")[:-1]]
-    ends = [kind for kind in records if kind in {"done", "error"}]
-    demand(records[0] == "start" and ends == records[-1:], "not just one terminal record", answer)
+    lines = [line.removeprefix(b"data: ") for line in answer.body.split(b"\n") if line and line[:1] != b":"]
+    records = [name for line in lines if (name := json.loads(line)["type"]) != "ping"]
+    ends = [name for name in records if name in {"done", "error"}]
+    demand(ends and ends == records[-1:], "not just one terminal record", answer)
+    demand(records[0] == "start" or records == ["error"], "no start", answer)
 
 
 @contextmanager

@@ -24,6 +24,8 @@ def _post(path: str, body: bytes, *headers: str, version: str = "1.1") -> bytes:
 
 
 ASK = json.dumps({"model": NOVA, "prompt": "Hi"}).encode()
+SLOW = json.dumps({"model": NOVA, "prompt": "[[emulator deltas=3 pace_ms=4 first_byte_ms=8]]"}).encode()
+"""What leaves time for heartbeats."""
 CHAT, STREAM, EMBED = "/chat/completions", "/chat/completions/stream", "/embeddings"
 HEADERS = (
     *(
@@ -123,6 +125,7 @@ def seeds() -> Iterator[bytes]:
         yield _post(path, json.dumps({"model": CANARY, "messages": [{"role": CANARY}]}).encode())
     for accept in ("text/plain", "text/event-stream", "application/x-ndjson"):
         yield _post(STREAM, ASK, f"Accept: {accept}") * 2
+        yield _post(STREAM, SLOW, f"Accept: {accept}") + _post(STREAM, SLOW)
     inner = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Request-Id: inner\r\n\r\n"
     yield b"".join(
         _post(path, ASK, f"X-Request-Id: r{number}") for number, path in enumerate((CHAT, STREAM, EMBED))
