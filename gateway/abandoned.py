@@ -47,6 +47,11 @@ class AbandonedAnswers:
         task.add_done_callback(self._tasks.discard)
         return True
 
+    async def settled(self) -> None:
+        """Return when those that are being read now have ended."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+
     async def aclose(self) -> None:
         """Give up what is still being read."""
         for task in self._tasks:

@@ -18,8 +18,9 @@ from gateway.abandoned import AbandonedAnswers
 from gateway.admission.aimd import Adaptive
 from gateway.admission.queue import ConcurrencyLimiter
 from gateway.bedrock.client import POOL_HEADROOM
-from gateway.composition import StartError, opened
+from gateway.composition import StartError
 from gateway.errors import GatewayError
+from gateway.generations import Generations
 from gateway.retries.attempts import Retries
 from gateway.retries.backoff import Backoff
 from gateway.retries.breaker import BreakerRules
@@ -33,9 +34,10 @@ from gateway.server.protocol import ConnectionBounds, GatewayServer
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from gateway.bedrock.targets import Target
+    from gateway.composition import Backend
     from gateway.settings import AdaptiveSettings, Settings
 
 SHUTDOWN_TIMEOUT = 0.25
@@ -88,23 +90,88 @@ class ProcessReadiness:
 
 
 @dataclass(frozen=True, slots=True)
+class Lasting:
+    """What lives as long as the process, whatever generation of settings is in force."""
+
+    limiter: ConcurrencyLimiter
+    abandoned: AbandonedAnswers
+    retries: Retries
+    bodies: BodyBudget
+    drain: Drain
+
+
 class Gateway:
     """A running gateway."""
 
-    url: str
-    limiter: ConcurrencyLimiter
-    retries: Retries
-    targets: Mapping[str, Target]
-    _drain: Drain
-    _serving: Serving
+    def __init__(self, lasting: Lasting, generations: Generations, dispatcher: Dispatcher) -> None:
+        self.limiter = lasting.limiter
+        self.retries = lasting.retries
+        self.targets: Mapping[str, Target] = {}
+        self.serving: Serving
+        self._lasting = lasting
+        self._generations = generations
+        self._dispatcher = dispatcher
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return listening.url_of(self.serving.sockets[0])
+
+    async def reload(self, settings: Settings) -> None:
+        """Put these settings in force for every request from now on.
+
+        Raises:
+            StartError: they cannot work; those in force stay.
+        """
+
+        def put(backend: Backend, number: int) -> Callable[[], Awaitable[object]]:
+            before = [exchange.task for exchange in self._dispatcher.exchanges]
+            self._dispatcher.services = _services(settings, backend, self._lasting, number)
+            self.targets = backend.targets
+            self.limiter.resize(
+                max_running=settings.max_concurrency,
+                max_waiting=settings.max_queue,
+                queue_timeout=settings.queue_timeout_ms / 1000,
+            )
+
+            async def unused() -> None:
+                if before:
+                    await asyncio.wait(before)
+                await self._lasting.abandoned.settled()
+
+            return unused
+
+        await self._generations.open(settings, put)
 
     async def drain(self, *, propagation: bool = True) -> None:
         """Prepare the end of the `running` block: see `Drain.wait`."""
-        await self._drain.wait(self._serving, propagation=propagation)
+        await self._lasting.drain.wait(self.serving, propagation=propagation)
 
     def hurry(self) -> None:
         """End the drain: what runs is interrupted at once."""
-        self._drain.hurry()
+        self._lasting.drain.hurry()
+
+
+def _services(settings: Settings, backend: Backend, lasting: Lasting, generation: int) -> Services:
+    return Services(
+        upstream=backend.upstream,
+        limiter=lasting.limiter,
+        abandoned=lasting.abandoned,
+        retries=lasting.retries,
+        readiness=ProcessReadiness(lasting.drain, lasting.limiter, backend.targets),
+        limits=Limits(
+            max_body_bytes=settings.max_body_bytes,
+            body_timeout=settings.body_timeout_ms / 1000,
+            write_timeout=settings.write_timeout_ms / 1000,
+            heartbeat_grace=settings.heartbeat_grace_ms / 1000,
+            heartbeat_interval=settings.heartbeat_interval_ms / 1000,
+        ),
+        version=__version__,
+        generation=generation,
+        models_config=backend.models_config,
+        default_model=settings.default_model,
+        bodies=lasting.bodies,
+    )
 
 
 def _adaptive(section: AdaptiveSettings) -> Adaptive | None:
@@ -155,7 +222,6 @@ async def running(
         StartError: this host, or the settings of the catalogue or of AWS, cannot work.
         ListenError: the address cannot be listened on.
     """
-    log = structlog.get_logger()
     if problems := prerequisites.problems(
         max_connections=settings.max_connections,
         upstream_connections=len(settings.places()) * (settings.max_concurrency + POOL_HEADROOM),
@@ -173,41 +239,26 @@ async def running(
         max_running=settings.abandoned_max_answers if settings.on_disconnect == "drain" else 0,
         seconds=settings.abandoned_timeout_ms / 1000,
     )
-    async with opened(settings) as backend, aclosing(abandoned):
-        drain = Drain(
-            DrainTimes(
-                propagation=settings.drain.propagation_ms / 1000, deadline=settings.drain.deadline_ms / 1000
-            )
-        )
-        services = Services(
-            upstream=backend.upstream,
-            limiter=limiter,
-            abandoned=abandoned,
-            retries=retries,
-            readiness=ProcessReadiness(drain, limiter, backend.targets),
-            limits=Limits(
-                max_body_bytes=settings.max_body_bytes,
-                body_timeout=settings.body_timeout_ms / 1000,
-                write_timeout=settings.write_timeout_ms / 1000,
-                heartbeat_grace=settings.heartbeat_grace_ms / 1000,
-                heartbeat_interval=settings.heartbeat_interval_ms / 1000,
-            ),
-            version=__version__,
-            models_config=backend.models_config,
-            default_model=settings.default_model,
-            bodies=BodyBudget(settings.max_bodies_bytes),
-        )
-        async with _serving(settings, services, drain, sockets) as serving:
-            url = listening.url_of(serving.sockets[0])
-            log.info("listening", url=url, targets=[str(target) for target in backend.targets.values()])
-            yield Gateway(url, limiter, retries, backend.targets, drain, serving)
+    times = DrainTimes(
+        propagation=settings.drain.propagation_ms / 1000, deadline=settings.drain.deadline_ms / 1000
+    )
+    lasting = Lasting(limiter, abandoned, retries, BodyBudget(settings.max_bodies_bytes), Drain(times))
+    generations = Generations()
+    dispatcher = Dispatcher()
+    async with aclosing(generations), aclosing(abandoned):
+        gateway = Gateway(lasting, generations, dispatcher)
+        await gateway.reload(settings)
+        async with _serving(settings, dispatcher, lasting.drain, sockets) as serving:
+            gateway.serving = serving
+            targets = [str(target) for target in gateway.targets.values()]
+            structlog.get_logger().info("listening", url=gateway.url, targets=targets)
+            yield gateway
 
 
 @asynccontextmanager
 async def _serving(
-    settings: Settings, services: Services, drain: Drain, sockets: Sequence[socket.socket] | None
+    settings: Settings, dispatcher: Dispatcher, drain: Drain, sockets: Sequence[socket.socket] | None
 ) -> AsyncIterator[Serving]:
-    dispatcher = Dispatcher(services)
     server = GatewayServer(
         dispatcher,
         request_factory=drain.make_request,

@@ -24,6 +24,7 @@ from gateway.catalog.timeouts import Timeouts
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from gateway.bedrock.client import BedrockClient
     from gateway.settings import DefaultSettings, Settings, TimeoutSettings
 
 
@@ -45,8 +46,8 @@ class Backend:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Backend]:
-    """Open the targets for as long as the block runs.
+async def opened(settings: Settings) -> AsyncIterator[Mapping[str, BedrockClient]]:
+    """Open the clients of the targets for as long as the block runs.
 
     Raises:
         StartError: the settings of the catalogue, of the routes or of AWS cannot work.
@@ -55,19 +56,37 @@ async def opened(settings: Settings) -> AsyncIterator[Backend]:
     opening = open_clients(settings.bedrock, settings.places(), max_concurrency=settings.max_concurrency)
     try:
         async with opening as clients:
-            router = build_router(settings, next(iter(clients.values())).region)
-            targets = {name: Target(name, clients[name], router.catalogs[name]) for name in router.catalogs}
-            yield Backend(
-                targets,
-                BedrockUpstream(targets, router, settings.bedrock, Random()),  # noqa: S311 - shares of load
-                build_models_config(settings, router.preferred),
-            )
+            yield clients
     except BrokenTargets as error:
         named = {
             name: f"targets.{name}" if settings.targets else "AWS configuration" for name in error.problems
         }
         problems = [f"{named[name]}: {problem}" for name, problem in error.problems.items()]
         raise StartError(problems) from error
+
+
+def same_clients(one: Settings, other: Settings) -> bool:
+    """Whether the clients that `opened` gives for one will do for the other."""
+    return (one.bedrock, one.places(), one.max_concurrency) == (
+        other.bedrock,
+        other.places(),
+        other.max_concurrency,
+    )
+
+
+def assemble(settings: Settings, clients: Mapping[str, BedrockClient]) -> Backend:
+    """Return what stands behind the server; pure.
+
+    Raises:
+        StartError: the settings of the catalogue or of the routes cannot work.
+    """
+    router = build_router(settings, next(iter(clients.values())).region)
+    targets = {name: Target(name, clients[name], router.catalogs[name]) for name in router.catalogs}
+    return Backend(
+        targets,
+        BedrockUpstream(targets, router, settings.bedrock, Random()),  # noqa: S311 - shares of load
+        build_models_config(settings, router.preferred),
+    )
 
 
 def build_router(settings: Settings, default_region: str | None = None) -> Router:

@@ -40,9 +40,10 @@ ARCHITECTURE = {
     "cli": Area("commands app"),
     "commands": Area("app composition diagnosis settings emulator observability wire catalog"),
     "app": Area(
-        "composition server bedrock admission retries abandoned observability settings emulator catalog "
-        "errors",
+        "composition generations server bedrock admission retries abandoned observability settings emulator "
+        "catalog errors",
     ),
+    "generations": Area("composition", types="bedrock settings"),
     "composition": Area("bedrock catalog", types="settings"),
     "diagnosis": Area("bedrock upstream catalog domain errors", types="settings"),
     # the two shells, which never meet

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gateway import app, composition
-from gateway.commands.supervisor import LISTENING, Supervisor, WorkerPlace
+from gateway.commands.supervisor import LISTENING, RELOADED, Supervisor, WorkerPlace
 from gateway.observability import logging
 from gateway.settings import Settings, SettingsError, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from gateway.app import Gateway
 
 EXIT_CONFIG = 78
 """`EX_CONFIG` of sysexits.h: the configuration is wrong, a restart will not help."""
@@ -99,11 +101,46 @@ async def _serve(settings: Settings, worker: WorkerPlace | None = None) -> None:
         if control is not None:
             control.send(LISTENING)
         stop.then = gateway.hurry
+        stack.enter_context(_reloading(gateway, worker, control))
         early = stop.first.done()  # nobody has been told yet that we are ready
         number = await stop.first
         # Ctrl-C is a person's, who waits for no load balancer
         await gateway.drain(propagation=number == signal.SIGTERM and not early)
     structlog.get_logger().info("stopped")
+
+
+@contextmanager
+def _reloading(gateway: Gateway, worker: WorkerPlace | None, control: socket.socket | None) -> Iterator[None]:
+    """Read the settings again at every SIGHUP, one reading after the other."""
+    loop = asyncio.get_running_loop()
+    wanted = asyncio.Event()
+
+    async def reload() -> None:
+        while await wanted.wait():
+            wanted.clear()
+            took = await _reload(gateway, worker)
+            if control is not None:
+                control.send(RELOADED[took])
+
+    task = loop.create_task(reload())
+    loop.add_signal_handler(signal.SIGHUP, wanted.set)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        task.cancel()
+
+
+async def _reload(gateway: Gateway, worker: WorkerPlace | None) -> bool:
+    """Put the settings of the file in force; where they cannot work, say why and keep those there are."""
+    try:
+        settings = await asyncio.to_thread(load)  # a file system may hang
+        await gateway.reload(settings if worker is None else worker.settings(settings))
+    except (SettingsError, composition.StartError) as error:
+        structlog.get_logger().error("reload_refused", problems=error.problems)
+        return False
+    configure_logging(settings, worker)
+    return True
 
 
 @contextmanager

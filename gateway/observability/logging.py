@@ -38,7 +38,8 @@ FIELDS = frozenset(
         # the process
         "url", "problems", "reason",
         "fallback",
-        "exchanges", "interrupted", "cut", "generation", "worker", "pid", "workers", "exit_code", "signal",
+        "exchanges", "interrupted", "cut", "generation", "settings",
+        "worker", "pid", "workers", "exit_code", "signal",
     }
 )  # fmt: skip
 

@@ -29,8 +29,12 @@ _DAY_MS = 86_400_000
 class Dispatcher:
     """Answers requests; the handler of the HTTP server."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    services: Services
+    """For the requests that are to come; each keeps those that it began with."""
+
+    def __init__(self, services: Services | None = None) -> None:
+        if services is not None:
+            self.services = services
         self.exchanges: set[Exchange] = set()
         """Those being answered at this moment."""
         self.cutting = False
@@ -47,7 +51,7 @@ class Dispatcher:
         log = RequestLog(request_id_of(request.headers), request.method, path if known else "other")
         task = asyncio.current_task()
         assert task is not None, "a handler runs in a task"  # noqa: S101 - for the type checker
-        exchange = Exchange(request, log, Timing(), self._services, task)
+        exchange = Exchange(request, log, Timing(), self.services, task)
         self.exchanges.add(exchange)
         try:
             response = await self._answer(exchange)
@@ -59,8 +63,6 @@ class Dispatcher:
                 log.leave("cut" if self.cutting else "disconnected")
             raise
         else:
-            if response.keep_alive and not request.keep_alive:
-                response.force_close()  # its head was sent before the process began to drain
             return response
         finally:
             self.exchanges.discard(exchange)

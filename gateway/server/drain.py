@@ -63,7 +63,11 @@ class DrainableRequest(BaseRequest):
 
 
 class Drain:
-    """Ends one process's serving. `begun` from the first moment on: answers then say `Connection: close`."""
+    """Ends one process's serving. `begun` from the first moment on: answers then say `Connection: close`.
+
+    Where the head of an answer has promised more, the connection is kept until the load balancers know:
+    the next request may be on its way already. HAProxy lost one upload in 18,317 requests otherwise.
+    """
 
     def __init__(self, times: DrainTimes) -> None:
         self.begun = False

@@ -67,6 +67,8 @@ class Services:
     readiness: Readiness
     limits: Limits
     version: str
+    generation: int = 1
+    """How many times settings have been put in force."""
     models_config: bytes = b"{}"
     """The body of `GET /models/config`."""
     default_model: str | None = None

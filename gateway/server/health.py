@@ -31,7 +31,13 @@ async def ready(exchange: Exchange) -> web.StreamResponse:
 
 
 async def version(exchange: Exchange) -> web.StreamResponse:
-    """`GET /version`."""
+    """`GET /version`: what serves, and how many times its settings have been read."""
+    services = exchange.services
     return json_response(
-        {"name": "bedrock-gateway", "version": exchange.services.version}, exchange.log.request_id
+        {
+            "name": "bedrock-gateway",
+            "version": services.version,
+            "config_generation": services.generation,
+        },
+        exchange.log.request_id,
     )

@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     """Of all requests together, held until they are answered; in memory each counts about three times: as it
     came, parsed, and as it goes to Bedrock."""
     max_connections: int = Field(2_000, ge=1, le=1_000_000)
-    """Of callers, of one process; some more are taken for the probes (R12)."""
+    """Of callers; some more are taken for the probes (R12)."""
     head_timeout_ms: Milliseconds = 10_000
     """How long the head of a request may take to arrive, from the connection or from its first byte (R11)."""
     body_timeout_ms: Milliseconds = 30_000

@@ -37,7 +37,8 @@ async def test_healthy(caller: Caller) -> None:
             "streams": {"running": 0, "waiting": 0, "slots": 100},
         },
     )
-    assert await _get(caller.url, "/version") == (200, {"name": "bedrock-gateway", "version": __version__})
+    version = {"name": "bedrock-gateway", "version": __version__, "config_generation": 1}
+    assert await _get(caller.url, "/version") == (200, version)
 
 
 async def test_no_credentials_is_unready_but_live(emulator: Emulator) -> None:

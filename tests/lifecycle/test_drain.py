@@ -161,6 +161,24 @@ async def test_connection_of_a_stream_that_began_before_the_drain(emulator: Emul
     assert rest.endswith(b"\r\n0\r\n\r\n")
 
 
+async def test_promise_of_a_head_is_kept(emulator: Emulator) -> None:
+    """An answer whose head came before the drain promised its connection: the next request on it is served.
+
+    HAProxy sends one at once, and where the connection closes instead, it drops the caller without a word.
+    """
+    async with started(emulator, drain=FOREVER) as caller, _line(caller) as line:
+        await line.send(*_post(SHORT, "/chat/completions/stream"))
+        await line.reader.readuntil(b"\r\n\r\n")
+        async with _draining(caller):
+            await line.reader.readuntil(b"\r\n0\r\n\r\n")
+            await asyncio.sleep(0.02)
+            await line.send(*_post(ask()))
+            status, headers, _ = await line.answer()
+            caller.gateway.hurry()
+
+    assert (status, headers["connection"]) == (200, "close")
+
+
 async def test_first_request_of_a_fresh_connection(emulator: Emulator) -> None:
     """Who connected just before listening ended is accepted and heard; who says nothing is let go."""
     async with (
@@ -192,7 +210,7 @@ async def test_what_is_left_is_told(emulator: Emulator, log: io.StringIO, how: s
             await text.content.readany()
             upload = await outliving.enter_async_context(_line(caller))
             await upload.send(_post(ask())[0])
-            while len(caller.gateway._serving.dispatcher.exchanges) < 4:  # noqa: ASYNC110 - it tells nobody
+            while len(caller.gateway.serving.dispatcher.exchanges) < 4:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.001)
             half = asyncio.create_task(upload.last_answer())
             if how != "no drain":
@@ -224,7 +242,7 @@ async def test_reader_who_does_not_read(
         deaf = await outliving.enter_async_context(_line(caller))
         deaf.writer.transport.pause_reading()  # type: ignore[attr-defined] # of a reading transport
         await deaf.send(*_post(body, path))
-        while not caller.gateway._serving.server.unsent():  # noqa: ASYNC110 - it tells nobody
+        while not caller.gateway.serving.server.unsent():  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(0.01)
 
     [line] = lines(log)
