@@ -11,7 +11,7 @@ import orjson
 from gateway.bedrock import faults
 from gateway.codecs.stop_sequences import STOPPED, StopFilter
 from gateway.errors import GatewayError, UpstreamProtocolError
-from gateway.wire.eventstream import Decoder, Message
+from gateway.wire.eventstream import MAX_PAYLOAD_LENGTH, Decoder, Message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,10 +86,22 @@ class UnaryReader:
         self._codec = codec
         self._headers = headers
         self._pieces: list[bytes] = []
+        self._size = 0
 
     def feed(self, data: bytes, events: list[Event]) -> None:
-        """Keep the piece: JSON has no meaning before its end."""
+        """Keep the piece: JSON has no meaning before its end.
+
+        Raises:
+            UpstreamProtocolError: the answer is longer than a frame of a stream may be.
+        """
         del events
+        self._size += len(data)
+        if self._size > MAX_PAYLOAD_LENGTH:
+            self._pieces.clear()
+            raise UpstreamProtocolError(
+                "The answer from Bedrock is too long.",
+                detail=f"a body of more than {MAX_PAYLOAD_LENGTH} bytes",
+            )
         self._pieces.append(data)
 
     def close(self, events: list[Event]) -> None:

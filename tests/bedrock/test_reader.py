@@ -17,7 +17,7 @@ from gateway.codecs import CODECS
 from gateway.domain import FinishReason, Stop, TextDelta, Usage
 from gateway.emulator.replay import split_frames
 from gateway.errors import GatewayError, UpstreamFailed, UpstreamProtocolError, UpstreamThrottled
-from gateway.wire.eventstream import Decoder, encode
+from gateway.wire.eventstream import MAX_PAYLOAD_LENGTH, Decoder, encode
 from tests.harness import shared
 
 if TYPE_CHECKING:
@@ -136,6 +136,18 @@ def test_unknown_event_type_is_reported() -> None:
 
     assert events == []
     assert reader.unknown == {"event:novelty"}
+
+
+def test_an_endless_answer_is_not_kept() -> None:
+    """What waits for its end is bounded, and let go with the fault."""
+    reader = UnaryReader(CODECS["titan"], {})
+    mebibyte = bytes(2**20)
+    for _ in range(MAX_PAYLOAD_LENGTH // len(mebibyte)):
+        reader.feed(mebibyte, [])
+    with pytest.raises(UpstreamProtocolError, match="too long") as fault:
+        reader.feed(b"x", [])
+    assert fault.value.detail == "a body of more than 25165824 bytes"
+    assert reader._pieces == []
 
 
 def test_unary_reader_reads_at_the_end() -> None:
