@@ -94,6 +94,8 @@ class StopSignals:
 
 async def _serve(settings: Settings, worker: WorkerPlace | None = None) -> None:
     stop = StopSignals()
+    reload = asyncio.Event()  # from the first moment on: by default SIGHUP ends a process
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
     async with AsyncExitStack() as stack:
         control = None if worker is None else stack.enter_context(_control(worker, stop))
         sockets = None if worker is None else [socket.socket(fileno=one) for one in worker.sockets]
@@ -101,7 +103,7 @@ async def _serve(settings: Settings, worker: WorkerPlace | None = None) -> None:
         if control is not None:
             control.send(LISTENING)
         stop.then = gateway.hurry
-        stack.enter_context(_reloading(gateway, worker, control))
+        stack.enter_context(_reloading(reload, gateway, worker, control))
         early = stop.first.done()  # nobody has been told yet that we are ready
         number = await stop.first
         # Ctrl-C is a person's, who waits for no load balancer
@@ -110,10 +112,10 @@ async def _serve(settings: Settings, worker: WorkerPlace | None = None) -> None:
 
 
 @contextmanager
-def _reloading(gateway: Gateway, worker: WorkerPlace | None, control: socket.socket | None) -> Iterator[None]:
-    """Read the settings again at every SIGHUP, one reading after the other."""
-    loop = asyncio.get_running_loop()
-    wanted = asyncio.Event()
+def _reloading(
+    wanted: asyncio.Event, gateway: Gateway, worker: WorkerPlace | None, control: socket.socket | None
+) -> Iterator[None]:
+    """Read the settings again whenever it is wanted, one reading after the other."""
 
     async def reload() -> None:
         while await wanted.wait():
@@ -122,12 +124,10 @@ def _reloading(gateway: Gateway, worker: WorkerPlace | None, control: socket.soc
             if control is not None:
                 control.send(RELOADED[took])
 
-    task = loop.create_task(reload())
-    loop.add_signal_handler(signal.SIGHUP, wanted.set)
+    task = asyncio.get_running_loop().create_task(reload())
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGHUP)
         task.cancel()
 
 
