@@ -11,6 +11,7 @@ result belongs to the latest call with its id.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,7 @@ _TYPES: Final = {
 _SCHEMA_WORDS: Final = frozenset(
     {"$schema", "type", "title", "description", "properties", "required", "additionalProperties"}
 )
+_KEYWORD: Final = re.compile(r"[$A-Za-z]{1,32}")
 _PARAMETER_WORDS: Final = frozenset({"type", "title", "description"})
 
 
@@ -169,7 +171,7 @@ def _tool(number: int, tool: Tool) -> Json:
         raise _inexpressible(path, "a schema that is not JSON Schema")
     if schema.get("type", "object") != "object" or schema.get("additionalProperties"):
         raise _inexpressible(path, "anything but an object with the properties that it names")
-    if not {name for name in required if isinstance(name, str)} <= set(parameters):
+    if not all(isinstance(name, str) and name in parameters for name in required):
         raise _inexpressible(path, "a required name that is not among the properties")
     return {
         "name": tool.name,
@@ -202,7 +204,9 @@ def _kind(path: str, schema: Any, known: frozenset[str]) -> str:
 def _refuse_words(path: str, schema: Mapping[str, Any], known: frozenset[str]) -> None:
     unknown = sorted(set(schema) - known)
     if unknown:
-        raise _inexpressible(path, f"'{unknown[0]}'")
+        # a keyword of JSON Schema helps to find the place; any other text would only be given back
+        word = f"'{unknown[0]}'" if _KEYWORD.fullmatch(unknown[0]) else "a word that is not JSON Schema's"
+        raise _inexpressible(path, word)
 
 
 def _inexpressible(path: str, what: str) -> InvalidRequest:

@@ -234,10 +234,13 @@ def test_jamba_instruct_takes_one_user_message(fields: dict[str, Any], param: st
         ({"type": "array"}, "an object"),
         ({"additionalProperties": True}, "an object"),
         ({"properties": {}, "required": ["a"]}, "required name"),
+        ({"properties": {}, "required": [1]}, "required name"),
         ({"properties": []}, "JSON Schema"),
         ({"required": "a"}, "JSON Schema"),
         ({"description": 1}, "JSON Schema"),
         ({"$defs": {}}, "'\\$defs'"),
+        ({"\r": ""}, "express a word that is not JSON Schema's; "),
+        ({"<script>": ""}, "express a word that is not JSON Schema's; "),
     ],
 )
 def test_what_command_rs_tools_cannot_express_is_refused(schema: dict[str, Any], what: str) -> None:
