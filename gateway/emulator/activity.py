@@ -32,7 +32,7 @@ class Call:
     request_id: str
     body: Any
     outcome: Outcome
-    ended_at: float = field(default_factory=time.monotonic)
+    ended_at: float = field(default_factory=time.monotonic, compare=False)
     """By the monotonic clock, which is the event loop's."""
 
 

@@ -42,10 +42,6 @@ FAMILIES = (
     ("cohere.command", "cohere_command"), ("ai21.j2", "jurassic"),
 )  # fmt: skip
 """Part of a model id to the family by whose body InvokeModel was recorded."""
-COUNTS: Counter[tuple[str, str, str]] = Counter()
-"""(operation, family, what came of it) → recordings."""
-
-
 LEFT_OUT = {
     "count-tokens": "no route for it in the native API (issue E); boto3 replays it in tests/emulator",
     "embeddings": "not a completion: tests/e2e/test_embeddings.py asks for each through POST /embeddings",
@@ -219,7 +215,6 @@ async def test_stream(recording: dict[str, Any], replayed: Replayed) -> None:
     assert records[0]["type"] == "start"
     recorded_id = recording["response_headers"].get("x-amzn-requestid")
     assert recorded_id in {None, "**REDACTED**", records[0]["upstream_request_id"]}
-    COUNTS[recording["operation"], _family(recording), "same as botocore"] += 1
 
 
 @pytest.mark.parametrize("recording", _selected(UNARY, good=True))
@@ -232,7 +227,6 @@ async def test_unary(recording: dict[str, Any], replayed: Replayed) -> None:
     _check_usage(actual.usage, expected.usage)
     actual.usage = expected.usage
     assert (status, actual) == (200, expected)
-    COUNTS[recording["operation"], _family(recording), "same as botocore"] += 1
 
 
 def _expected_error(recording: dict[str, Any]) -> tuple[int, str]:
@@ -249,20 +243,21 @@ async def test_error(recording: dict[str, Any], replayed: Replayed) -> None:
     status, [answer] = await _ask(recording, replayed, unary=recording["operation"] in UNARY)
 
     assert (status, answer["error"]["code"]) == _expected_error(recording)
-    reached = len(replayed.emulator.calls) > calls
-    if reached:
+    if len(replayed.emulator.calls) > calls:  # else it was refused at the door
         recorded_id = recording["response_headers"].get("x-amzn-requestid")
         assert recorded_id in {None, "**REDACTED**", answer["error"]["upstream_request_id"]}
-    COUNTS[
-        recording["operation"], _family(recording), "error mapped" if reached else "refused at the door"
-    ] += 1
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     """Every recording is either replayed above or left out for a written reason; the counts are printed."""
     if not RECORDINGS:
         pytest.skip("no recordings: neither GATEWAY_RECORDINGS nor ../shared/recordings is a folder")
-    replayed = sum(COUNTS.values())
+    counts = Counter(
+        (recording["operation"], _family(recording), "same as botocore" if good else "error mapped")
+        for operations, good in ((STREAMS, True), (UNARY, True), ((*STREAMS, *UNARY), False))
+        for parameters in _selected(operations, good=good)
+        for recording in parameters.values
+    )
     left_out: Counter[tuple[str, str]] = Counter()
     for recording in RECORDINGS:
         operation = recording["operation"]
@@ -273,9 +268,9 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
             left_out[operation, LEFT_OUT[_family(recording)]] += 1
     with capsys.disabled():
         print("\n\nreplayed through the gateway")  # noqa: T201 - the table is asked for
-        for (operation, family, result), count in sorted(COUNTS.items()):
+        for (operation, family, result), count in sorted(counts.items()):
             print(f"  {operation:<28} {family:<9} {result:<20} {count:>4}")  # noqa: T201 - same
         print("left out")  # noqa: T201 - same
         for (operation, reason), count in sorted(left_out.items()):
             print(f"  {operation:<28} {count:>4}  {reason}")  # noqa: T201 - same
-    assert replayed + left_out.total() == len(RECORDINGS)
+    assert counts.total() + left_out.total() == len(RECORDINGS)
