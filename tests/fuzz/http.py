@@ -18,7 +18,7 @@ from gateway.emulator import Emulator, EmulatorSettings
 from gateway.observability import logging
 from tests.fuzz import http_inputs
 from tests.fuzz.answers import Answer, answers
-from tests.fuzz.http_inputs import CANARY
+from tests.fuzz.mutation import CANARY
 from tests.fuzz.target import Target, demand
 from tests.harness import NOVA, started
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from tests.fuzz.mutation import SPLICES, mutate_bytes, mutate_json
+from tests.fuzz.mutation import CANARY, SPLICES, mutate_bytes, mutate_json
 from tests.harness import NOVA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
-
-CANARY = "<c4nArY&>"
-"""What no error and no log line may repeat; without quotes, which any quoting would change."""
 
 
 def _post(path: str, body: bytes, *headers: str, version: str = "1.1") -> bytes:

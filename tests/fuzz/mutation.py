@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from random import Random
 
+CANARY = "<c4nArY&>"
+"""What no error and no log line may repeat; without quotes, which any quoting would change."""
 HOSTILE = (
+    CANARY,
     *(
         "",
         "\x00",

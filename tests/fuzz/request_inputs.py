@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from tests.fuzz.mutation import json_mutator, mutate_bytes
+from tests.fuzz.mutation import CANARY, json_mutator, mutate_bytes
 from tests.fuzz.recordings import recordings
 
 if TYPE_CHECKING:
@@ -105,6 +105,11 @@ def seeds() -> Iterator[bytes]:
         yield json.dumps({"model": model, "prompt": "Hi", "input": "a"}).encode()
         yield json.dumps({"model": model, "prompt": "Hi"}).encode()
     yield _deep_arguments()
+    for schema in ({CANARY: 1}, {"properties": {"a": {"type": "string", CANARY: 1}}}, {"required": [CANARY]}):
+        tool = {"type": "function", "function": {"name": "f", "parameters": schema}}
+        yield json.dumps({"prompt": "Hi", "tools": [tool]}).encode()
+    for field in BODIES[1] | BODIES[3]:
+        yield json.dumps({**BODIES[1], field: CANARY}).encode()
     yield from (b"", b"[]", b'{"a":1,"a":2}', b"[" * 65 + b"]" * 65, b"[18446744073709551616]", b'"\\ud800"')
 
 

@@ -28,6 +28,7 @@ from gateway.domain import CompletionRequest, Message, TextPart
 from gateway.errors import GatewayError, InvalidRequest, UnknownModel
 from gateway.wire.json import MAX_DEPTH, MAX_KEYS, MAX_NODES, loads
 from tests.fuzz import request_inputs
+from tests.fuzz.mutation import CANARY
 from tests.fuzz.target import Target, demand
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ PATH = re.compile(r"/model/[A-Za-z0-9._~%-]+/converse-stream")
 PARAM = re.compile(r"[A-Za-z0-9_.?-]+(\[[0-9]+\]|\.[A-Za-z0-9_.?-]+)*|body")
 REFUSED = object()
 MARK = "zq9Q"
+OURS = {"…"}
+"""What our own words have beyond ASCII."""
 
 
 # ── JSON, by another parser ───────────────────────────────────────────────────────────────────────────
@@ -100,6 +103,9 @@ def _check_fault(fault: GatewayError, *, default_param: str | None = None) -> No
     param = fault.param or default_param
     demand(param is not None and PARAM.fullmatch(param), "no field is named", param, fault)
     demand(fault.message and fault.message.isprintable(), "the message is empty or has controls", fault)
+    demand(CANARY not in fault.message, "what was sent is reflected", fault)
+    foreign = {letter for letter in fault.message if not letter.isascii()} - OURS
+    demand(not foreign, "letters that are not ours", foreign, fault)
     demand(len(fault.message) < 4000, "the message is long", fault)
 
 
