@@ -139,6 +139,9 @@ async def _reload(gateway: Gateway, worker: WorkerPlace | None) -> bool:
     except (SettingsError, composition.StartError) as error:
         structlog.get_logger().error("reload_refused", problems=error.problems)
         return False
+    except Exception as error:  # noqa: BLE001 - a defect in one reading must not end all later ones
+        structlog.get_logger().error("defect", task="reload", exc_info=error)
+        return False
     configure_logging(settings, worker)
     return True
 
