@@ -52,9 +52,12 @@ class Clients:
     async def _hold(self, settings: Settings, opened: asyncio.Future[Mapping[str, BedrockClient]]) -> None:
         try:
             async with composition.opened(settings) as clients:
-                opened.set_result(clients)
+                if not opened.cancelled():  # else nobody waits for them any more
+                    opened.set_result(clients)
                 await self._closing.wait()
         except Exception as error:
+            if opened.cancelled():
+                return
             if opened.done():
                 raise
             opened.set_exception(error)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
 
     from gateway.server.dispatch import Dispatcher
+    from gateway.server.exchange import Exchange
     from gateway.server.protocol import GatewayServer
 
 SETTLE: Final = 1.0
@@ -119,18 +120,21 @@ class Drain:
         """Interrupt what still runs, and see its last words out."""
         self.begun = True
         await serving.stop_listening()
-        interrupted = len(serving.dispatcher.exchanges)
-        for exchange in list(serving.dispatcher.exchanges):
-            exchange.interrupt(ServerShutdown("The gateway stops: send the request again.", retry_after=1))
+        told: set[Exchange] = set()
 
         def over() -> bool:
+            for exchange in serving.dispatcher.exchanges - told:  # whose head was on its way comes later
+                exchange.interrupt(
+                    ServerShutdown("The gateway stops: send the request again.", retry_after=1)
+                )
+                told.add(exchange)
             serving.server.close_idle()
             return not serving.server.connections
 
         await _until(over, asyncio.get_running_loop().time() + LAST_WORDS)
         serving.dispatcher.cutting = True
         cut = serving.server.unsent()
-        structlog.get_logger().info("drained", interrupted=interrupted, cut=cut)
+        structlog.get_logger().info("drained", interrupted=len(told), cut=cut)
 
 
 async def _until(over: Callable[[], bool], deadline: float) -> None:

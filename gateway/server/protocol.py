@@ -243,6 +243,11 @@ class GatewayRequestHandler(web.RequestHandler):
             structlog.get_logger().warning("connection dropped", reason=reason)
             reset(self.transport)
 
+    async def _drain_helper(self) -> None:
+        if self._drain_waiter is not None and self._drain_waiter.cancelled():
+            self._drain_waiter = None  # aiohttp keeps it, and it would cancel whoever writes next
+        await super()._drain_helper()
+
     def _too_many(self) -> Overloaded:
         return Overloaded(
             f"All {self._gateway.counted.limit} connections are in use.", retry_after=RETRY_AFTER

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.errors import DeadlineExceeded
 from gateway.server import body_budget, protocol
 from gateway.server.connections import SURPLUS
 from tests.harness import LLAMA, ask, lines
@@ -272,6 +273,25 @@ async def test_callers_who_never_read(emulator: Emulator, start: StartGateway, l
     assert {(line["outcome"], line["detail"]) for line in lines(log)} == {
         ("disconnected", "the caller did not read")
     }
+
+
+async def test_deadline_of_a_caller_who_does_not_read(
+    emulator: Emulator, start: StartGateway, log: io.StringIO
+) -> None:
+    """The last words to a caller whose deadline struck while it did not read are bounded as all are."""
+    endless = ask("[[emulator deltas=4900 delta_chars=2000]]", model=LLAMA)
+    gateway = start(emulator, write_timeout_ms=400)
+    async with gateway as caller, connected(caller.url, receive_buffer=4096) as raw:
+        raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await raw.send(post(endless))
+        await _until(lambda: caller.gateway.serving.server.unsent() == 1)
+        [exchange] = caller.gateway.serving.dispatcher.exchanges
+        exchange.interrupt(DeadlineExceeded("The time is over."))
+        await _until(lambda: caller.gateway.serving.server.counted.open == 0)
+
+    [line] = lines(log)
+    assert (line["outcome"], line["code"]) == ("error", "deadline_exceeded")
+    assert line["detail"] == "the caller did not read"
 
 
 async def test_caller_who_is_slow(emulator: Emulator, start: StartGateway) -> None:

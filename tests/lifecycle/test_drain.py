@@ -230,6 +230,36 @@ async def test_what_is_left_is_told(emulator: Emulator, log: io.StringIO, how: s
         await emulator.wait_active(0)
 
 
+async def test_head_that_comes_behind_the_deadline(emulator: Emulator, log: io.StringIO) -> None:
+    """A request whose head was half there when the others were told is told as they are."""
+    head, body = _post(SILENT)
+    async with AsyncExitStack() as outliving:
+        async with started(emulator, drain=NO_PATIENCE) as caller:
+            late = await outliving.enter_async_context(_line(caller))
+            deaf = await outliving.enter_async_context(_line(caller))  # the end waits for its last words
+            deaf.writer.transport.pause_reading()  # type: ignore[attr-defined] # of a reading transport
+            await deaf.send(*_post(ask("[[emulator deltas=4900 delta_chars=2000]]", model=LLAMA)))
+            while not caller.gateway.serving.server.unsent():  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+            await late.send(head[:20])
+            answer = asyncio.create_task(_when_told(caller, late, head[20:] + body))
+        status, headers, told = await answer
+
+    assert (status, told["error"]["code"], headers["connection"]) == (503, "server_shutdown", "close")
+    [drained] = lines(log, "drained")
+    assert (drained["interrupted"], drained["cut"]) == (2, 1)
+
+
+async def _when_told(caller: Caller, line: Line, rest: bytes) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """Send the rest of a request when the gateway has begun to end; return its answer."""
+    async with asyncio.timeout(30):
+        while caller.gateway.serving.runner.sites:  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.1)
+    await line.send(rest)
+    return await line.last_answer()
+
+
 @pytest.mark.parametrize(
     ("path", "outcome"), [("/chat/completions", "cut"), ("/chat/completions/stream", "error")]
 )

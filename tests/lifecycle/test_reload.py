@@ -95,6 +95,20 @@ async def test_settings_that_cannot_work_change_nothing(emulator: Emulator) -> N
         assert (await caller.complete(ask()))[0] == 200
 
 
+@pytest.mark.parametrize(("turns", "broken"), [(1, False), (3, False), (1, True)])
+async def test_reload_that_the_end_overtakes(emulator: Emulator, turns: int, *, broken: bool) -> None:
+    """A reload that is cancelled while it opens clients is cancelled, and nothing else; all is closed."""
+    changes = {"bedrock": BedrockSettings(gap_timeout_ms=1), "aliases": {"a": "../x"} if broken else {}}
+    async with started(emulator) as caller:
+        task = asyncio.create_task(caller.gateway.reload(settings_for(emulator, **changes)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await caller.complete(ask()))[0] == 200
+
+
 @asynccontextmanager
 async def _serving(config: Path, *arguments: str) -> AsyncIterator[tuple[Process, str]]:
     async with emulator() as bedrock:

@@ -47,6 +47,14 @@ def test_what_is_waiting_and_what_is_running() -> None:
     assert "self._reading_paused = True" in inspect.getsource(web.RequestHandler.pause_reading)
 
 
+def test_a_cancelled_waiter_is_kept() -> None:
+    """Who waits for the caller to take more waits for one future, and a cancelled one stays: ours goes on."""
+    source = inspect.getsource(web.RequestHandler._drain_helper)
+
+    for line in ("waiter = self._drain_waiter", "if waiter is None:", "await waiter"):
+        assert line in source
+
+
 def test_our_own_queue_is_shorter_than_the_one_that_stops_the_reading() -> None:
     """Aiohttp stops reading at its own bound; ours comes first."""
     assert protocol.MAX_PIPELINED < web_protocol.MAX_MSG_QUEUE_SIZE
