@@ -12,6 +12,7 @@ import asyncio
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -117,16 +118,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
             started = loop.time()
-            worker = await _Worker.start(number, self._count, self._sockets)
-            self._workers[number] = worker
-            if self._stopping.is_set():  # while it was being started
-                worker.signal(signal.SIGTERM)
-            code = await self._until_end(worker)
-            del self._workers[number]
-            if self._stopping.is_set():
-                return
-            structlog.get_logger().error("worker_ended", worker=number, pid=worker.pid, exit_code=code)
-            if self._hopeless(worker, code):
+            code = await self._run(number)
+            if self._stopping.is_set() or self._hopeless(code):
                 return
             pause = FIRST_PAUSE_S if loop.time() - started > STEADY_S else pause
             try:
@@ -134,6 +127,22 @@ class Supervisor:
                     await self._stopping.wait()
             except TimeoutError:
                 pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    async def _run(self, number: int) -> int:
+        """Run one worker; return its exit code, `EXIT_CRASHING` where it could not even be started."""
+        try:
+            worker = await _Worker.start(number, self._count, self._sockets)
+        except OSError as error:  # too many processes or files just now: the other workers serve on
+            structlog.get_logger().error("worker_not_started", worker=number, reason=error.strerror)
+            return EXIT_CRASHING
+        self._workers[number] = worker
+        if self._stopping.is_set():  # while it was being started
+            worker.signal(signal.SIGTERM)
+        code = await self._until_end(worker)
+        del self._workers[number]
+        if not self._stopping.is_set():
+            structlog.get_logger().error("worker_ended", worker=number, pid=worker.pid, exit_code=code)
+        return code
 
     async def _until_end(self, worker: _Worker) -> int:
         async with asyncio.TaskGroup() as group:
@@ -151,9 +160,9 @@ class Supervisor:
             else:
                 worker.reloaded(took=word == RELOADED[True])
 
-    def _hopeless(self, worker: _Worker, code: int) -> bool:
+    def _hopeless(self, code: int) -> bool:
         """Give up where no worker has ever served, and none will."""
-        if self._listened or worker.listened:
+        if self._listened:
             return False
         self._bad_starts += 1
         if code not in FATAL_CODES and self._bad_starts < MAX_BAD_STARTS:
@@ -187,10 +196,15 @@ class _Worker:
 
     @classmethod
     async def start(cls, number: int, of: int, sockets: Sequence[socket.socket]) -> _Worker:
-        """Start the worker of this number."""
+        """Start the worker of this number.
+
+        Raises:
+            OSError: there is no process or no descriptor to be had.
+        """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-        with theirs:
+        with theirs, ExitStack() as failed:
+            failed.callback(ours.close)
             place = WorkerPlace(number, of, theirs.fileno(), tuple(one.fileno() for one in sockets))
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "gateway", "serve", "--worker-place", str(place)),
@@ -198,6 +212,7 @@ class _Worker:
                 stdin=asyncio.subprocess.DEVNULL,
                 process_group=0,  # Ctrl-C is for the supervisor, which passes it on
             )
+            failed.pop_all()
         return cls(number, process, ours)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,23 @@ async def test_a_killed_worker_and_the_end() -> None:
     assert code == 0
     [death] = supervisor.events("worker_ended")
     assert (death["worker"], death["exit_code"]) == (victim["worker"], -signal.SIGKILL)
+
+
+async def test_a_worker_that_cannot_be_started_for_now() -> None:
+    """A host out of processes or descriptors costs no worker that serves; the missing one comes later."""
+    async with _supervised(2) as (supervisor, url):
+        of_the_host = resource.prlimit(supervisor.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(supervisor.process.pid, resource.RLIMIT_NOFILE, (3, of_the_host[1]))
+        os.kill(supervisor.events("worker_listening")[0]["pid"], signal.SIGKILL)
+        await _until(lambda: supervisor.events("worker_not_started"))
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/livez") as response:
+            status = response.status
+        resource.prlimit(supervisor.process.pid, resource.RLIMIT_NOFILE, of_the_host)
+        await _until(lambda: len(supervisor.events("worker_listening")) == 3)
+        code = await supervisor.end()
+
+    assert (status, code) == (200, 0)
+    assert supervisor.events("worker_not_started")[0]["reason"] == "Too many open files"
 
 
 async def test_workers_end_with_their_supervisor() -> None:
