@@ -121,8 +121,13 @@ class Gateway:
         """Put these settings in force for every request from now on.
 
         Raises:
-            StartError: they cannot work; those in force stay.
+            StartError: they cannot work here; those in force stay.
         """
+        if problems := prerequisites.problems(
+            max_connections=settings.max_connections,
+            upstream_connections=len(settings.places()) * (settings.max_concurrency + POOL_HEADROOM),
+        ):
+            raise StartError(problems)
 
         def put(backend: Backend, number: int) -> Callable[[], Awaitable[object]]:
             before = [exchange.task for exchange in self._dispatcher.exchanges]
@@ -222,11 +227,6 @@ async def running(
         StartError: this host, or the settings of the catalogue or of AWS, cannot work.
         ListenError: the address cannot be listened on.
     """
-    if problems := prerequisites.problems(
-        max_connections=settings.max_connections,
-        upstream_connections=len(settings.places()) * (settings.max_concurrency + POOL_HEADROOM),
-    ):
-        raise StartError(problems)
     limiter = ConcurrencyLimiter(
         max_running=settings.max_concurrency,
         max_waiting=settings.max_queue,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -93,6 +94,15 @@ async def test_settings_that_cannot_work_change_nothing(emulator: Emulator) -> N
                 await caller.gateway.reload(settings_for(emulator, max_concurrency=1, **broken))
         assert caller.gateway.limiter.max_running == 100
         assert (await caller.complete(ask()))[0] == 200
+
+
+async def test_more_than_this_host_can_hold(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be refused at a start is refused here, not found out when the descriptors are used up."""
+    async with started(emulator) as caller:
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (4096, 4096))
+        with pytest.raises(StartError, match="file descriptors are needed"):
+            await caller.gateway.reload(settings_for(emulator, max_concurrency=5000))
+        assert caller.gateway.limiter.max_running == 100
 
 
 @pytest.mark.parametrize(("turns", "broken"), [(1, False), (3, False), (1, True)])
