@@ -44,20 +44,27 @@ async def embed(
     retries: Retries,
     timing: Timing,
     expires: float | None = None,
+    allow_fallback: bool = True,
     trail: Trail | None = None,
 ) -> Embeddings:
     """Run the calls and put their vectors together; each answer is also appended to `answers` as it comes.
 
     The request queues for one slot, as every request does. It works in more of them only where they are
     free at that moment: its own calls never fill the queue. Each call has its own second chances, not beyond
-    `expires` (the loop's clock); `trail` is told what was tried.
+    `expires` (the loop's clock), and without `allow_fallback` at the first target alone; `trail` is told what
+    was tried.
 
     Raises:
         GatewayError: a call failed; the others are ended, for half a list of vectors is of no use.
     """
     timing.mark_queued()
-    lanes = retries.attempts([calls[0], *calls[0].elsewhere]).lanes()
+
+    def attempts(call: EmbeddingCall, own: Trail) -> Attempts[EmbeddingCall]:
+        places = [call, *call.elsewhere]
+        return retries.attempts(places, expires=expires, allow_fallback=allow_fallback, trail=own)
+
     trail = trail or Trail()
+    lanes = attempts(calls[0], trail).lanes()
     with ExitStack() as held:
         slots = [held.enter_context(await limiter.acquire(lanes, deadline=expires))]
         timing.mark_admitted()
@@ -67,8 +74,8 @@ async def embed(
         async def send(call: EmbeddingCall, slot: Slot) -> Embedded:
             own = Trail()
             try:
-                with retries.attempts([call, *call.elsewhere], expires=expires, trail=own) as attempts:
-                    return await _send(attempts, slot, upstream)
+                with attempts(call, own) as mine:
+                    return await _send(mine, slot, upstream)
             finally:
                 trail.join(own)
 

@@ -149,6 +149,7 @@ class Catalog:
             api="invoke",
             streaming=False,
             prices=self._prices_of(found),
+            timeouts=found.override.timeouts,
         )
 
     def card(self, asked: str) -> Card | None:

@@ -24,15 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from aiohttp import web
-    from aiohttp.web_request import BaseRequest
 
     from gateway.catalog.model import Model
     from gateway.domain import CompletionRequest
     from gateway.observability.request_log import RequestLog
     from gateway.pipeline import CompletionStream
     from gateway.server.exchange import Exchange
-
-NO_FALLBACK_HEADER = "X-No-Fallback"
 
 
 async def stream_completion(exchange: Exchange) -> web.StreamResponse:
@@ -100,7 +97,7 @@ async def _completion(exchange: Exchange, request: CompletionRequest) -> AsyncIt
             retries=services.retries,
             timing=exchange.timing,
             expires=exchange.expires,
-            allow_fallback=_allows_fallback(exchange.request),
+            allow_fallback=exchange.allows_fallback(),
             trail=trail,
         )
         try:
@@ -129,20 +126,6 @@ def _settle(exchange: Exchange, stream: CompletionStream) -> None:
     """Write the line of a request whose answer has been drained."""
     _log_answer(exchange, stream)
     exchange.log.let_go()
-
-
-def _allows_fallback(request: BaseRequest) -> bool:
-    """Return whether another target or model than the first may answer.
-
-    Raises:
-        InvalidRequest: the header says neither yes nor no.
-    """
-    value = request.headers.get(NO_FALLBACK_HEADER)
-    if value is None:
-        return True
-    if value.lower() not in {"true", "false"}:
-        raise InvalidRequest(f"{NO_FALLBACK_HEADER} is `true` or `false`.", param=NO_FALLBACK_HEADER)
-    return value.lower() == "false"
 
 
 def _log_model(log: RequestLog, model: Model) -> None:

@@ -37,6 +37,7 @@ async def create_embeddings(exchange: Exchange) -> web.StreamResponse:
             retries=services.retries,
             timing=exchange.timing,
             expires=exchange.expires,
+            allow_fallback=exchange.allows_fallback(),
             trail=trail,
         )
     finally:  # what was paid for is told, however the request ends

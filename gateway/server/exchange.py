@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gateway.deadline import Deadline
-from gateway.errors import DeadlineExceeded
+from gateway.errors import DeadlineExceeded, InvalidRequest
 from gateway.server.body_budget import BodyBudget
 from gateway.server.progress import Progress
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEADLINE_HEADER = "X-Request-Timeout-Ms"
+NO_FALLBACK_HEADER = "X-No-Fallback"
 
 
 class Readiness(Protocol):
@@ -118,6 +119,19 @@ class Exchange:
         if not self.settled and self._interruption is None:
             self._interruption = fault
             self.task.cancel()
+
+    def allows_fallback(self) -> bool:
+        """Return whether another target or model than the first may answer.
+
+        Raises:
+            InvalidRequest: the header says neither yes nor no.
+        """
+        value = self.request.headers.get(NO_FALLBACK_HEADER)
+        if value is None:
+            return True
+        if value.lower() not in {"true", "false"}:
+            raise InvalidRequest(f"{NO_FALLBACK_HEADER} is `true` or `false`.", param=NO_FALLBACK_HEADER)
+        return value.lower() == "false"
 
     @property
     def interrupted(self) -> bool:

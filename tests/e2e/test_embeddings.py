@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from gateway.emulator import Emulator, EmulatorSettings
+from gateway.settings import BedrockSettings, ModelSettings, TimeoutSettings
 from tests.harness import Caller, StartGateway, lines, shared, started
 
 if TYPE_CHECKING:
@@ -95,6 +96,16 @@ async def test_what_was_paid_for_is_logged(caller: Caller, log: io.StringIO) -> 
     assert (status, answer["error"]["code"]) == (429, "upstream_throttled")
     assert line["input_tokens"] > 0
     assert line["cost_usd"] > 0
+
+
+async def test_a_model_has_clocks_of_its_own(emulator: Emulator, start: StartGateway) -> None:
+    """What the operator says of an embedding model's time holds, too."""
+    models = {TITAN: ModelSettings(timeouts=TimeoutSettings(total_ms=100))}
+    general = BedrockSettings(total_timeout_ms=10_000)
+    async with start(emulator, models=models, bedrock=general) as caller:
+        status, answer = await _embed(caller, model=TITAN, input="[[emulator stall=start]]")
+
+    assert (status, answer["error"]["message"]) == (504, "The answer took longer than 0.1 s.")
 
 
 async def test_base64(caller: Caller) -> None:

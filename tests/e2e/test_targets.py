@@ -113,6 +113,19 @@ async def test_no_fallback_means_the_first_target_alone() -> None:
     assert (status, len(bedrocks["west"].calls)) == (503, 0)
 
 
+@pytest.mark.parametrize(("value", "status"), [("true", 503), ("false", 200), ("perhaps", 400)])
+async def test_no_fallback_holds_for_embeddings(value: str, status: int) -> None:
+    """They are asked at the first place or not at all, too."""
+    body = {"model": EMBEDDER, "input": ["a", "b"]}
+    async with regions() as bedrocks, gateway_of(settings_for(bedrocks)) as caller:
+        await bedrocks["east"].close()
+        headers = {"X-No-Fallback": value}
+        async with caller.session.post(f"{caller.url}/embeddings", json=body, headers=headers) as response:
+            actual = response.status
+
+    assert (actual, len(bedrocks["west"].calls)) == (status, 2 if status == 200 else 0)
+
+
 async def test_embeddings_fail_over() -> None:
     """Vectors come from the other region, in the order of the inputs."""
     body = {"model": EMBEDDER, "input": ["a", "b", "c"]}
@@ -125,6 +138,30 @@ async def test_embeddings_fail_over() -> None:
 
     assert (status, after) == (200, before)
     assert [len(bedrock.calls) for bedrock in bedrocks.values()] == [3, 3]
+
+
+async def test_a_region_without_the_right_to_the_model() -> None:
+    """Every request is answered by the other region: no budget is for what the first refuses at once."""
+    refusing = EmulatorSettings(refusals={NOVA: ("AccessDeniedException", "no access")})
+    async with Emulator(refusing) as east, Emulator(EmulatorSettings(region="us-west-2")) as west:
+        async with gateway_of(settings_for({"east": east, "west": west})) as caller:
+            answers = [await caller.stream(ask("[[emulator deltas=2]]", model=NOVA)) for _ in range(12)]
+
+    assert [status for status, _, _ in answers] == [200] * 12
+
+
+async def test_a_target_whose_credentials_cannot_be_had() -> None:
+    """It costs nobody an answer, and its circuit breaker nothing: with credentials it is well at once."""
+    async with regions() as bedrocks:
+        role = {"roles": [{"role_arn": ROLE}]}
+        start = {"startup_timeout_ms": 100}
+        settings = settings_for(bedrocks, sts="http://127.0.0.1:9", east=role, credentials=start)
+        async with gateway_of(settings) as caller:
+            answers = [await caller.stream(ask("[[emulator deltas=2]]", model=NOVA)) for _ in range(12)]
+            states = caller.gateway.retries.breakers.states()
+
+    assert [status for status, _, _ in answers] == [200] * 12
+    assert set(states.values()) == {"closed"}
 
 
 # ── accounts ──────────────────────────────────────────────────────────────────────────────────────────
