@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gateway.bedrock import faults
 from gateway.bedrock.exceptions import FOREIGN, STALE, before_the_head, from_exception
-from gateway.errors import UpstreamDenied, UpstreamProtocolError
+from gateway.errors import GatewayError, UpstreamDenied, UpstreamProtocolError
 from gateway.wire.eventstream import CONTENT_TYPE as EVENT_STREAM
 
 if TYPE_CHECKING:
@@ -39,7 +39,11 @@ async def send(client: BedrockClient, message: Message, clocks: Clocks) -> aioht
     Raises:
         GatewayError: Bedrock refused, failed, or did not answer in time.
     """
-    credentials = await client.credentials.current()
+    try:
+        credentials = await client.credentials.current()
+    except GatewayError as error:
+        error.unsigned = True
+        raise
     try:
         return await _send_once(client, message, clocks, credentials)
     except UpstreamDenied as error:

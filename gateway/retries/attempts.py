@@ -11,7 +11,7 @@ from gateway.errors import UpstreamThrottled, UpstreamUnavailable
 from gateway.retries.backoff import Backoff
 from gateway.retries.breaker import BreakerRules, Breakers
 from gateway.retries.budget import BudgetRules, RetryBudget
-from gateway.retries.policy import MODEL, SAME, TARGET, chances, most_telling, speaks_against
+from gateway.retries.policy import MODEL, SAME, TARGET, chances, most_telling, speaks_against, took_no_work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -251,13 +251,13 @@ class Attempts(Generic[C]):
         return in_time and pause <= self._retries.backoff.longest_pause
 
     def _costs_nobody(self, fault: GatewayError, calls: list[C]) -> bool:
-        """Say whether a retry needs no budget: what never left goes to another target, once for each.
+        """Say whether a retry needs no budget: what was no work yet goes to another target, once for each.
 
-        Nobody sees more of it than one call. When a target dies, every request is one of these, and a budget
-        would let four fifths of them fail beside a target that is well.
+        Nobody has more work by it than one call. When a target dies, or its credentials do, every request is
+        one of these, and a budget would let four fifths of them fail beside a target that is well.
         """
         tried = self.trail.lanes
-        return fault.unsent and not any(call.fallback or call.lane in tried for call in calls)
+        return took_no_work(fault) and not any(call.fallback or call.lane in tried for call in calls)
 
     def _take(self) -> bool:
         if not self._retries.budget.take():

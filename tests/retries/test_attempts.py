@@ -196,7 +196,12 @@ def test_routes(
         facts = setting.trail.facts()
         assert facts["attempts"] == len(order)
         assert facts["target"] == {"A": "a", "B": "b", "C": "c", "F": "a"}[order[-1]]
-        assert (setting.limiter.running, setting.retries.budget.retries) == (0, len(order) - 1)
+        met = [(faults.get(name, []) + [None] * 3)[order[:n].count(name)] for n, name in enumerate(order)]
+        free = sum(
+            kind in {DENIED, UnknownModel} and later not in f"{order[: n + 1]}F"
+            for n, (kind, later) in enumerate(zip(met, order[1:], strict=False))
+        )
+        assert (setting.limiter.running, setting.retries.budget.retries) == (0, len(order) - 1 - free)
 
     run(main)
 

@@ -44,6 +44,8 @@ HEADS: Final = {
     "invalid": (400, "ValidationException"),
     "slow_model": (408, "ModelTimeoutException"),
 }
+NO_WORK: Final = ("refused", "denied", "not_here")
+"""What is no work to the far end."""
 BEFORE: Final = (*HEADS, "refused", "disconnected", "reset", "never_answers")
 BODIES: Final = ("exception", "cut", "broken", "silent", "bit", "garbage", "no_end")
 EXCEPTIONS: Final = (

@@ -22,7 +22,7 @@ from gateway.pipeline import CompletionStream, Timing, open_completion
 from gateway.retries.attempts import Retries, Trail
 from gateway.upstream import UpstreamCall
 from tests import virtual_clock
-from tests.simulation.far_end import FarEnd, Sent
+from tests.simulation.far_end import NO_WORK, FarEnd, Sent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,12 +70,12 @@ class Request:
 
 
 def _paid_retries(request: Request) -> int:
-    """Count the retries that the budget has to allow: not those that go on where nothing had left."""
+    """Count the retries that the budget has to allow: not those that go on where nothing had been done."""
     free, lanes = 0, [sent.lane for sent in request.attempts]
     others = {call.lane for call in request.calls if call.fallback}
     for number, sent in enumerate(request.attempts[1:], start=1):
         fresh = sent.lane not in lanes[:number] and sent.lane not in others
-        free += fresh and request.attempts[number - 1].fault == "refused"
+        free += fresh and request.attempts[number - 1].fault in NO_WORK
     return max(0, len(request.attempts) - 1) - free
 
 
