@@ -1,4 +1,4 @@
-"""An average that follows what it measures."""
+"""What was measured of late, in one number."""
 
 from __future__ import annotations
 
@@ -25,3 +25,17 @@ class MovingAverage:
         if self._count < _MEMORY:
             self._count += 1
         self.value += (sample - self.value) / self._count
+
+
+class QuickestOfLate:
+    """About the least of the last samples: falls at once, rises slowly. `value` is None before the first."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+
+    def add(self, sample: float) -> None:
+        """Take one more sample."""
+        value = self.value
+        self.value = sample if value is None or sample < value else value + (sample - value) / _MEMORY

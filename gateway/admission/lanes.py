@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.admission.aimd import AdaptiveLimit
-from gateway.admission.averages import MovingAverage
+from gateway.admission.averages import MovingAverage, QuickestOfLate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ _KEPT_IDLE: Final = 256
 _FEW: Final = 512
 """Below this many lanes nobody looks for idle ones."""
 _PROBE_S: Final = 1.0
-"""Seconds without a first byte after which one call may go by whatever is expected."""
+"""Seconds at least from one call that goes by whatever is expected to the next."""
 
 
 class LaneState(NamedTuple):
@@ -46,7 +46,9 @@ class Lane:
         self.held = MovingAverage()
         """Seconds for which a slot is in use here."""
         self.idle_since = 0.0
-        self._first_byte = MovingAverage()
+        self._first_byte = QuickestOfLate()
+        """Not the mean: of a short prompt and a long one in the same lane the mean says nothing, and whoever
+        gives a short one the time that it needs would be refused because others ask long ones."""
         self._probed = 0.0
 
     @property
@@ -65,22 +67,24 @@ class Lane:
 
     def answered(self, first_byte: float, now: float) -> None:
         """Take note of the seconds that a first byte took."""
-        self._first_byte.add(first_byte)
-        self._probed = now
-
-    def expected_first_byte(self, now: float) -> float:
-        """Return the seconds until a call's first byte; 0 where that is not known.
-
-        Where all calls were refused because of what is expected, nothing new would ever be learnt. So one
-        in a while may try.
-        """
-        expected = self._first_byte.value
-        if expected is None:
-            return 0.0
-        if now - self._probed > max(_PROBE_S, 2 * expected):
+        if self._first_byte.value is None:
             self._probed = now
-            return 0.0
-        return expected
+        self._first_byte.add(first_byte)
+
+    @property
+    def expected_first_byte(self) -> float:
+        """The seconds until a call's first byte at best; 0 where that is not known."""
+        return self._first_byte.value or 0.0
+
+    def lets_one_try(self, now: float) -> bool:
+        """Say whether a call may go whose caller has less time than a first byte is expected to take.
+
+        Where all of those were refused, nothing new would ever be learnt. So one in a while goes by.
+        """
+        if now - self._probed <= max(_PROBE_S, 2 * self.expected_first_byte):
+            return False
+        self._probed = now
+        return True
 
     def expected_wait(self, ahead: int) -> float | None:
         """Return the seconds until one more than `ahead` have had their turn; None where not known."""

@@ -207,17 +207,19 @@ class ConcurrencyLimiter:
         """Return when a slot is of use at the latest, or refuse who would come too late even so."""
         if deadline <= now:
             raise DeadlineExceeded("The time that the caller gave has passed.")
-        left, first_byte = deadline - now, min(lane.expected_first_byte(now) for lane in lanes)
+        left, first_byte = deadline - now, min(lane.expected_first_byte for lane in lanes)
         wait = self._expected_wait(lanes, now, newest=self._newest_first) or 0.0
+        if first_byte > left >= wait and any(lane.lets_one_try(now) for lane in lanes):
+            return deadline
         if wait + first_byte <= left:
             return deadline - first_byte
         if not wait:
             raise DeadlineExceeded(
-                f"{left:.3g} s are too short for any answer: the first byte takes about {first_byte:.3g} s."
+                f"{left:.3g} s are too short for any answer: the first byte took {first_byte:.3g} s or more of late."
             )
         raise self._overloaded(
             f"{left:.3g} s are too short for an answer now: a slot takes about {wait:.3g} s, "
-            f"the first byte {first_byte:.3g} s.",
+            f"the first byte {first_byte:.3g} s or more.",
             lanes,
         )
 
