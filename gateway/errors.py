@@ -17,9 +17,9 @@ class GatewayError(Exception):
 
     `param` names the offending field of the request as a path such as `messages[2].content`.
     `retry_after` is in seconds. `detail` is for the log only. `unsent`: the call did not reach upstream, so
-    that sending it again cannot cost twice. `unsigned`: there were no credentials to sign the call with, which
-    tells nothing of the place it was meant for. `pause_s`: how long upstream asked to be left alone; None where
-    it did not ask, though `retry_after` may advise the caller.
+    that sending it again cannot cost twice. `unsigned`: there were no credentials to sign the call with,
+    which tells nothing of the place it was meant for. `pause_s`: how long upstream asked to be left alone;
+    None where it did not ask, though `retry_after` may advise the caller.
     """
 
     code: ClassVar[str]

@@ -215,7 +215,8 @@ class ConcurrencyLimiter:
             return deadline - first_byte
         if not wait:
             raise DeadlineExceeded(
-                f"{left:.3g} s are too short for any answer: the first byte took {first_byte:.3g} s or more of late."
+                f"{left:.3g} s are too short for any answer: "
+                f"the first byte took {first_byte:.3g} s or more of late."
             )
         raise self._overloaded(
             f"{left:.3g} s are too short for an answer now: a slot takes about {wait:.3g} s, "

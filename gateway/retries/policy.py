@@ -68,7 +68,7 @@ FRAMES: Final = frozenset(
 """Codes that say the same in the first frame of a stream as they say over HTTP: nothing was generated."""
 
 REFUSALS: Final = (UpstreamDenied, UnknownModel)
-"""Said before any work, and said again and again: an account without the right, a region without the model."""
+"""Said before any work, and each time anew: an account without the right, a region without the model."""
 
 COUNTED: Final = (UpstreamUnavailable, UpstreamTimeout, UpstreamFailed, UpstreamProtocolError)
 """Failures that speak against a target; a throttle or a caller's mistake does not (R41)."""
@@ -84,7 +84,7 @@ def chances(fault: GatewayError, *, answered: bool) -> Again:
 def speaks_against(fault: GatewayError) -> bool:
     """Say whether this failure is one for the circuit breaker to count.
 
-    Missing credentials are not: to fail for them costs nothing, and with them back the target is well at once.
+    Missing credentials are not: to fail for them costs nothing, and with them the target is well at once.
     """
     return isinstance(fault, COUNTED) and not fault.unsigned
 

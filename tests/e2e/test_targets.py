@@ -143,9 +143,12 @@ async def test_embeddings_fail_over() -> None:
 async def test_a_region_without_the_right_to_the_model() -> None:
     """Every request is answered by the other region: no budget is for what the first refuses at once."""
     refusing = EmulatorSettings(refusals={NOVA: ("AccessDeniedException", "no access")})
-    async with Emulator(refusing) as east, Emulator(EmulatorSettings(region="us-west-2")) as west:
-        async with gateway_of(settings_for({"east": east, "west": west})) as caller:
-            answers = [await caller.stream(ask("[[emulator deltas=2]]", model=NOVA)) for _ in range(12)]
+    async with (
+        Emulator(refusing) as east,
+        Emulator(EmulatorSettings(region="us-west-2")) as west,
+        gateway_of(settings_for({"east": east, "west": west})) as caller,
+    ):
+        answers = [await caller.stream(ask("[[emulator deltas=2]]", model=NOVA)) for _ in range(12)]
 
     assert [status for status, _, _ in answers] == [200] * 12
 
