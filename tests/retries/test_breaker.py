@@ -65,6 +65,7 @@ class BreakerMachine(RuleBasedStateMachine):
         if era is None:
             return
         state, was_probe = self.breaker.state, era == self.probe
+        of_this_era = era == self.breaker.era
         getattr(self.breaker, how)(era)
         if was_probe:
             self.probe = None
@@ -74,7 +75,7 @@ class BreakerMachine(RuleBasedStateMachine):
             self.told.clear()
         elif state != "closed":
             assert self.breaker.state == state, "a call from before the opening decides nothing"
-        elif how != "abandoned":
+        elif of_this_era and how != "abandoned":
             self.told.append((self.clock.now, how == "failed"))
             self.check()
 
