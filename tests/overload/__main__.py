@@ -93,6 +93,9 @@ async def gateway(upstream: str, **settings: int | str) -> AsyncIterator[str]:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
             "GATEWAY_PORT": str(port),
+            # who asks has gone when it stops: seconds of serving nobody would count as capacity not used
+            "GATEWAY_DRAIN__PROPAGATION_MS": "0",
+            "GATEWAY_DRAIN__DEADLINE_MS": "0",
             **{f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()},
         },
         cwd=ROOT / "tests" / "overload",  # no gateway.toml of the project's
