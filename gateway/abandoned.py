@@ -54,6 +54,7 @@ class AbandonedAnswers:
 
     async def aclose(self) -> None:
         """Give up what is still being read."""
+        await asyncio.sleep(0)  # a task that is cancelled before its first turn runs no `finally` of its own
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

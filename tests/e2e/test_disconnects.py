@@ -48,6 +48,24 @@ async def test_abort(emulator: Emulator, start: StartGateway, log: io.StringIO) 
     assert [call.outcome for call in emulator.calls] == ["client_gone"]
 
 
+async def test_drain_that_the_end_overtakes(
+    emulator: Emulator, start: StartGateway, log: io.StringIO
+) -> None:
+    """A drain that is given up before its first turn still gives back and tells what it has."""
+    async with start(emulator, on_disconnect="drain") as caller:
+        abandoned = caller.gateway.serving.dispatcher.services.abandoned
+        await _leave_after(caller, ask("[[emulator deltas=500 pace_ms=20 delta_chars=40]]"), 4)
+        async with asyncio.timeout(20):
+            while not abandoned.running:  # noqa: ASYNC110 - in the very turn in which it is adopted
+                await asyncio.sleep(0)
+            await abandoned.aclose()
+            await emulator.wait_active(0)
+        assert caller.gateway.limiter.running == 0
+
+    [line] = lines(log)
+    assert (line["outcome"], line["usage_accuracy"]) == ("disconnected", "estimated")
+
+
 @pytest.mark.parametrize("model", FAMILIES)
 async def test_drain(emulator: Emulator, start: StartGateway, log: io.StringIO, model: str) -> None:
     """A drained answer is read to its end, its tokens are exact, and its line is written then."""
