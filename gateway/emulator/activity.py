@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Outcome: TypeAlias = Literal["complete", "client_gone", "error"]
 
 _KEPT_CALLS: Final = 10_000
+_KEPT_BYTES: Final = 64 * 1024 * 1024
+"""Of bodies, as they came; parsed they are a few times as large."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,8 @@ class Call:
     request_id: str
     body: Any
     outcome: Outcome
+    size: int = field(default=0, compare=False)
+    """Of the body as it came, in bytes."""
     ended_at: float = field(default_factory=time.monotonic, compare=False)
     """By the monotonic clock, which is the event loop's."""
 
@@ -43,6 +47,7 @@ class Activity:
         self.calls: deque[Call] = deque(maxlen=_KEPT_CALLS)
         self.active = 0
         self.peak = 0
+        self._bytes = 0
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
 
     def __enter__(self) -> Self:
@@ -61,6 +66,16 @@ class Activity:
         """Count it out; its `Call` is kept before, so whoever sees the count sees the call."""
         self.active -= 1
         self._wake()
+
+    def keep(self, call: Call) -> None:
+        """Remember a request that ended, and of those before as many as there is room for."""
+        self.calls.append(call)
+        self._bytes += call.size
+        if self._bytes <= _KEPT_BYTES:
+            return
+        self._bytes = sum(kept.size for kept in self.calls)  # anybody may have taken some out
+        while self._bytes > _KEPT_BYTES // 2 and len(self.calls) > 1:
+            self._bytes -= self.calls.popleft().size
 
     async def wait(self, count: int) -> None:
         """Return once exactly `count` requests are being answered, at once if that is so now."""

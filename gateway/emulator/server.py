@@ -187,8 +187,9 @@ class Emulator:
                     request_id=request_id,
                     body=body,
                     outcome=outcome,
+                    size=request.content.total_bytes,
                 )
-                self.calls.append(call)
+                self._activity.keep(call)
         return response
 
     async def _exchange(
