@@ -195,6 +195,7 @@ def build_retries(settings: Settings) -> Retries:
         breaker=BreakerRules(
             ratio=breaker.failure_percent / 100,
             least=breaker.min_calls if breaker.enabled else sys.maxsize,
+            unsent=breaker.failed_connections if breaker.enabled else sys.maxsize,
             window=breaker.window_ms / 1000,
             first=breaker.open_ms / 1000,
             longest=breaker.max_open_ms / 1000,

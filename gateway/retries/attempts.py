@@ -216,7 +216,10 @@ class Attempts(Generic[C]):
         if isinstance(fault, UpstreamThrottled):
             self._slot.throttled()
         if self._era is not None:
-            (self._breaker.failed if speaks_against(fault) else self._breaker.abandoned)(self._era)
+            if speaks_against(fault):
+                self._breaker.failed(self._era, unsent=fault.unsent)
+            else:
+                self._breaker.abandoned(self._era)
             self._era = None
 
     def _plans(self, fault: GatewayError) -> Iterator[tuple[list[C], float]]:
@@ -260,10 +263,9 @@ class Attempts(Generic[C]):
         return took_no_work(fault) and not any(call.fallback or call.lane in tried for call in calls)
 
     def _take(self) -> bool:
-        if not self._retries.budget.take():
-            return False
-        self._taken += 1
-        return True
+        taken = self._retries.budget.take()
+        self._taken += taken
+        return taken
 
     def _go(self, call: C) -> bool:
         """Make this the call to be sent, if its breaker lets it and its lane has room."""
@@ -294,6 +296,5 @@ class Attempts(Generic[C]):
 
 def _same_model(one: Call, other: Call) -> bool:
     """Say whether both ask the same model, which may have another id at each target."""
-    if not one.fallback:
-        return not other.fallback
-    return other.fallback and one.model.base_id == other.model.base_id
+    same = not one.fallback or one.model.base_id == other.model.base_id
+    return same and one.fallback == other.fallback

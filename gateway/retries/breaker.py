@@ -30,11 +30,15 @@ _FEW: Final = 512
 class BreakerRules:
     """Open at this `ratio` of failures among at least `least` calls of the last `window` seconds.
 
+    Or when so many calls in a row were `unsent`: each costs its caller the wait for a connection, and until
+    half of a window of good traffic has failed those would be many (R25).
+
     Then for `first` seconds, twice as long after each probe that fails, at most `longest`.
     """
 
     ratio: float = 0.5
     least: int = 10
+    unsent: int = 5
     window: float = 30.0
     first: float = 5.0
     longest: float = 60.0
@@ -44,7 +48,7 @@ class Breaker:
     """The breaker of one lane."""
 
     __slots__ = ("_clock", "_failures", "_openings", "_random", "_rules", "_slice", "_slices", "_total",
-                 "era", "state", "until", "used")  # fmt: skip
+                 "_unsent", "era", "state", "until", "used")  # fmt: skip
 
     def __init__(self, rules: BreakerRules, clock: Callable[[], float], random: Callable[[], float]) -> None:
         self._rules = rules
@@ -53,7 +57,7 @@ class Breaker:
         self._random = random
         self._slices: deque[list[float]] = deque()
         self._total = self._failures = 0
-        self._openings = 0
+        self._openings = self._unsent = 0
         self.state: State = "closed"
         self.era = 0
         self.until = 0.0
@@ -82,18 +86,21 @@ class Breaker:
             self._openings = 0
             self._change("closed")
         else:
+            self._unsent = 0
             self._count(0)
 
-    def failed(self, era: int) -> None:
-        """A call of this era failed in a way that speaks against the lane."""
+    def failed(self, era: int, *, unsent: bool = False) -> None:
+        """A call of this era failed in a way that speaks against the lane; `unsent`: no way led there."""
         if era != self.era:
             return
         if self.state == "probing":
             self._open()
             return
         self._count(1)
+        self._unsent = self._unsent + 1 if unsent else 0
         rules = self._rules
-        if self._total >= rules.least and self._failures >= rules.ratio * self._total:
+        too_many = self._total >= rules.least and self._failures >= rules.ratio * self._total
+        if too_many or self._unsent >= rules.unsent:
             self._open()
 
     def abandoned(self, era: int) -> None:
@@ -116,7 +123,7 @@ class Breaker:
         self.state = state
         self.era += 1
         self._slices.clear()
-        self._total = self._failures = 0
+        self._total = self._failures = self._unsent = 0
 
     def _count(self, failures: int) -> None:
         self.used = self._clock()

@@ -69,6 +69,8 @@ class BreakerSettings(Section):
     failure_percent: int = Field(50, ge=1, le=100)
     min_calls: int = Field(10, ge=1, le=1_000_000)
     """Calls in the window without which nothing is concluded."""
+    failed_connections: int = Field(5, ge=1, le=1_000_000)
+    """In a row, with which it opens whatever went before: each costs a caller `connect_timeout_ms`."""
     window_ms: Milliseconds = 30_000
     open_ms: Milliseconds = 5_000
     """Until a first call is let through to try; twice as long after each that fails."""

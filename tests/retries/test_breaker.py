@@ -155,6 +155,23 @@ def test_ratio_and_volume() -> None:
     assert not half.would_let()
 
 
+def test_five_connections_in_a_row() -> None:
+    """After any amount of good traffic five that could not be made open it; one that could begins anew."""
+    clock = Clock()
+    breaker = Breaker(RULES, clock.time, clock.random)
+    for _ in range(1000):
+        breaker.succeeded(breaker.era)
+    for unsent in (*[True] * 4, False, *[True] * 4):
+        breaker.failed(breaker.era, unsent=unsent)
+    breaker.succeeded(breaker.era)
+    for _ in range(4):
+        breaker.failed(breaker.era, unsent=True)
+    assert breaker.state == "closed"
+
+    breaker.failed(breaker.era, unsent=True)
+    assert not breaker.would_let()
+
+
 def test_what_is_old_does_not_count() -> None:
     """Failures leave the window after thirty seconds."""
     clock = Clock()
