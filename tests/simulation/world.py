@@ -70,13 +70,16 @@ class Request:
 
 
 def _paid_retries(request: Request) -> int:
-    """Count the retries that the budget has to allow: not those that go on where nothing had been done."""
-    free, lanes = 0, [sent.lane for sent in request.attempts]
+    """Count the retries that the budget has to allow."""
+    return sum(_is_paid(request, number) for number in range(1, len(request.attempts)))
+
+
+def _is_paid(request: Request, number: int) -> bool:
+    """Say whether this attempt is a retry that the budget has to allow, for there was work before."""
+    tried = [sent.lane for sent in request.attempts[:number]]
     others = {call.lane for call in request.calls if call.fallback}
-    for number, sent in enumerate(request.attempts[1:], start=1):
-        fresh = sent.lane not in lanes[:number] and sent.lane not in others
-        free += fresh and request.attempts[number - 1].fault in NO_WORK
-    return max(0, len(request.attempts) - 1) - free
+    lane = request.attempts[number].lane
+    return lane in tried or lane in others or request.attempts[number - 1].fault not in NO_WORK
 
 
 class World:
@@ -261,7 +264,7 @@ class World:
             probe = (sent.lane, breaker.era)
             self._probes[probe] = self._probes.get(probe, 0) + 1
             demand(self._probes[probe] == 1, "two probes at once")
-        if len(attempts) > 1:
+        if len(attempts) > 1 and _is_paid(request, len(attempts) - 1):
             self._look_at_budget()
         self.check()
 
