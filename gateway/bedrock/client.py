@@ -11,6 +11,7 @@ import socket
 import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -58,6 +59,7 @@ class BedrockClient:
         self.region: str = client.meta.region_name
         self.credentials = credentials
         self.skew = ClockSkew(time.monotonic)
+        self._connect_timeout: float = client.meta.config.connect_timeout
         self._host = urlsplit(self.endpoint_url).netloc
         self._http = client._endpoint.http_session  # noqa: SLF001 - see PRIVATE
         proxies = self._http._proxy_config  # noqa: SLF001 - see PRIVATE
@@ -128,9 +130,7 @@ class BedrockClient:
             allow_redirects=False,
             proxy=self._proxy,
             proxy_headers=self._proxy_headers,
-            timeout=session.timeout
-            if connect_timeout is None
-            else ClientTimeout(sock_connect=connect_timeout),
+            timeout=_until_connected(connect_timeout or self._connect_timeout),
         )
         self.skew.observe(response.headers.get("Date"))
         return response
@@ -139,6 +139,12 @@ class BedrockClient:
 def path_of(model_id: str, operation: str) -> str:
     """Return the raw path of an operation: the model's id is one segment of it, whatever is in the id."""
     return f"/model/{quote(model_id, safe='')}/{operation}"
+
+
+@cache  # the values are the operator's, and few
+def _until_connected(seconds: float) -> ClientTimeout:
+    """Return the connect clock; `sock_connect` alone, as botocore sets it, leaves out resolving the name."""
+    return ClientTimeout(connect=seconds, sock_connect=seconds)
 
 
 def _new_socket(address: AddressInfo) -> socket.socket:

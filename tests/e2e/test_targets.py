@@ -140,6 +140,27 @@ async def test_embeddings_fail_over() -> None:
     assert [len(bedrock.calls) for bedrock in bedrocks.values()] == [3, 3]
 
 
+async def test_a_resolver_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connect clock covers it, and what never left goes to the other region."""
+    loop = asyncio.get_running_loop()
+    resolve = loop.getaddrinfo
+
+    async def silent(host: Any, *rest: Any, **options: Any) -> Any:
+        if host == "bedrock.invalid":
+            await asyncio.Event().wait()
+        return await resolve(host, *rest, **options)
+
+    monkeypatch.setattr(loop, "getaddrinfo", silent)
+    nowhere = {"endpoint_url": "http://bedrock.invalid:9"}
+    clocks = {"connect_timeout_ms": 100, "first_byte_timeout_ms": 20_000}
+    async with regions() as bedrocks:
+        settings = settings_for(bedrocks, east=nowhere, bedrock=clocks)
+        async with gateway_of(settings) as caller:
+            status, _ = await caller.complete(ask(model=NOVA))
+
+    assert (status, len(bedrocks["west"].calls)) == (200, 1)
+
+
 async def test_a_region_without_the_right_to_the_model() -> None:
     """Every request is answered by the other region: no budget is for what the first refuses at once."""
     refusing = EmulatorSettings(refusals={NOVA: ("AccessDeniedException", "no access")})
