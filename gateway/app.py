@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from gateway.bedrock.targets import Target
     from gateway.composition import Backend
+    from gateway.retries.breaker import State
     from gateway.settings import AdaptiveSettings, Settings
 
 SHUTDOWN_TIMEOUT = 0.25
@@ -200,7 +201,13 @@ def build_retries(settings: Settings) -> Retries:
             first=breaker.open_ms / 1000,
             longest=breaker.max_open_ms / 1000,
         ),
+        tell=_tell_of_breaker,
     )
+
+
+def _tell_of_breaker(lane: str, state: State) -> None:
+    log = structlog.get_logger()
+    (log.info if state == "closed" else log.warning)("breaker", lane=lane, state=state)
 
 
 def listen(settings: Settings) -> list[socket.socket]:

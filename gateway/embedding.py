@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError
-from gateway.retries.attempts import Trail
+from gateway.retries.trail import Trail
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.domain import Event
-    from gateway.retries.attempts import Retries, Trail
+    from gateway.retries.attempts import Retries
+    from gateway.retries.trail import Trail
     from gateway.upstream import Upstream, UpstreamAnswer, UpstreamCall
 
 

@@ -215,12 +215,12 @@ class ConcurrencyLimiter:
             return deadline - first_byte
         if not wait:
             raise DeadlineExceeded(
-                f"{left:.3g} s are too short for any answer: "
-                f"the first byte took {first_byte:.3g} s or more of late."
+                f"{left * 1000:.1f} ms are too short for any answer: "
+                f"the first byte took {first_byte * 1000:.0f} ms or more of late."
             )
         raise self._overloaded(
-            f"{left:.3g} s are too short for an answer now: a slot takes about {wait:.3g} s, "
-            f"the first byte {first_byte:.3g} s or more.",
+            f"{left * 1000:.1f} ms are too short for an answer now: a slot takes about {wait * 1000:.0f} ms, "
+            f"the first byte {first_byte * 1000:.0f} ms or more.",
             lanes,
         )
 

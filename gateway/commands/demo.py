@@ -26,7 +26,7 @@ The gateway listens on {url}, the emulator behind it on {emulator}. Paste into a
   curl -N {url}/chat/completions/stream -H 'Content-Type: application/json' \\
     -d '{{"model":"{model}","messages":[{{"role":"user","content":"Hello!"}}]}}'
 
-  bedrock-gateway chat --url {url} "Hello!"
+  {program} chat --url {url} "Hello!"
 
 Add -H 'Accept: text/event-stream' for SSE, 'Accept: text/plain' for bare text; POST to
 {url}/chat/completions for one JSON answer. Ctrl-C stops.
@@ -68,7 +68,8 @@ async def _serve(settings: Settings, emulator: Emulator, *, once: bool) -> int:
 
 
 async def _show(gateway: Gateway, emulator: Emulator) -> int:
-    sys.stdout.write(GUIDE.format(url=gateway.url, emulator=emulator.url, model=MODEL))
+    program = sys.argv[0] if sys.argv[0].endswith("bedrock-gateway") else "python -m gateway"
+    sys.stdout.write(GUIDE.format(url=gateway.url, emulator=emulator.url, model=MODEL, program=program))
     sys.stdout.flush()
     body = {"model": MODEL, "messages": [{"role": "user", "content": "Hello! Who are you?"}]}
     return await chat.ask(gateway.url, body, raw=True)

@@ -37,7 +37,7 @@ FIELDS = frozenset(
         "source", "failures", "seconds", "seconds_left", "task", "alarm",
         # the process
         "url", "problems", "reason",
-        "fallback",
+        "fallback", "lane", "state",
         "exchanges", "interrupted", "cut", "generation", "settings",
         "worker", "pid", "workers", "exit_code", "signal",
     }
@@ -201,8 +201,14 @@ def _render_exception(
 
 def _redact_texts(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name in FREE_TEXT & event.keys():
-        event[name] = redact(event[name] if isinstance(event[name], str) else repr(event[name]))
+        event[name] = _redacted(event[name])
     return event
+
+
+def _redacted(value: Any) -> str | list[str]:
+    if isinstance(value, (list, tuple)):
+        return [redact(each if isinstance(each, str) else repr(each)) for each in value]
+    return redact(value if isinstance(value, str) else repr(value))
 
 
 class _ConsoleLine(structlog.dev.ConsoleRenderer):

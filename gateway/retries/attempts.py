@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 from gateway.errors import UpstreamThrottled, UpstreamUnavailable
 from gateway.retries.backoff import Backoff
 from gateway.retries.breaker import BreakerRules, Breakers
 from gateway.retries.budget import BudgetRules, RetryBudget
 from gateway.retries.policy import MODEL, SAME, TARGET, chances, most_telling, speaks_against, took_no_work
+from gateway.retries.trail import Trail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.admission.slots import Slot
     from gateway.catalog.model import Model
     from gateway.errors import GatewayError
-    from gateway.retries.breaker import Breaker
+    from gateway.retries.breaker import Breaker, State
     from gateway.retries.policy import Again
 
 
@@ -47,29 +47,6 @@ class Call(Protocol):
 C = TypeVar("C", bound=Call)
 
 
-@dataclass(slots=True)
-class Trail:
-    """What was tried for one request, for its log line."""
-
-    lanes: list[str] = field(default_factory=list)
-    faults: list[GatewayError] = field(default_factory=list)
-
-    def join(self, other: Trail) -> None:
-        """Add what was tried for another part of the request."""
-        self.lanes += other.lanes
-        self.faults += other.faults
-
-    def facts(self) -> dict[str, Any]:
-        """Return the fields of the log line."""
-        if not self.lanes:
-            return {}
-        facts: dict[str, Any] = {"attempts": len(self.lanes), "target": self.lanes[-1].partition("/")[0]}
-        if self.faults:
-            facts["targets"] = self.lanes
-            facts["failed_with"] = [fault.upstream_code or fault.code for fault in self.faults]
-        return facts
-
-
 class Retries:
     """What all requests of the process share: the budget of retries and the circuit breakers.
 
@@ -86,13 +63,15 @@ class Retries:
         backoff: Backoff | None = None,
         budget: BudgetRules | None = None,
         breaker: BreakerRules | None = None,
+        tell: Callable[[str, State], None] = lambda _lane, _state: None,
     ) -> None:
+        """Make them; `tell` is called with the lane and the new state of a breaker that changes."""
         self.clock = clock
         self.random = random
         self.max_attempts = max_attempts
         self.backoff = backoff or Backoff()
         self.budget = RetryBudget(budget or BudgetRules(), clock)
-        self.breakers = Breakers(breaker or BreakerRules(), clock, random)
+        self.breakers = Breakers(breaker or BreakerRules(), clock, random, tell)
 
     def attempts(
         self,
@@ -209,7 +188,7 @@ class Attempts(Generic[C]):
                     await asyncio.sleep(pause)
                 if any(self._go(call) for call in calls):
                     return
-        raise most_telling(self.trail.faults)
+        raise most_telling(self.trail.faults, fallback=self.call.fallback)
 
     def _note(self, fault: GatewayError) -> None:
         self.trail.faults.append(fault)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -47,11 +48,33 @@ class BreakerRules:
 class Breaker:
     """The breaker of one lane."""
 
-    __slots__ = ("_clock", "_failures", "_openings", "_random", "_rules", "_slice", "_slices", "_total",
-                 "_unsent", "era", "state", "until", "used")  # fmt: skip
+    __slots__ = (
+        "_clock",
+        "_failures",
+        "_openings",
+        "_random",
+        "_rules",
+        "_slice",
+        "_slices",
+        "_tell",
+        "_total",
+        "_unsent",
+        "era",
+        "state",
+        "until",
+        "used",
+    )  # fmt: skip
 
-    def __init__(self, rules: BreakerRules, clock: Callable[[], float], random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        rules: BreakerRules,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        tell: Callable[[State], None] = lambda _state: None,
+    ) -> None:
+        """Make a closed breaker; `tell` is called with each state that it changes to."""
         self._rules = rules
+        self._tell = tell
         self._slice = rules.window / _SLICES
         self._clock = clock
         self._random = random
@@ -124,6 +147,7 @@ class Breaker:
         self.era += 1
         self._slices.clear()
         self._total = self._failures = self._unsent = 0
+        self._tell(state)
 
     def _count(self, failures: int) -> None:
         self.used = self._clock()
@@ -144,10 +168,17 @@ class Breaker:
 class Breakers:
     """The breakers of all lanes in use."""
 
-    def __init__(self, rules: BreakerRules, clock: Callable[[], float], random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        rules: BreakerRules,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        tell: Callable[[str, State], None] = lambda _lane, _state: None,
+    ) -> None:
         self._rules = rules
         self._clock = clock
         self._random = random
+        self._tell = tell
         self._breakers: dict[str, Breaker] = {}
         self._sweep_at = _FEW
 
@@ -164,7 +195,9 @@ class Breakers:
         if found is None:
             if len(self._breakers) >= self._sweep_at:
                 self._sweep()
-            found = self._breakers[lane] = Breaker(self._rules, self._clock, self._random)
+            found = self._breakers[lane] = Breaker(
+                self._rules, self._clock, self._random, partial(self._tell, lane)
+            )
         return found
 
     def would_let(self, lane: str) -> bool:

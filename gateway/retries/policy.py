@@ -10,6 +10,7 @@ from enum import Flag, auto
 from typing import TYPE_CHECKING, Final
 
 from gateway.errors import (
+    InvalidRequest,
     UnknownModel,
     UpstreamDenied,
     UpstreamFailed,
@@ -94,9 +95,13 @@ def took_no_work(fault: GatewayError) -> bool:
     return fault.unsent or fault.unsigned or isinstance(fault, REFUSALS)
 
 
-def most_telling(faults: list[GatewayError]) -> GatewayError:
+def most_telling(faults: list[GatewayError], *, fallback: bool) -> GatewayError:
     """Return which of one request's failures to report: the last that may pass, or the last.
 
-    Where one target throttles and another was never allowed, the caller had better wait and try again.
+    Where one target throttles and another was never allowed, the caller had better wait and try again. But a
+    request that Bedrock has looked at and refused is wrong everywhere, whatever befell it elsewhere; unless
+    `fallback`: another model was asked last, which may lack what the first has.
     """
+    if isinstance(faults[-1], InvalidRequest) and not fallback:
+        return faults[-1]
     return next((fault for fault in reversed(faults) if fault.retryable), faults[-1])

@@ -12,7 +12,7 @@ from gateway.dialects import native, native_records
 from gateway.domain import Usage
 from gateway.errors import InvalidRequest
 from gateway.pipeline import open_completion
-from gateway.retries.attempts import Trail
+from gateway.retries.trail import Trail
 from gateway.server import writing
 from gateway.server.answers import json_response
 from gateway.server.body import read_json

@@ -75,7 +75,7 @@ class Dispatcher:
     async def _answer(self, exchange: Exchange) -> web.StreamResponse:
         request, log = exchange.request, exchange.log
         try:
-            if (patience := request.headers.get(DEADLINE_HEADER)) is not None:
+            if (patience := exchange.header(DEADLINE_HEADER)) is not None:
                 exchange.expire_in(_milliseconds(patience))
             return await routes.find(request.method, request.path)(exchange)
         except BaseException as error:  # noqa: BLE001 - `failure` raises what is not to be answered

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.dialects import embeddings as dialect
 from gateway.domain import Embedded, Usage
 from gateway.embedding import embed
-from gateway.retries.attempts import Trail
+from gateway.retries.trail import Trail
 from gateway.server import writing
 from gateway.server.answers import json_response
 from gateway.server.body import read_json

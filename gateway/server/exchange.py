@@ -120,13 +120,24 @@ class Exchange:
             self._interruption = fault
             self.task.cancel()
 
+    def header(self, name: str) -> str | None:
+        """Return the value of a header that may come once, None where it does not come.
+
+        Raises:
+            InvalidRequest: it comes more than once: which of them was meant?
+        """
+        values = self.request.headers.getall(name, ())
+        if len(values) > 1:
+            raise InvalidRequest(f"Send {name} once.", param=name)
+        return values[0] if values else None
+
     def allows_fallback(self) -> bool:
         """Return whether another target or model than the first may answer.
 
         Raises:
             InvalidRequest: the header says neither yes nor no.
         """
-        value = self.request.headers.get(NO_FALLBACK_HEADER)
+        value = self.header(NO_FALLBACK_HEADER)
         if value is None:
             return True
         if value.lower() not in {"true", "false"}:

@@ -25,6 +25,7 @@ def failure(exchange: Exchange, error: BaseException) -> GatewayError:
         case asyncio.CancelledError():
             fault = exchange.interruption()
             if fault is not None:
+                fault.upstream_request_id = exchange.log.fields.get("upstream_request_id")
                 return fault
             raise error
         case Exception() if not isinstance(error, ConnectionError):

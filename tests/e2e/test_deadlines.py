@@ -94,6 +94,29 @@ async def test_enough_time(emulator: Emulator, start: StartGateway) -> None:
     assert (records[-1]["type"], status) == ("done", 200)
 
 
+async def test_the_id_of_what_was_asked(emulator: Emulator, start: StartGateway) -> None:
+    """The error record names the request at AWS that the caller did not wait for."""
+    async with start(emulator) as caller:
+        said = ask("[[emulator deltas=2000 pace_ms=20]]")
+        _, records, _ = await caller.stream(said, **{HEADER: "400"})
+
+    asked = records[0]["upstream_request_id"]
+    assert asked
+    assert records[-1]["error"]["upstream_request_id"] == asked
+
+
+@pytest.mark.parametrize("name", [HEADER, "X-No-Fallback"])
+async def test_twice(emulator: Emulator, start: StartGateway, name: str) -> None:
+    """A header that comes twice is refused: nobody knows which was meant."""
+    async with start(emulator) as caller:
+        url = f"{caller.url}/chat/completions"
+        headers = [(name, "5000"), (name, "1")]
+        async with caller.session.post(url, json=ask("Hello"), headers=headers) as response:
+            problem = (await response.json())["error"]
+
+    assert (response.status, problem["code"], problem["param"]) == (400, "invalid_request", name)
+
+
 @pytest.mark.parametrize("value", ["", "0", "-1", "1.5", "1e3", "86400001", "123456789", "soon", "١"])
 async def test_bad_header(emulator: Emulator, start: StartGateway, value: str) -> None:
     """What is not a number of milliseconds is refused, not ignored."""

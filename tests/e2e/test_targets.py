@@ -92,6 +92,17 @@ async def test_a_region_dies_under_load(log: io.StringIO) -> None:
     ]
 
 
+async def test_a_wrong_request_is_wrong_though_a_region_is_dead() -> None:
+    """What the living region refuses is told, not that the other is dead: to try again would not help."""
+    async with regions() as bedrocks:
+        settings = settings_for(bedrocks)
+        await bedrocks["east"].close()
+        async with gateway_of(settings) as caller:
+            status, answer = await caller.complete(ask("[[emulator error=ValidationException]]", model=NOVA))
+
+    assert (status, answer["error"]["code"]) == (400, "invalid_request")
+
+
 async def test_a_model_has_another_name_in_the_other_region() -> None:
     """Failover goes to the id of that target, though it differs from the first one's."""
     places = ["east", {"target": "west", "model": "amazon.nova-micro-v1:0"}]

@@ -202,7 +202,7 @@ AWS_SIGNATURE_ERROR = (
             {"detail": AWS_SIGNATURE_ERROR.partition(CANARY)[0] + "***"},
         ),
         ({"reason": f"Bearer {CANARY}"}, {"reason": "Bearer ***"}),
-        ({"problems": [f"password={CANARY}"]}, {"problems": "['password=***']"}),
+        ({"problems": [f"password={CANARY}"]}, {"problems": ["password=***"]}),
         ({"message": None, "detail": "plain"}, {"message": "None", "detail": "plain"}),
     ],
 )

@@ -27,9 +27,10 @@ from gateway.errors import (
     UpstreamUnavailable,
 )
 from gateway.pipeline import Timing, open_completion
-from gateway.retries.attempts import Retries, Trail
+from gateway.retries.attempts import Retries
 from gateway.retries.breaker import BreakerRules
 from gateway.retries.budget import BudgetRules
+from gateway.retries.trail import Trail
 from gateway.upstream import UpstreamCall
 from tests import virtual_clock
 
@@ -240,7 +241,7 @@ def test_phase_of_the_last_attempt() -> None:
 
         script.faults["A"].append(fault(INVALID))
         setting = Set(Mixed())
-        with pytest.raises(UpstreamThrottled):
+        with pytest.raises(InvalidRequest):
             await setting.ask(A)
         assert (script.order, setting.timing.phase) == ("AA", "head")
 

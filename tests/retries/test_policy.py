@@ -124,20 +124,25 @@ def test_errors_of_our_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "reported"),
+    ("raised", "fallback", "reported"),
     [
-        ([UpstreamThrottled, UpstreamDenied], 0),
-        ([UpstreamDenied, UpstreamThrottled], 1),
-        ([UpstreamThrottled, UpstreamUnavailable, InvalidRequest], 1),
-        ([UpstreamThrottled, UpstreamTimeout], 1),
-        ([UpstreamDenied, InvalidRequest], 1),
+        ([UpstreamThrottled, UpstreamDenied], False, 0),
+        ([UpstreamDenied, UpstreamThrottled], False, 1),
+        ([UpstreamThrottled, UpstreamUnavailable, InvalidRequest], False, 2),
+        ([UpstreamThrottled, UpstreamUnavailable, InvalidRequest], True, 1),
+        ([UpstreamThrottled, UpstreamTimeout], False, 1),
+        ([UpstreamDenied, InvalidRequest], True, 1),
     ],
 )
-def test_which_failure_is_reported(raised: list[type[GatewayError]], reported: int) -> None:
-    """The last that may pass; where none may, the last."""
+def test_which_failure_is_reported(
+    raised: list[type[GatewayError]],
+    fallback: bool,  # noqa: FBT001 - a column of the table
+    reported: int,
+) -> None:
+    """What Bedrock says against the request itself; else the last that may pass, or the last."""
     made = [kind("x") for kind in raised]
 
-    assert most_telling(made) is made[reported]
+    assert most_telling(made, fallback=fallback) is made[reported]
 
 
 @pytest.mark.parametrize(

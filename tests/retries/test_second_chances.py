@@ -124,6 +124,8 @@ async def test_the_breaker(start: StartGateway, emulator: Emulator, log: io.Stri
         status, _, _ = await caller.stream(ask("Hello", model=LLAMA))
         assert status == 200
     assert "attempts" not in lines(log)[5]
+    [opened] = lines(log, "breaker")
+    assert (opened["lane"], opened["state"], opened["level"]) == (f"default/{CLAUDE}", "open", "warning")
 
 
 async def test_embeddings(start: StartGateway, emulator: Emulator, log: io.StringIO) -> None:

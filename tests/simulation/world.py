@@ -19,7 +19,8 @@ from gateway.catalog.model import Model
 from gateway.domain import TextDelta
 from gateway.errors import GatewayError
 from gateway.pipeline import CompletionStream, Timing, open_completion
-from gateway.retries.attempts import Retries, Trail
+from gateway.retries.attempts import Retries
+from gateway.retries.trail import Trail
 from gateway.upstream import UpstreamCall
 from tests import virtual_clock
 from tests.simulation.far_end import NO_WORK, FarEnd, Sent
