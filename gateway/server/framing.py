@@ -31,7 +31,8 @@ def problem(message: RawRequestMessage) -> InvalidRequest | None:
     """Return why a request that aiohttp takes is refused; None where it is not."""
     if message.version not in (HttpVersion10, HttpVersion11):
         return InvalidRequest("Send HTTP/1.1 or HTTP/1.0.", param="path")
-    if not message.path.startswith("/") and (message.method, message.path) != (hdrs.METH_OPTIONS, "*"):
+    path = message.path or ""  # of a CONNECT without a target aiohttp has None, whatever its types say
+    if not path.startswith("/") and (message.method, path) != (hdrs.METH_OPTIONS, "*"):
         return InvalidRequest("The request target is a path; this is no proxy.", param="path")
     if message.upgrade and message.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
         return InvalidRequest("There is nothing to upgrade to.", param=hdrs.UPGRADE)
@@ -53,7 +54,7 @@ def _bad_transfer(message: RawRequestMessage) -> InvalidRequest | None:
 
 def head_size(message: RawRequestMessage) -> int:
     """Return about how many bytes a head had on the wire, without the blanks around its values."""
-    first = len(message.method) + len(message.path) + len(" HTTP/1.1\r\n\r\n")
+    first = len(message.method) + len(message.path or "") + len(" HTTP/1.1\r\n\r\n")
     return first + sum(len(name) + len(value) + _LINE_ENDS for name, value in message.raw_headers)
 
 

@@ -63,6 +63,8 @@ REFUSED = {
     "absolute form": b"GET http://x/version HTTP/1.1\r\nHost: x\r\n\r\n",
     "absolute form, other host": b"GET http://169.254.169.254/latest HTTP/1.1\r\nHost: x\r\n\r\n",
     "authority form": b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "no authority": b"CONNECT \nTransfer-Encoding:chunked\r\n\r\n",
+    "no authority in HTTP/1.1": b"CONNECT  HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
     "asterisk without OPTIONS": b"GET * HTTP/1.1\r\nHost: x\r\n\r\n",
     "no slash": b"GET version HTTP/1.1\r\nHost: x\r\n\r\n",
     "blank in the path": b"GET /ver sion HTTP/1.1\r\nHost: x\r\n\r\n",
