@@ -21,6 +21,7 @@ from tests.lifecycle.processes import PATIENCE_S, Process, emulator, environment
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+FEW_DESCRIPTORS = 20_000
 WORKERS = 3
 
 
@@ -116,6 +117,10 @@ async def test_start_that_cannot_work(settings: dict[str, str], code: int) -> No
     """The supervisor ends with the code that a single process would end with."""
     given = {**environment("http://127.0.0.1:9", GATEWAY_PORT="0"), **settings}
     process = await Process.start("supervisor", "gateway", "serve", f"--workers={WORKERS}", **given)
+    # a worker finds that it cannot have so many connections, unless the host is very generous
+    hard = resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE)[1]
+    few = FEW_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, FEW_DESCRIPTORS)
+    resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE, (min(few, 1024), few))
     async with asyncio.timeout(PATIENCE_S):
         ended = await process.process.wait()
     await process.close()
