@@ -100,7 +100,7 @@ class Door:
                     got += piece
         except TimeoutError:
             demand(False, "the gateway does not close", got)  # noqa: FBT003 - the law is broken
-        except ConnectionError:
+        except OSError:  # a reset, or the end of a connection that is no more
             return got, True
         finally:
             writer.transport.abort()
