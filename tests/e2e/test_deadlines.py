@@ -43,7 +43,7 @@ async def test_in_the_middle(emulator: Emulator, start: StartGateway) -> None:
     """Mid-stream it is an error record behind what came."""
     async with start(emulator) as caller:
         said = ask("[[emulator deltas=2000 pace_ms=20]]")
-        status, records, _ = await caller.stream(said, **{HEADER: "400"})
+        status, records, _ = await caller.stream(said, **{HEADER: "1500"})
         async with asyncio.timeout(10):
             await emulator.wait_active(0)
         assert caller.gateway.limiter.running == 0
@@ -60,7 +60,7 @@ async def test_bare_text_breaks(emulator: Emulator, start: StartGateway) -> None
     async with start(emulator) as caller:
         said = ask("[[emulator deltas=2000 pace_ms=20]]")
         with pytest.raises(aiohttp.ClientPayloadError):
-            await caller.stream(said, **{HEADER: "300", "Accept": "text/plain"})
+            await caller.stream(said, **{HEADER: "1500", "Accept": "text/plain"})
 
 
 async def test_in_the_queue(emulator: Emulator, start: StartGateway) -> None:
@@ -98,7 +98,7 @@ async def test_the_id_of_what_was_asked(emulator: Emulator, start: StartGateway)
     """The error record names the request at AWS that the caller did not wait for."""
     async with start(emulator) as caller:
         said = ask("[[emulator deltas=2000 pace_ms=20]]")
-        _, records, _ = await caller.stream(said, **{HEADER: "400"})
+        _, records, _ = await caller.stream(said, **{HEADER: "1500"})
 
     asked = records[0]["upstream_request_id"]
     assert asked

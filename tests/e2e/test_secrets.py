@@ -74,7 +74,13 @@ async def test_however_it_ends(model: str, log: io.StringIO) -> None:
     """Prompt, keys, headers and query stay out of the log and of every answer, at debug, in every ending."""
     keys = EmulatorSettings(secret_access_key=f"{CANARY}-secret", session_token=f"{CANARY}-token")
     async with Emulator(keys) as emulator:
-        settings = settings_for(emulator, bedrock={"first_byte_timeout_ms": 300, "gap_timeout_ms": 300})
+        settings = settings_for(
+            emulator,
+            bedrock={"first_byte_timeout_ms": 2000, "gap_timeout_ms": 2000},
+            retries={"max_attempts": 1},
+            breaker={"enabled": False},  # it would open, and refuse the good ones
+            adaptive={"enabled": False},
+        )
         aws = settings.aws.model_copy(update={"session_token": SecretStr(f"{CANARY}-token")})
         settings = settings.model_copy(update={"aws": AwsSettings.model_validate(aws.model_dump())})
         async with (
