@@ -247,6 +247,23 @@ PAIR = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY must be set together"
 BEARER = "bedrock.auth (GATEWAY_BEDROCK__AUTH) is bearer, but AWS_BEARER_TOKEN_BEDROCK is not set"
 NUMBER = "Input should be a valid integer, unable to parse string as an integer"
 
+NO_ROOM = (
+    "max_bodies_bytes (GATEWAY_MAX_BODIES_BYTES): 2048 has no room for one body of max_body_bytes, "
+    "which is 4194304"
+)
+BACKOFF = (
+    "retries.max_backoff_ms (GATEWAY_RETRIES__MAX_BACKOFF_MS): 2000 is less than backoff_ms, which is 5000"
+)
+OPEN = "breaker.max_open_ms (GATEWAY_BREAKER__MAX_OPEN_MS): 60000 is less than open_ms, which is 90000"
+FLOOR = (
+    "adaptive.floor (GATEWAY_ADAPTIVE__FLOOR): 11 is more than max_concurrency, which is 10: "
+    "nothing would ever be limited"
+)
+ABANDONED = (
+    "abandoned_max_answers (GATEWAY_ABANDONED_MAX_ANSWERS): 20 is not less than max_concurrency, "
+    "which is 10: they could hold every slot"
+)
+
 BROKEN: list[tuple[dict[str, str], str | None, list[str]]] = [
     # the environment
     ({"GATEWAY_PORT": SECRET}, None, [f"port (GATEWAY_PORT): {NUMBER}"]),
@@ -319,6 +336,14 @@ BROKEN: list[tuple[dict[str, str], str | None, list[str]]] = [
     ),
     ({"GATEWAY_BEDROCK__AUTH": "bearer"}, None, [BEARER]),
     ({"GATEWAY_BEDROCK__AUTH": "bearer", "AWS_BEARER_TOKEN_BEDROCK": ""}, None, [BEARER]),
+    # what is wrong together
+    ({"GATEWAY_MAX_BODIES_BYTES": "2048"}, None, [NO_ROOM]),
+    ({"GATEWAY_RETRIES__BACKOFF_MS": "5000"}, "[breaker]\nopen_ms = 90000", [BACKOFF, OPEN]),
+    (
+        {"GATEWAY_MAX_CONCURRENCY": "10", "GATEWAY_ON_DISCONNECT": "drain"},
+        "[adaptive]\nfloor = 11",
+        [FLOOR, ABANDONED],
+    ),
     # the file
     ({}, f'prot = "{SECRET}"', ["prot (GATEWAY_PROT): unknown setting"]),
     (

@@ -41,7 +41,7 @@ FATAL_CODES: Final = frozenset({69, 78})
 """Exit codes of a worker that starting again will not help: the address, the configuration."""
 
 
-SHARED: Final = ("max_concurrency", "max_queue", "max_connections")
+SHARED: Final = ("max_concurrency", "max_queue", "max_connections", "abandoned_max_answers")
 """Settings that count something: an operator means all workers together."""
 
 

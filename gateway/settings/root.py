@@ -127,7 +127,10 @@ class Settings(BaseSettings):
     def _one_body_fits(cls, total: int, info: ValidationInfo) -> int:
         one = info.data.get("max_body_bytes")
         if one is not None and total < one:
-            raise ValueError(f"no body of max_body_bytes ({one}) fits")
+            raise ValueError(
+                f"max_bodies_bytes (GATEWAY_MAX_BODIES_BYTES): {total} has no room for one body of "
+                f"max_body_bytes, which is {one}"
+            )
         return total
 
     @field_validator("aws")
@@ -155,6 +158,24 @@ class Settings(BaseSettings):
         if temporary and credentials.roles[0].duration_s > MAX_CHAINED_S:
             raise ValueError(too_long(0, "AWS refuses longer sessions to temporary credentials"))
         return aws
+
+    @model_validator(mode="after")
+    def _slots_are_left(self) -> Self:
+        """Refuse what would leave the slots without use, or without limit."""
+        slots, problems = self.max_concurrency, []
+        if self.adaptive.enabled and self.adaptive.floor > slots:
+            problems.append(
+                f"adaptive.floor (GATEWAY_ADAPTIVE__FLOOR): {self.adaptive.floor} is more than "
+                f"max_concurrency, which is {slots}: nothing would ever be limited"
+            )
+        if self.on_disconnect == "drain" and self.abandoned_max_answers >= slots:
+            problems.append(
+                f"abandoned_max_answers (GATEWAY_ABANDONED_MAX_ANSWERS): {self.abandoned_max_answers} is not "
+                f"less than max_concurrency, which is {slots}: they could hold every slot"
+            )
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
 
     @model_validator(mode="after")
     def _targets_can_be_used(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -61,6 +61,15 @@ class RetrySettings(Section):
     budget_min: int = Field(3, ge=0, le=100_000)
     """Retries in ten seconds that are allowed however few requests there are."""
 
+    @model_validator(mode="after")
+    def _pauses_grow(self) -> Self:
+        if self.max_backoff_ms < self.backoff_ms:
+            raise ValueError(
+                f"retries.max_backoff_ms (GATEWAY_RETRIES__MAX_BACKOFF_MS): {self.max_backoff_ms} is less "
+                f"than backoff_ms, which is {self.backoff_ms}"
+            )
+        return self
+
 
 class BreakerSettings(Section):
     """When a target gets no more calls for a model, because too many have failed (R41)."""
@@ -75,6 +84,15 @@ class BreakerSettings(Section):
     open_ms: Milliseconds = 5_000
     """Until a first call is let through to try; twice as long after each that fails."""
     max_open_ms: Milliseconds = 60_000
+
+    @model_validator(mode="after")
+    def _times_grow(self) -> Self:
+        if self.max_open_ms < self.open_ms:
+            raise ValueError(
+                f"breaker.max_open_ms (GATEWAY_BREAKER__MAX_OPEN_MS): {self.max_open_ms} is less than "
+                f"open_ms, which is {self.open_ms}"
+            )
+        return self
 
 
 class LogSettings(Section):

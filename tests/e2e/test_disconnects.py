@@ -151,7 +151,12 @@ async def test_leaving_at_random_points(
         await asyncio.gather(task, return_exceptions=True)
 
     async with start(
-        emulator, on_disconnect=policy, max_concurrency=20, max_queue=200, queue_timeout_ms=60_000
+        emulator,
+        on_disconnect=policy,
+        max_concurrency=20,
+        max_queue=200,
+        queue_timeout_ms=60_000,
+        abandoned_max_answers=10,
     ) as caller:
         await asyncio.gather(*(leave(caller, number) for number in range(100)))
         await emulator.wait_active(0)
