@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from aiobotocore.session import AioSession
 
+from gateway import app
+from gateway.commands import serve
 from gateway.composition import StartError
 from gateway.settings import BedrockSettings
+from gateway.settings import load as read_settings
 from tests.harness import CLAUDE, NOVA, ask, lines, settings_for, started
 from tests.lifecycle.load import load
 from tests.lifecycle.processes import Process, emulator, environment
@@ -186,3 +190,42 @@ async def test_workers_reload_one_after_the_other(tmp_path: Path) -> None:
     assert [line["worker"] for line in taken] == [1, 2]
     assert [line["worker"] for line in process.events("reload_refused")] == [1]
     assert code == 0
+
+
+async def test_a_defect_in_one_reading_does_not_end_the_reading(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, emulator: Emulator, log: io.StringIO
+) -> None:
+    """The SDK fails in a way that nobody foresaw: it is logged, and the next SIGHUP is heard."""
+    config = tmp_path / "gateway.toml"
+    config.write_text("[bedrock]\nconnect_timeout_ms = 2000\n")
+    keys = emulator.settings
+    for name, value in {
+        "GATEWAY_CONFIG": str(config),
+        "GATEWAY_PORT": "0",
+        "AWS_ACCESS_KEY_ID": keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
+        "AWS_REGION": keys.region,
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": emulator.url,
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    def broken(*_arguments: object, **_options: object) -> None:
+        raise RuntimeError("the SDK is broken")
+
+    async def heard(event: str) -> None:
+        async with asyncio.timeout(20):
+            while not lines(log, event):  # noqa: ASYNC110 - the line is written by another task
+                await asyncio.sleep(0.01)
+
+    wanted = asyncio.Event()
+    async with app.running(read_settings()) as gateway:
+        with serve._reloading(wanted, gateway, None, None):
+            config.write_text("[bedrock]\nconnect_timeout_ms = 2001\n")
+            with monkeypatch.context() as sdk:
+                sdk.setattr(AioSession, "create_client", broken)
+                wanted.set()
+                await heard("defect")
+            wanted.set()
+            await heard("reloaded")
+
+    assert len(lines(log, "defect")) == 1
