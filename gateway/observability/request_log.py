@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-import structlog
+from gateway.observability import logging
 
 if TYPE_CHECKING:
     from gateway.errors import GatewayError, Level
@@ -31,7 +31,10 @@ class RequestLog:
 
     def add(self, **facts: Any) -> None:
         """Remember facts; later ones win, None is not a fact."""
-        self.fields.update({name: value for name, value in facts.items() if value is not None})
+        fields = self.fields
+        for name, value in facts.items():
+            if value is not None:
+                fields[name] = value
 
     def fail(self, error: GatewayError) -> None:
         """The request ended in this error."""
@@ -68,13 +71,11 @@ class RequestLog:
         self._due = True
         if self.held:
             return
-        log = structlog.get_logger()
-        getattr(log, self.level)(
-            "request",
-            request_id=self.request_id,
-            method=self.method,
-            route=self.route,
-            status=self.status,
-            outcome=self.outcome,
-            **self.fields,
-        )
+        head = {
+            "request_id": self.request_id,
+            "method": self.method,
+            "route": self.route,
+            "status": self.status,
+            "outcome": self.outcome,
+        }
+        logging.write(self.level, "request", head | self.fields)

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.observability import logging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from gateway.errors import Level
 
 CANARY = "CANARY-51af"
 KEY_ID = "AKIAIOSFODNN7CANARY51"
@@ -213,6 +217,68 @@ def test_quoted_text_is_redacted(fields: dict[str, Any], written: dict[str, Any]
     log.gateway.error("request", **fields)
 
     assert log.lines == [{"event": "request", "level": "error", **written}]
+
+
+# ── past structlog's binding ──────────────────────────────────────────────────────────────────────────
+
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+TEXT = st.text("a\u00e9\u2028\n\ud800'\"=:", max_size=8) | st.just("Bearer x")
+NAMES = [*sorted(logging.FIELDS - {"event", "timestamp", "exception", "logger"}), "prompt", "headers"]
+VALUES = st.none() | st.integers() | st.floats() | TEXT | st.lists(TEXT, max_size=2)
+
+
+@given(
+    fields=st.dictionaries(st.sampled_from(NAMES), VALUES),
+    error=st.none() | st.just(RuntimeError(EXCEPTION)),
+    level=st.sampled_from(LEVELS),
+    least=st.sampled_from(LEVELS),
+    worker=st.none() | st.just(3),
+    in_json=st.booleans(),
+)
+def test_both_ways_write_the_same(
+    fields: dict[str, Any],
+    error: Exception | None,
+    level: Level,
+    least: str,
+    worker: int | None,
+    *,
+    in_json: bool,
+) -> None:
+    """The short way gives the bytes that structlog's own methods give, or nothing where they do."""
+    if error is not None:
+        fields["exc_info"] = error
+    log = Log(level=least, worker=worker, json=in_json)
+
+    getattr(log.gateway, level)("request", **fields)
+    through_structlog = log.text
+    logging.write(level, "request", fields)
+
+    assert bool(through_structlog) == (LEVELS.index(level) >= LEVELS.index(least))
+    assert TIMESTAMP.sub("", log.text) == 2 * TIMESTAMP.sub("", through_structlog)
+
+
+def test_the_short_way_needs_a_configured_log() -> None:
+    """Before `configure` nobody has said where lines go."""
+    structlog.reset_defaults()
+
+    with pytest.raises(RuntimeError, match="configure"):
+        logging.write("info", "request", {})
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("no space left on device"), ValueError("I/O operation on closed file")]
+)
+def test_a_stream_that_fails_fails_nobody(error: Exception) -> None:
+    """A full disk and a closed pipe lose lines, and nothing else."""
+
+    class Broken(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise error
+
+    logging.configure(stream=Broken())
+
+    logging.write("info", "request", {"status": 200})
+    structlog.get_logger().info("listening")
 
 
 # ── what counts as a secret ───────────────────────────────────────────────────────────────────────────
