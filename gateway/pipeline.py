@@ -10,10 +10,10 @@ import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
-from uuid import uuid4
 
 from gateway.domain import ReasoningDelta, Stop, TextDelta, Usage
 from gateway.errors import GatewayError
+from gateway.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -104,7 +104,7 @@ class CompletionStream:
     """
 
     def __init__(self, call: UpstreamCall, answer: UpstreamAnswer, timing: Timing) -> None:
-        self.id = f"cmpl_{uuid4().hex}"
+        self.id = new_id("cmpl")
         self.model = call.model
         self.upstream_request_id = answer.request_id
         self.usage = Usage()

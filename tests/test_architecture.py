@@ -48,17 +48,18 @@ ARCHITECTURE = {
     "diagnosis": Area("bedrock upstream catalog domain errors", types="settings"),
     # the two shells, which never meet
     "server": Area(
-        "pipeline embedding retries deadline tcp dialects wire admission observability completion domain "
+        "pipeline embedding retries deadline ids tcp dialects wire admission observability completion domain "
         "errors",
         types="upstream abandoned catalog",
     ),
     "bedrock": Area("upstream deadline tcp codecs wire catalog domain errors", types="settings"),
     # what they are built from
     "deadline": Area(""),
+    "ids": Area(""),
     "tcp": Area(""),
     "abandoned": Area("errors", types="pipeline"),
     "embedding": Area("admission retries domain errors", types="upstream catalog pipeline"),
-    "pipeline": Area("admission retries domain errors", types="upstream codecs"),
+    "pipeline": Area("admission retries ids domain errors", types="upstream codecs"),
     "retries": Area("domain errors", types="admission catalog"),
     "admission": Area("domain errors"),
     "observability": Area("domain errors"),

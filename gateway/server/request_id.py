@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from uuid import uuid4
+
+from gateway.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +16,7 @@ WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 def new_request_id() -> str:
     """Return a fresh id."""
-    return f"req_{uuid4().hex}"
+    return new_id("req")
 
 
 def request_id_of(headers: Mapping[str, str]) -> str:
