@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from gateway.emulator import Emulator, EmulatorSettings
 from gateway.observability import logging
@@ -20,6 +21,12 @@ FOREIGN_PREFIXES = ("AWS_", "GATEWAY_", "BOTO_")
 KEPT = frozenset({"GATEWAY_RECORDINGS", "GATEWAY_VECTORS"})
 SECRETS = (EmulatorSettings().secret_access_key, "CANARY")
 """What no log line may hold: the key that requests are signed with, and what tests mark as secret."""
+# A commit passes or fails, whenever it is run and however loaded the machine is: examples are the same each
+# time, and none is judged by the clock. New ones are looked for with `pytest --hypothesis-profile=search`.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fixed", settings.get_profile("search"), derandomize=True)
+settings.load_profile("fixed")
+
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
 
