@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import socket
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from gateway.emulator import EmulatorSettings
 from tests.benchmarks.apis import BedrockApi, NativeApi
 from tests.benchmarks.cpu import pinned
 from tests.benchmarks.load import HOST
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -84,7 +84,7 @@ async def emulator(cores: Cores, scratch: Path) -> AsyncIterator[int]:
 @asynccontextmanager
 async def gateway(upstream: int, cores: Cores, scratch: Path, **settings: str) -> AsyncIterator[Subject]:
     """Run this gateway with the settings it has by default but for these, and its JSON log going nowhere."""
-    port = _free_port()
+    port = free_port()
     environment = _environment(upstream) | {
         "GATEWAY_PORT": str(port),
         "GATEWAY_LOG__FORMAT": "json",
@@ -109,7 +109,7 @@ async def naive(upstream: int, cores: Cores, scratch: Path) -> AsyncIterator[Sub
 @asynccontextmanager
 async def nginx(upstream: int, cores: Cores, scratch: Path) -> AsyncIterator[Subject]:
     """Run nginx as a proxy that passes Bedrock's bytes as they come: the floor."""
-    port = _free_port()
+    port = free_port()
     configuration = scratch / "nginx.conf"
     configuration.write_text(NGINX_CONF.format(scratch=scratch, host=HOST, port=port, upstream=upstream))
     arguments = (nginx_binary() or NGINX, "-e", "stderr", "-p", str(scratch), "-c", str(configuration))
@@ -236,9 +236,3 @@ async def _listening(process: asyncio.subprocess.Process, port: int) -> None:
             await writer.wait_closed()
             return
     raise RuntimeError("a process ended before it listened; its complaint is above")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

@@ -18,6 +18,7 @@ from gateway.emulator import EmulatorSettings
 from tests.comparison import answers, processes
 from tests.comparison.scenarios import TIMEOUT_S
 from tests.comparison.transcripts import encode_post
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -154,7 +155,7 @@ class Gateway:
     @asynccontextmanager
     async def running(self, upstream: str, folder: Path, scenarios: Sequence[Scenario]) -> AsyncIterator[int]:
         """Run it with two aliases, one for each API of Bedrock."""
-        port = processes.free_port()
+        port = free_port()
         lines = ["[aliases]", *(f'{api} = "{MODEL}"' for api in ("converse", "invoke"))]
         lines += [f'[models.{api}]\noperation = "{api}"' for api in ("converse", "invoke")]
         (folder / "gateway.toml").write_text("\n".join(lines))
@@ -206,7 +207,7 @@ class LiteLlm:
     @asynccontextmanager
     async def running(self, upstream: str, folder: Path, scenarios: Sequence[Scenario]) -> AsyncIterator[int]:
         """Run it; JSON is YAML."""
-        port = processes.free_port()
+        port = free_port()
         groups = [
             {
                 "model_name": self._group(way, scenario),
@@ -279,7 +280,7 @@ class Portkey:
     async def running(self, upstream: str, folder: Path, scenarios: Sequence[Scenario]) -> AsyncIterator[int]:
         """Run it without its console."""
         del upstream, scenarios
-        port = processes.free_port()
+        port = free_port()
         command = ("node", str(self.script), f"--port={port}", "--headless")
         async with processes.running(command, {}, folder, port, "/"):
             yield port

@@ -25,11 +25,12 @@ from tests.comparison.answers import (
     read_openai_stream,
 )
 from tests.comparison.judging import Judgement, Truth, Verdict, judge, judge_leaving
-from tests.comparison.processes import StartError, free_port, running
+from tests.comparison.processes import StartError, running
 from tests.comparison.run import compare
 from tests.comparison.scenarios import PREAMBLE, SCENARIOS, WORDS
 from tests.comparison.subjects import WAYS, Gateway
 from tests.comparison.transcripts import HOST, Transcript, encode_post, exchange, parse
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -326,7 +327,7 @@ async def test_how_an_exchange_ends(sent: bytes, then: str, leave_at: bytes | No
     server = await asyncio.start_server(answer, HOST, 0)
     port = server.sockets[0].getsockname()[1]
     async with server:
-        patience = 0.5 if then == "wait" else 20.0
+        patience = 2.0 if then == "wait" else 20.0  # to what has come, silence has to be added
         result = await exchange(port, encode_post("/", b"{}", {}), patience=patience, leave_at=leave_at)
         gone.set()
 

@@ -14,12 +14,13 @@ import aiohttp
 from tests.harness import NOVA, ask
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
 Kind: TypeAlias = Literal["stream", "upload", "unary"]
 KINDS: Final[tuple[Kind, ...]] = ("stream", "upload", "unary")
 DELTAS: Final = 25
 STREAM: Final = ask(f"[[emulator deltas={DELTAS} pace_ms=20]] Go on.", model=NOVA)
+LONG: Final = ask("[[emulator deltas=3000 pace_ms=20]] Go on.", model=NOVA)
 UNARY: Final = ask("[[emulator deltas=5]] Hello", model=NOVA)
 UPLOAD_BYTES: Final = 2_000_000
 PIECE: Final = 100_000
@@ -129,6 +130,26 @@ def _ending(data: bytes) -> tuple[str | None, bool]:
         if deltas == DELTAS and last["finish_reason"] == "stop"
         else ("done, but not whole", False)
     )
+
+
+async def struck(url: str, server: str, strike: Callable[[], Awaitable[None]]) -> Failure:
+    """Return what a caller hears whose stream comes from this server when it is struck.
+
+    The requests of a load may all be elsewhere at that moment; this one is not.
+    """
+    async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+        while True:
+            async with session.post(f"{url}/chat/completions/stream", json=LONG) as response:
+                await response.content.readline()
+                if response.headers["X-Served-By"] != server:
+                    response.close()
+                    continue
+                await strike()
+                try:
+                    reason, told = _ending(await response.read())
+                except aiohttp.ClientError as error:
+                    reason, told = type(error).__name__, True
+                return Failure("stream", reason or "none", told and reason is not None, server)
 
 
 @asynccontextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import os
 import signal
-import socket
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -17,7 +17,7 @@ from tests.faults.reverse_proxies import haproxy_as
 from tests.harness import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -27,23 +27,27 @@ KEYS: Final = ("AKIAIOSFODNN7EXAMPLE", "a-secret-of-the-emulator")
 HAPROXY: Final = """\
 defaults
   mode http
-  timeout connect 5s
+  timeout connect 30s
+  timeout check 30s
   timeout client 60s
   timeout server 60s
   option redispatch
   retries 3
 frontend callers
   bind fd@{fd}
+  stats enable
+  stats uri /haproxy
   default_backend gateways
 backend gateways
   balance roundrobin
   option httpchk GET /readyz
   http-check expect status 200
   http-response set-header X-Served-By %s
-  default-server check inter 200ms fall 2 rise 1
+  default-server check inter 100ms fall 2 rise 1
 """
-NOTICED_S: Final = 1.5
-"""For HAProxy to notice: two probes 200 ms apart, on a machine that may be busy."""
+"""The probes of a busy machine may be late, which is no reason to call a gateway dead: its 503 is."""
+NOTICED_S: Final = 3.0
+"""For HAProxy to notice that a gateway drains: two probes 100 ms apart, on a machine that may be busy."""
 
 
 class Process:
@@ -56,13 +60,15 @@ class Process:
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, name: str, *arguments: str, **environment: str) -> Process:
-        """Run `python -m` with these arguments."""
+    async def start(
+        cls, name: str, *arguments: str, limited: Sequence[str] = (), **environment: str
+    ) -> Process:
+        """Run `python -m` with these arguments; `limited` is a command that runs what follows it."""
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "GATEWAY_"))
         }
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *arguments,
+            *limited, sys.executable, "-m", *arguments,
             env={**inherited, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment},
             stdout=asyncio.subprocess.PIPE, limit=2**20,
         )  # fmt: skip
@@ -173,23 +179,19 @@ class Replica:
             await self._process.close()
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on, below those that outgoing connections are given."""
-    ports: list[int] = []
-    candidate = 15_000 + os.getpid() * 7 % 15_000
-    while len(ports) < count:
-        candidate += 1
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-            ports.append(candidate)
-    return ports
-
-
 def balanced(replicas: list[Replica], folder: Path) -> AbstractContextManager[str]:
     """Run HAProxy in front of these, and give its URL."""
     servers = [f"  server {one.name} {one.url.removeprefix('http://')}\n" for one in replicas]
     return haproxy_as(HAPROXY + "".join(servers), folder)
+
+
+async def seen(url: str, name: str, *, up: bool) -> None:
+    """Return once HAProxy at this URL takes a server for usable, or for not."""
+    async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{url}/haproxy;csv") as response:
+                table = csv.DictReader((await response.text()).splitlines())
+                [status] = [row["status"] for row in table if row["svname"] == name]
+            if status == ("UP" if up else "DOWN"):
+                return
+            await asyncio.sleep(0.05)

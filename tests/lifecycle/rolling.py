@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lifecycle.load import Ledger, load
-from tests.lifecycle.processes import NOTICED_S, Replica, balanced, emulator, free_ports
+from tests.lifecycle.load import Ledger, load, struck
+from tests.lifecycle.processes import Replica, balanced, emulator, seen
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,24 +67,24 @@ async def roll(folder: Path, *, rounds: int, kills: int, callers: int = CALLERS)
     started = time.monotonic()
     async with AsyncExitStack() as stack:
         bedrock = await stack.enter_async_context(emulator())
-        replicas = [Replica(f"gw{n}", port, bedrock) for n, port in enumerate(free_ports(REPLICAS), 1)]
+        ports = [free_port() for _ in range(REPLICAS)]
+        replicas = [Replica(f"gw{n}", port, bedrock) for n, port in enumerate(ports, 1)]
         for replica in replicas:
             stack.push_async_callback(replica.close)
         await asyncio.gather(*(replica.start() for replica in replicas))
         url = stack.enter_context(balanced(replicas, folder))
-        await asyncio.sleep(NOTICED_S)
         async with load(url, callers) as rolling:
             for _ in range(rounds):
                 for replica in replicas:
                     await replica.restart()
-                    await asyncio.sleep(NOTICED_S)
+                    await seen(url, replica.name, up=True)
         killed = [replicas[number % REPLICAS] for number in range(kills)]
         async with load(url, callers) as killing:
             for replica in killed:
-                await asyncio.sleep(NOTICED_S)
-                await replica.kill()
-                await asyncio.sleep(NOTICED_S)
+                killing.failures.append(await struck(url, replica.name, replica.kill))
+                await seen(url, replica.name, up=False)
                 await replica.start()
+                await seen(url, replica.name, up=True)
         codes = [code for replica in replicas for code in replica.exit_codes]
         return Outcome(rolling, killing, [one.name for one in killed], codes, time.monotonic() - started)
 

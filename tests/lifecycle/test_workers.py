@@ -149,11 +149,12 @@ async def test_workers_end_with_their_supervisor() -> None:
 async def test_start_that_cannot_work(settings: dict[str, str], code: int) -> None:
     """The supervisor ends with the code that a single process would end with."""
     given = {**environment("http://127.0.0.1:9", GATEWAY_PORT="0"), **settings}
-    process = await Process.start("supervisor", "gateway", "serve", f"--workers={WORKERS}", **given)
     # a worker finds that it cannot have so many connections, unless the host is very generous
-    hard = resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE)[1]
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     few = FEW_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, FEW_DESCRIPTORS)
-    resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE, (min(few, 1024), few))
+    limited = ("/bin/sh", "-c", f'ulimit -Sn {min(few, 1024)} && ulimit -Hn {few} && exec "$@"', "sh")
+    command = ("gateway", "serve", f"--workers={WORKERS}")
+    process = await Process.start("supervisor", *command, limited=limited, **given)
     async with asyncio.timeout(PATIENCE_S):
         ended = await process.process.wait()
     await process.close()

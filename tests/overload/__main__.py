@@ -13,7 +13,6 @@ import asyncio
 import os
 import random
 import signal
-import socket
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -26,6 +25,7 @@ import orjson
 
 from gateway.emulator import EmulatorSettings
 from tests.harness import CLAUDE, ask
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -77,9 +77,7 @@ async def far_end(*capacities: int) -> AsyncIterator[FarEnd]:
 async def gateway(upstream: str, **settings: int | str) -> AsyncIterator[str]:
     """Run a gateway with these settings and give its URL; its log goes nowhere."""
     keys = EmulatorSettings()
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "serve"),
         env={
