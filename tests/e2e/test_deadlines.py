@@ -29,12 +29,12 @@ async def _unary(caller: Caller, text: str, patience: str) -> tuple[int, dict[st
 async def test_before_the_first_event(emulator: Emulator, start: StartGateway, log: io.StringIO) -> None:
     """Before the first event the end of the caller's patience is a 504, and Bedrock's answer is left."""
     async with start(emulator) as caller:
-        status, [answer], _ = await caller.stream(ask("[[emulator first_byte_ms=60000]]"), **{HEADER: "100"})
+        status, [answer], _ = await caller.stream(ask("[[emulator first_byte_ms=60000]]"), **{HEADER: "1500"})
         async with asyncio.timeout(10):
             await emulator.wait_active(0)
 
     assert (status, answer["error"]["code"]) == (504, "deadline_exceeded")
-    assert "100 ms" in answer["error"]["message"]
+    assert "1500 ms" in answer["error"]["message"]
     [line] = lines(log)
     assert (line["outcome"], line["phase"], line["level"]) == ("error", "head", "info")
 

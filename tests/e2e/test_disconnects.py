@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gateway.emulator import Emulator
 
-PACED = "[[emulator deltas=12 pace_ms=10]]"
+PACED = "[[emulator deltas=40 pace_ms=10]]"
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -87,7 +87,8 @@ async def test_drain_of_a_unary_answer(emulator: Emulator, start: StartGateway, 
     async with start(emulator, on_disconnect="drain") as caller:
         task = asyncio.create_task(caller.complete(ask(PACED)))
         await emulator.wait_active(1)
-        await asyncio.sleep(0.05)
+        [exchange] = caller.gateway.serving.dispatcher.exchanges
+        await _until(lambda: exchange.timing.first_byte is not None)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await _until(lambda: bool(lines(log)))
@@ -102,7 +103,7 @@ async def test_drains_are_bounded_in_number(
     """One more than may be drained is ended."""
     async with start(emulator, on_disconnect="drain", abandoned_max_answers=2) as caller:
         await asyncio.gather(
-            *(_leave_after(caller, ask("[[emulator deltas=40 pace_ms=20]]"), 3) for _ in range(5))
+            *(_leave_after(caller, ask("[[emulator deltas=80 pace_ms=20]]"), 3) for _ in range(5))
         )
         await _until(lambda: len(lines(log)) == 5)
 
@@ -126,7 +127,7 @@ async def test_the_stop_ends_a_drain(emulator: Emulator, start: StartGateway, lo
     """The end of the process does not wait for drains, and loses no line."""
     async with start(emulator, on_disconnect="drain") as caller:
         await _leave_after(caller, ask("[[emulator deltas=5000 pace_ms=20]]"), 3)
-        await asyncio.sleep(0.05)
+        await _until(lambda: caller.gateway.serving.dispatcher.services.abandoned.running == 1)
 
     [line] = lines(log)
     assert (line["outcome"], line["usage_accuracy"]) == ("disconnected", "estimated")

@@ -29,10 +29,9 @@ async def test_heartbeats_between_events_lose_nothing(
     emulator: Emulator, start: StartGateway, model: str
 ) -> None:
     """A heart that beats faster than events come changes no event (S37)."""
-    said = ask("[[emulator deltas=12 pace_ms=40]]", model=model)
     async with start(emulator) as calm, start(emulator, heartbeat_interval_ms=10) as beating:
-        _, expected, _ = await calm.stream(said)
-        _, records, _ = await beating.stream(said)
+        _, expected, _ = await calm.stream(ask("[[emulator deltas=12]]", model=model))
+        _, records, _ = await beating.stream(ask("[[emulator deltas=12 pace_ms=100]]", model=model))
 
     pings = [record for record in records if record["type"] == "ping"]
     assert len(pings) >= 6
@@ -44,7 +43,7 @@ async def test_heartbeats_between_events_lose_nothing(
 async def test_a_beat_before_the_first_event_sends_the_head(emulator: Emulator, start: StartGateway) -> None:
     """After the grace the head goes out with a heartbeat; the stream then begins as ever."""
     async with start(emulator, heartbeat_grace_ms=30, heartbeat_interval_ms=30) as caller:
-        status, records, headers = await caller.stream(ask("[[emulator deltas=2 first_byte_ms=300]]"))
+        status, records, headers = await caller.stream(ask("[[emulator deltas=2 first_byte_ms=1500]]"))
 
     kinds = [record["type"] for record in records]
     assert (status, kinds[0], kinds[-1]) == (200, "ping", "done")
@@ -54,9 +53,9 @@ async def test_a_beat_before_the_first_event_sends_the_head(emulator: Emulator, 
 
 async def test_a_beat_while_queued(emulator: Emulator, start: StartGateway) -> None:
     """The heart beats in the queue, too, and a wait in vain ends in an error record: the status is gone."""
-    limits = {"max_concurrency": 1, "queue_timeout_ms": 300}
+    limits = {"max_concurrency": 1, "queue_timeout_ms": 1500}
     async with start(emulator, heartbeat_grace_ms=30, heartbeat_interval_ms=30, **limits) as caller:
-        holder = asyncio.create_task(caller.stream(ask("[[emulator first_byte_ms=2000]]")))
+        holder = asyncio.create_task(caller.stream(ask("[[emulator first_byte_ms=60000]]")))
         await emulator.wait_active(1)
         status, records, _ = await caller.stream(ask("Hello"))
         holder.cancel()
@@ -70,7 +69,7 @@ async def test_a_beat_while_queued(emulator: Emulator, start: StartGateway) -> N
 async def test_sse_comments(emulator: Emulator, start: StartGateway) -> None:
     """In SSE a heartbeat is a comment, which clients ignore."""
     async with start(emulator, heartbeat_interval_ms=20) as caller:
-        _, data = await _raw(caller, "[[emulator deltas=3 pace_ms=80]]", **SSE)
+        _, data = await _raw(caller, "[[emulator deltas=3 pace_ms=500]]", **SSE)
 
     blocks = data.split(b"\n\n")[:-1]
     assert blocks.count(b":") >= 3

@@ -163,7 +163,7 @@ async def test_a_resolver_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(loop, "getaddrinfo", silent)
     nowhere = {"endpoint_url": "http://bedrock.invalid:9"}
-    clocks = {"connect_timeout_ms": 100, "first_byte_timeout_ms": 20_000}
+    clocks = {"connect_timeout_ms": 1000, "first_byte_timeout_ms": 20_000}
     async with regions() as bedrocks:
         settings = settings_for(bedrocks, east=nowhere, bedrock=clocks)
         async with gateway_of(settings) as caller:

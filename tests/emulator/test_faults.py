@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 GUARD = 30.0
 """Seconds after which a test that hangs fails; no promise."""
+SILENCE = 0.1
+"""Seconds without a byte behind those that were to come."""
 
 
 @pytest.fixture(name="unsigned")
@@ -30,8 +32,13 @@ async def _unsigned() -> AsyncIterator[Emulator]:
         yield running
 
 
-async def fetch(emulator: Emulator, words: str, *, streamed: bool = True) -> tuple[int, bytes, str]:
-    """Return status (0: none came), body as far as it came, and how it ended."""
+async def fetch(
+    emulator: Emulator, words: str, *, streamed: bool = True, until: int | None = None
+) -> tuple[int, bytes, str]:
+    """Return status (0: none came), body as far as it came, and how it ended.
+
+    Where silence is expected, it is that behind `until` bytes.
+    """
     body, status, ending = b"", 0, "end"
     operation = "converse-stream" if streamed else "converse"
     async with aiohttp.ClientSession() as session:
@@ -39,7 +46,9 @@ async def fetch(emulator: Emulator, words: str, *, streamed: bool = True) -> tup
             url = f"{emulator.url}/model/{NOVA}/{operation}"
             async with session.post(url, json=converse(f"[[emulator {words}]]")) as response:
                 status = response.status
-                async with asyncio.timeout(GUARD if "stall" not in words else 0.2):
+                async with asyncio.timeout(GUARD):
+                    body += await response.content.readexactly(until or 0)
+                async with asyncio.timeout(GUARD if until is None else SILENCE):
                     async for piece in response.content.iter_any():
                         body += piece
         except aiohttp.ClientError as error:
@@ -57,7 +66,8 @@ async def test_a_break_behind_some_bytes(kind: str, unsigned: Emulator, *, strea
     """What was to come before it has come, and the connection ends as it was told to."""
     _, whole, _ = await fetch(unsigned, "deltas=2", streamed=streamed)
 
-    status, body, ending = await fetch(unsigned, f"deltas=2 {kind}=0+10", streamed=streamed)
+    until = 10 if kind == "stall" else None
+    status, body, ending = await fetch(unsigned, f"deltas=2 {kind}=0+10", streamed=streamed, until=until)
 
     assert (status, ending) == (200, "end" if kind == "cut" else kind)
     assert body == whole[:10]

@@ -52,8 +52,15 @@ def keys_of(answer: dict[str, Any]) -> dict[str, str]:
     }
 
 
-async def ask(sts: EmulatedSts, operation: str, keys: dict[str, str] | None = None, **fields: Any) -> Any:
-    """Call STS by boto3, with the static key unless others are given."""
+async def ask(
+    sts: EmulatedSts,
+    operation: str,
+    keys: dict[str, str] | None = None,
+    *,
+    patience: float = 30,
+    **fields: Any,
+) -> Any:
+    """Call STS by boto3, with the static key unless others are given; `patience` in seconds."""
     known = EmulatorSettings()
 
     def call() -> Any:
@@ -61,7 +68,7 @@ async def ask(sts: EmulatedSts, operation: str, keys: dict[str, str] | None = No
             "sts",
             endpoint_url=sts.url,
             region_name=known.region,
-            config=Config(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=1),
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=patience, read_timeout=patience),
             **(
                 keys
                 or {
@@ -193,8 +200,8 @@ async def test_outages(sts: EmulatedSts, mode: Mode, seen: list[int]) -> None:
     """Each kind of outage fails a call in its own way, and ends at the same address."""
     await sts.switch(mode)
     with pytest.raises((ClientError, BotoCoreError)):
-        await ask(sts, "assume_role", **NAMED)
-    async with asyncio.timeout(5):
+        await ask(sts, "assume_role", patience=1, **NAMED)
+    async with asyncio.timeout(30):
         while len(sts.calls) < len(seen):  # noqa: ASYNC110 - the server sees the end of a hung call in its own time
             await asyncio.sleep(0.01)
     statuses = [call.status for call in sts.calls]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.fuzz.target import Target
 
-MINIMISING_S = 10.0
+MINIMISING_S = 30.0
 CALMEST = 200
 """How many inputs the blind engine keeps to go on from."""
 

@@ -31,13 +31,13 @@ PROBE_ID = "the-probe-behind"
 PROBE = f"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: {PROBE_ID}\r\n\r\n".encode()
 IDLE_S = 0.03
 """Silence after which the peer says that it will send no more."""
-HANG_S = 10.0
+HANG_S = 60.0
 EVERY = 25
 """Inputs between two good requests on connections of their own."""
 LIMITS = {
-    "body_timeout_ms": 400,
-    "write_timeout_ms": 2000,
-    "keepalive_timeout_ms": 2000,
+    "body_timeout_ms": 5000,
+    "write_timeout_ms": 20_000,
+    "keepalive_timeout_ms": 20_000,
     "heartbeat_grace_ms": 3,
     "heartbeat_interval_ms": 2,
 }

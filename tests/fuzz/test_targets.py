@@ -116,7 +116,7 @@ def test_the_command_with_a_finding(
     """The exit code is 1; the input is in a file, and the words say how to run it again."""
     monkeypatch.setattr("gateway.wire.eventstream._EPOCH", None)  # a timestamp is then a TypeError
     options = ["--blind", "--no-recordings", "--folder", str(tmp_path)]
-    assert main(["eventstream", "--seconds", "5", *options]) == 1
+    assert main(["eventstream", "--seconds", "60", *options]) == 1
     assert "TypeError" in (said := capsys.readouterr().out)
     (file,) = (tmp_path / "eventstream").glob("finding-*")
     assert f"again: {sys.executable.rpartition('/')[2]} -m tests.fuzz eventstream --input {file}" in said
