@@ -91,6 +91,35 @@ async def test_pool_is_larger_than_the_limit() -> None:
         assert client._http._max_pool_connections == 7 + POOL_HEADROOM
 
 
+async def test_tls_is_set_up_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first request needs is made when the client is opened, and once."""
+    made: list[ssl.SSLContext] = []
+    load = ssl.SSLContext.load_verify_locations
+
+    def counted(context: ssl.SSLContext, *arguments: Any) -> None:
+        made.append(context)
+        load(context, *arguments)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counted)
+    async with open_client(
+        BedrockSettings(), AwsSettings(**KEYS), CredentialSettings(), max_concurrency=5
+    ) as client:
+        assert len(made) == 1
+
+        await client.warm()
+        assert len(made) == 1
+
+
+async def test_ca_bundle_that_is_none(tmp_path: Path) -> None:
+    """A file without certificates does not end the start, as before; the calls say what is wrong."""
+    bundle = tmp_path / "ca.pem"
+    bundle.write_text("nothing")
+    aws = AwsSettings(**KEYS, endpoint_url="https://127.0.0.1:9", ca_bundle=bundle)
+    async with open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
+        with pytest.raises(ssl.SSLError):
+            await client.post("amazon.titan-text-express-v1", "invoke", b"{}", {})
+
+
 async def test_keys_of_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, emulator: Emulator) -> None:
     """Without keys in the environment, the default chain finds those of the profile."""
     keys = emulator.settings

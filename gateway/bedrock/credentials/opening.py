@@ -18,6 +18,7 @@ from gateway.bedrock.credentials.chain import DefaultChain
 from gateway.bedrock.credentials.refresher import Refresher
 from gateway.bedrock.credentials.source import BearerToken, Injected, StaticCredentials
 from gateway.bedrock.loopback import proxies_for
+from gateway.bedrock.sdk_data import sdk_data
 from gateway.wire.sigv4 import Credentials
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def sdk_session(aws: AwsSettings) -> AioSession:
     session: AioSession = get_session()
     if aws.of_target and aws.profile is not None:
         session.set_config_variable("profile", aws.profile)
+    session.register_component("data_loader", sdk_data(session.get_config_variable("data_path")))
     return session
 
 
