@@ -8,16 +8,15 @@ bounded in number and in time.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AsyncExitStack
 
-    from gateway.pipeline import CompletionStream
+    from gateway.pipeline import CompletionStream, OpenCompletion
 
 
 class AbandonedAnswers:
@@ -33,15 +32,15 @@ class AbandonedAnswers:
         """How many answers are being read at the moment."""
         return len(self._tasks)
 
-    def adopt(self, stream: CompletionStream, resources: AsyncExitStack, settle: Callable[[], None]) -> bool:
+    def adopt(self, stream: CompletionStream, opened: OpenCompletion, settle: Callable[[], None]) -> bool:
         """Read this answer on if there is room, and say whether there was.
 
-        If so, what `resources` holds (slot and connection) is taken over and given back in the end, and
-        `settle` is called behind that, whatever happens.
+        If so, `opened` (slot and connection) is taken over and closed in the end, and `settle` is called
+        behind that, whatever happens.
         """
         if len(self._tasks) >= self.max_running:
             return False
-        drain = self._drain(stream, resources.pop_all(), settle)
+        drain = self._drain(stream, opened, settle)
         task = asyncio.create_task(drain, name="abandoned answer")  # noqa: TID251 - `close` and the timeout end it
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -60,10 +59,10 @@ class AbandonedAnswers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _drain(
-        self, stream: CompletionStream, resources: AsyncExitStack, settle: Callable[[], None]
+        self, stream: CompletionStream, opened: OpenCompletion, settle: Callable[[], None]
     ) -> None:
         try:
-            async with resources:
+            async with aclosing(opened):
                 with suppress(GatewayError, TimeoutError):
                     async with asyncio.timeout(self.seconds):
                         while await stream.next_batch() is not None:

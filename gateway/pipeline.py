@@ -1,13 +1,12 @@
 """The straight line of a request: format → invoke-stream → extract → chunk.
 
-The slot and the upstream connection live exactly as long as the `async with` of `open_completion`; whatever
+The slot and the upstream connection live exactly as long as the `async with` of `OpenCompletion`; whatever
 ends it (the last event, a fault, the caller's leaving) gives both back.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
@@ -16,10 +15,13 @@ from gateway.errors import GatewayError
 from gateway.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
+    from contextlib import AbstractAsyncContextManager
+    from types import TracebackType
 
     from gateway.admission.queue import ConcurrencyLimiter
+    from gateway.admission.slots import Slot
     from gateway.domain import Event
     from gateway.retries.attempts import Retries
     from gateway.retries.trail import Trail
@@ -196,19 +198,8 @@ class CompletionStream:
                 self.stop = event
 
 
-@asynccontextmanager
-async def open_completion(
-    calls: Sequence[UpstreamCall],
-    *,
-    upstream: Upstream,
-    limiter: ConcurrencyLimiter,
-    retries: Retries,
-    timing: Timing,
-    expires: float | None = None,
-    allow_fallback: bool = True,
-    trail: Trail | None = None,
-) -> AsyncIterator[CompletionStream]:
-    """Send the best of these calls once it has a slot, and yield the stream of its answer.
+class OpenCompletion:
+    """Sends the best of some calls once it has a slot: a context manager that gives the stream of the answer.
 
     Formatting came before (`Upstream.format`): it fails without costing a slot. The first events have come
     when the block begins; what fails before that may be sent again, here or elsewhere, as `retries` decides,
@@ -216,28 +207,84 @@ async def open_completion(
     sees to it that the task is ended then; here it keeps work from being begun that cannot be finished.
     Without `allow_fallback` only the first call is sent. `trail` is told what was tried.
 
-    Raises:
-        GatewayError: the call could not be admitted or sent, or failed before its first event.
+    Not a generator, and no stack of exits: those cost as much as all that is done here.
     """
-    timing.mark_queued()
-    with (
-        retries.attempts(calls, expires=expires, allow_fallback=allow_fallback, trail=trail) as attempts,
-        await limiter.acquire(attempts.lanes(), deadline=expires) as slot,
-    ):
-        timing.mark_admitted()
-        attempts.begin(slot)
-        while True:
-            try:
-                async with upstream.invoke_stream(attempts.call) as answer:
-                    attempts.answered()
-                    timing.mark_answered()
-                    stream = CompletionStream(attempts.call, answer, timing)
-                    await stream.peek()
-                    attempts.succeeded()
-                    yield stream
-                    return
-            except GatewayError as fault:
-                if attempts.over:
-                    raise
-                await attempts.failed(fault)
-                timing.mark_sent_again()
+
+    __slots__ = ("_attempts", "_expires", "_invoked", "_limiter", "_slot", "_timing", "_upstream")
+
+    def __init__(
+        self,
+        calls: Sequence[UpstreamCall],
+        *,
+        upstream: Upstream,
+        limiter: ConcurrencyLimiter,
+        retries: Retries,
+        timing: Timing,
+        expires: float | None = None,
+        allow_fallback: bool = True,
+        trail: Trail | None = None,
+    ) -> None:
+        self._attempts = retries.attempts(calls, expires=expires, allow_fallback=allow_fallback, trail=trail)
+        self._upstream = upstream
+        self._limiter = limiter
+        self._timing = timing
+        self._expires = expires
+        self._slot: Slot | None = None
+        self._invoked: AbstractAsyncContextManager[UpstreamAnswer]
+
+    async def __aenter__(self) -> CompletionStream:
+        """Return the stream, of which the first events have come.
+
+        Raises:
+            GatewayError: the call could not be admitted or sent, or failed before its first event.
+        """
+        attempts = self._attempts.__enter__()
+        self._timing.mark_queued()
+        try:
+            self._slot = slot = await self._limiter.acquire(attempts.lanes(), deadline=self._expires)
+            self._timing.mark_admitted()
+            attempts.begin(slot)
+            while True:
+                try:
+                    return await self._invoke(attempts.call)
+                except GatewayError as fault:
+                    await attempts.failed(fault)
+                    self._timing.mark_sent_again()
+        except BaseException:
+            self._give_back()
+            raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._invoked.__aexit__(kind, error, traceback)
+        finally:
+            self._give_back()
+
+    async def aclose(self) -> None:
+        """Give everything back: the end of a block that is not left by whoever began it."""
+        await self.__aexit__(None, None, None)
+
+    async def _invoke(self, call: UpstreamCall) -> CompletionStream:
+        invoked = self._upstream.invoke_stream(call)
+        answer = await invoked.__aenter__()
+        try:
+            self._attempts.answered()
+            self._timing.mark_answered()
+            stream = CompletionStream(call, answer, self._timing)
+            await stream.peek()
+        except BaseException as error:
+            await invoked.__aexit__(type(error), error, error.__traceback__)
+            raise
+        self._attempts.succeeded()
+        self._invoked = invoked
+        return stream
+
+    def _give_back(self) -> None:
+        if self._slot is not None:
+            self._slot.release()
+        self._attempts.__exit__(None, None, None)

@@ -91,12 +91,12 @@ class Retries:
 class Attempts(Generic[C]):
     """The attempts of one request: a context manager around them, and `call` is what is to be sent now.
 
-    `begin` with the slot, then for each attempt `answered`, and `succeeded` or `failed`. `over` says that the
-    caller may have seen something: from then on nothing is sent again.
+    `begin` with the slot, then for each attempt `answered`, and `succeeded` or `failed`: the last call of all
+    is `succeeded`, for from then on the caller may see something.
     """
 
     __slots__ = ("_answered", "_backoffs", "_breaker", "_calls", "_era", "_expires", "_retries", "_sent",
-                 "_slot", "_taken", "_useless", "call", "over", "trail")  # fmt: skip
+                 "_slot", "_taken", "_useless", "call", "trail")  # fmt: skip
 
     def __init__(self, retries: Retries, calls: Sequence[C], expires: float | None, trail: Trail) -> None:
         self._retries = retries
@@ -104,7 +104,6 @@ class Attempts(Generic[C]):
         self._expires = expires
         self.trail = trail
         self.call = calls[0]
-        self.over = False
         self._taken = 0
         self._backoffs = 0
         self._useless: list[str] = []
@@ -163,7 +162,6 @@ class Attempts(Generic[C]):
 
     def succeeded(self) -> None:
         """The first events have come: whatever happens now, nothing is sent again."""
-        self.over = True
         if self._era is not None:
             self._breaker.succeeded(self._era)
             self._era = None

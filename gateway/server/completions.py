@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from gateway.completion import Completion
 from gateway.dialects import native, native_records
 from gateway.domain import Usage
 from gateway.errors import InvalidRequest
-from gateway.pipeline import open_completion
+from gateway.pipeline import OpenCompletion
 from gateway.retries.trail import Trail
 from gateway.server import writing
 from gateway.server.answers import json_response
@@ -21,7 +20,7 @@ from gateway.server.formats import negotiate
 from gateway.server.responder import StreamResponder, whole
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from types import TracebackType
 
     from aiohttp import web
 
@@ -30,6 +29,10 @@ if TYPE_CHECKING:
     from gateway.observability.request_log import RequestLog
     from gateway.pipeline import CompletionStream
     from gateway.server.exchange import Exchange
+
+
+LEFT = (asyncio.CancelledError, ConnectionError)
+"""How it is told that nobody is left to answer, or that the exchange has been interrupted."""
 
 
 async def stream_completion(exchange: Exchange) -> web.StreamResponse:
@@ -43,7 +46,7 @@ async def stream_completion(exchange: Exchange) -> web.StreamResponse:
     usage = Usage()
     with responder.kept_alive():
         try:
-            async with _completion(exchange, request) as stream:
+            async with _Completion(exchange, request) as stream:
                 try:
                     last = await responder.relay(stream)
                 finally:
@@ -60,7 +63,7 @@ async def stream_completion(exchange: Exchange) -> web.StreamResponse:
 async def create_completion(exchange: Exchange) -> web.StreamResponse:
     """`POST /chat/completions`."""
     request = native.parse(await read_json(exchange), default_model=exchange.services.default_model)
-    async with _completion(exchange, request) as stream:
+    async with _Completion(exchange, request) as stream:
         folded = Completion()
         while (batch := await stream.next_batch()) is not None:
             for event in batch:
@@ -83,14 +86,18 @@ async def create_completion(exchange: Exchange) -> web.StreamResponse:
     return response
 
 
-@asynccontextmanager
-async def _completion(exchange: Exchange, request: CompletionRequest) -> AsyncIterator[CompletionStream]:
-    """Run the pipeline for this exchange, and gather what the log line says of it."""
-    services, log, trail = exchange.services, exchange.log, Trail()
-    calls = services.upstream.format(request)
-    _log_model(log, calls[0].model)
-    async with AsyncExitStack() as resources:
-        opening = open_completion(
+class _Completion:
+    """The pipeline run for one exchange, and what the log line says of it; a context manager."""
+
+    __slots__ = ("_exchange", "_opened", "_stream", "_trail")
+
+    def __init__(self, exchange: Exchange, request: CompletionRequest) -> None:
+        services = exchange.services
+        calls = services.upstream.format(request)
+        _log_model(exchange.log, calls[0].model)
+        self._exchange = exchange
+        self._trail = Trail()
+        self._opened = OpenCompletion(
             calls,
             upstream=services.upstream,
             limiter=services.limiter,
@@ -98,28 +105,43 @@ async def _completion(exchange: Exchange, request: CompletionRequest) -> AsyncIt
             timing=exchange.timing,
             expires=exchange.expires,
             allow_fallback=exchange.allows_fallback(),
-            trail=trail,
+            trail=self._trail,
         )
+        self._stream: CompletionStream
+
+    async def __aenter__(self) -> CompletionStream:
+        log = self._exchange.log
         try:
-            stream = await resources.enter_async_context(opening)
+            self._stream = stream = await self._opened.__aenter__()
         except asyncio.CancelledError:
-            if exchange.timing.admitted is not None:  # it may have been sent, and has told nothing
+            if self._exchange.timing.admitted is not None:  # it may have been sent, and has told nothing
                 log.add(usage_accuracy="unknown")
             raise
         finally:
-            log.add(**trail.facts())
+            log.add(**self._trail.facts())
         _log_model(log, stream.model)
         log.add(completion_id=stream.id, upstream_request_id=stream.upstream_request_id)
+        return stream
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, LEFT) and self._is_adopted():
+            self._exchange.log.hold()
+            return
         try:
-            yield stream
-        except (asyncio.CancelledError, ConnectionError):
-            settle = partial(_settle, exchange, stream)
-            if not exchange.interrupted and services.abandoned.adopt(stream, resources, settle):
-                log.hold()
-            raise
+            await self._opened.__aexit__(kind, error, traceback)
         finally:
-            if not log.held:
-                _log_answer(exchange, stream)
+            _log_answer(self._exchange, self._stream)
+
+    def _is_adopted(self) -> bool:
+        """Hand the answer over, if it is the caller who has left and others are there to read it on."""
+        exchange, stream = self._exchange, self._stream
+        settle = partial(_settle, exchange, stream)
+        return not exchange.interrupted and exchange.services.abandoned.adopt(stream, self._opened, settle)
 
 
 def _settle(exchange: Exchange, stream: CompletionStream) -> None:

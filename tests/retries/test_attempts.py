@@ -26,7 +26,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.pipeline import Timing, open_completion
+from gateway.pipeline import OpenCompletion, Timing
 from gateway.retries.attempts import Retries
 from gateway.retries.breaker import BreakerRules
 from gateway.retries.budget import BudgetRules
@@ -119,7 +119,7 @@ class Set:
     async def ask(self, *calls: UpstreamCall, **options: Any) -> str:
         """Ask one request; return the id of the answer, or raise."""
         self.trail, self.timing = Trail(), Timing()
-        async with open_completion(
+        async with OpenCompletion(
             calls,
             upstream=cast("Upstream", self.script),
             limiter=self.limiter,

@@ -9,7 +9,9 @@ import pytest
 
 from gateway.admission.slots import Slot
 from gateway.bedrock.reader import StreamReader
-from gateway.retries.attempts import Attempts, Retries
+from gateway.errors import GatewayError
+from gateway.pipeline import CompletionStream, OpenCompletion
+from gateway.retries.attempts import Retries
 from gateway.retries.breaker import Breaker
 from gateway.retries.budget import RetryBudget
 from tests.simulation.__main__ import MODES, main
@@ -18,6 +20,8 @@ from tests.simulation.world import simulate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.domain import Event
+    from gateway.upstream import UpstreamCall
     from tests.simulation.world import Mode
 
 SEEDS = 100
@@ -73,13 +77,24 @@ def _double_move(patch: pytest.MonkeyPatch) -> None:
 
 
 def _again_after_the_first_byte(patch: pytest.MonkeyPatch) -> None:
-    real = Attempts.succeeded
+    invoke, next_batch = OpenCompletion._invoke, CompletionStream.next_batch
+    begun: dict[CompletionStream, tuple[OpenCompletion, UpstreamCall]] = {}
 
-    def succeeded(attempts: Attempts[Any]) -> None:
-        real(attempts)
-        attempts.over = False
+    async def invoke_and_remember(opened: OpenCompletion, call: UpstreamCall) -> CompletionStream:
+        stream = await invoke(opened, call)
+        begun[stream] = opened, call
+        return stream
 
-    patch.setattr(Attempts, "succeeded", succeeded)
+    async def next_batch_or_another(stream: CompletionStream) -> list[Event] | None:
+        try:
+            return await next_batch(stream)
+        except GatewayError:
+            if stream not in begun:
+                raise
+            return await next_batch(await invoke(*begun[stream]))
+
+    patch.setattr(OpenCompletion, "_invoke", invoke_and_remember)
+    patch.setattr(CompletionStream, "next_batch", next_batch_or_another)
 
 
 def _open_breaker_lets(patch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
@@ -18,7 +17,7 @@ from gateway.admission.queue import ConcurrencyLimiter
 from gateway.catalog.model import Model
 from gateway.domain import TextDelta
 from gateway.errors import GatewayError
-from gateway.pipeline import CompletionStream, Timing, open_completion
+from gateway.pipeline import CompletionStream, OpenCompletion, Timing
 from gateway.retries.attempts import Retries
 from gateway.retries.trail import Trail
 from gateway.upstream import UpstreamCall
@@ -198,23 +197,26 @@ class World:
         trail = Trail()
         pace = self.chance.choice([0.0, 0.0, 0.5])
         try:
-            async with AsyncExitStack() as resources:
-                opening = open_completion(
-                    request.calls,
-                    upstream=cast("Upstream", self.far),  # it formats nothing
-                    limiter=self.limiter,
-                    retries=self.retries,
-                    timing=Timing(),
-                    expires=request.expires,
-                    allow_fallback=request.allow_fallback,
-                    trail=trail,
-                )
-                stream = await resources.enter_async_context(opening)
-                try:
-                    await self._read(request, stream, pace)
-                except asyncio.CancelledError:
-                    abandoned.adopt(stream, resources, self.check)
-                    raise
+            opening = OpenCompletion(
+                request.calls,
+                upstream=cast("Upstream", self.far),  # it formats nothing
+                limiter=self.limiter,
+                retries=self.retries,
+                timing=Timing(),
+                expires=request.expires,
+                allow_fallback=request.allow_fallback,
+                trail=trail,
+            )
+            stream = await opening.__aenter__()
+            adopted = False
+            try:
+                await self._read(request, stream, pace)
+            except asyncio.CancelledError:
+                adopted = abandoned.adopt(stream, opening, self.check)
+                raise
+            finally:
+                if not adopted:
+                    await opening.aclose()
         except GatewayError as fault:
             demand(not request.end, "two ends")
             request.end = fault.code
