@@ -25,9 +25,9 @@ def long_ago(refresher: Refresher) -> None:
 
 
 async def test_rotation_under_load() -> None:
-    """Credentials of 3 s rotate while callers ask: none of them fails, and none of them calls STS."""
-    async with stage(3.0, deltas=5, pace_ms=10.0) as on, loaded(on.load, workers=4):
-        report = await healthy(on, 8.0)
+    """Credentials of 6 s rotate while callers ask: none of them fails, and none of them calls STS."""
+    async with stage(6.0, deltas=5, pace_ms=10.0) as on, loaded(on.load, workers=4):
+        report = await healthy(on, rotations_due=2)
         calls = [(call.action, call.status) for call in on.sts.calls]
 
     assert report["requests"] > 0
@@ -39,9 +39,9 @@ async def test_rotation_under_load() -> None:
 
 async def test_a_stream_outlives_its_credentials() -> None:
     """The signature is checked at the start only; the next request uses other keys (R32)."""
-    async with stage(1.0) as on:
+    async with stage(3.0) as on:
         before = await on.refresher.current()
-        good = await on.load.one(ask("[[emulator deltas=12 pace_ms=200]]", model=NOVA))
+        good = await on.load.one(ask("[[emulator deltas=14 pace_ms=250]]", model=NOVA))
         key = on.keys.find(before.access_key_id)
         after = await on.refresher.current()
         next_is_good = await on.load.one()

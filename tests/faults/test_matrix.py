@@ -42,8 +42,9 @@ CELLS: Final = [
     if not fault.stops and expected(fault, phase, CLAUDE) is not None
 ]
 SHUTDOWN: Final = next(fault for fault in FAULTS if fault.stops)
-UNDER_WAY_S: Final = 0.5
-"""From the first call upstream to the stop: time enough for what was said to be passed on."""
+UNDER_WAY_TURNS: Final = 50
+"""Pauses from the last call upstream to the stop: enough for what was said to be passed on."""
+PAUSE_S: Final = 0.01
 SETTINGS: Final[dict[str, Any]] = {
     "retries": {"max_attempts": 1},
     "breaker": {"enabled": False},
@@ -82,7 +83,7 @@ def proxied(url: str, folder: Path) -> Iterator[dict[str, str]]:
 
 def patient(emulator: Emulator) -> Settings:
     """Return the settings of a gateway whose clocks will not strike in a test."""
-    return settings_for(emulator, **SETTINGS)
+    return settings_for(emulator, bedrock={"connect_timeout_ms": 60_000}, **SETTINGS)
 
 
 def impatient(emulator: Emulator) -> Settings:
@@ -150,7 +151,10 @@ async def test_shutdown(phase: Phase, tmp_path: Path, log: io.StringIO) -> None:
         asking = [asyncio.ensure_future(judge(session, cell, SHUTDOWN, phase)) for cell in cells]
         if phase is not CONNECT:
             await emulator.wait_active(len(cells))
-        await asyncio.sleep(UNDER_WAY_S)
+        while len(gateway.serving.dispatcher.exchanges) < len(cells):  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(PAUSE_S)
+        for _ in range(UNDER_WAY_TURNS):
+            await asyncio.sleep(PAUSE_S)
         await stopping.aclose()
         wrong = await asyncio.gather(*asking)
         told = await logged(log, cells)

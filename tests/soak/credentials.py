@@ -109,10 +109,15 @@ async def loaded(load: Load, workers: int = WORKERS) -> AsyncIterator[None]:
             task.cancel()
 
 
-async def healthy(on: Stage, seconds: float) -> dict[str, Any]:
-    """Let callers ask for a while and count."""
+async def healthy(on: Stage, seconds: float = 0.0, *, rotations_due: int = 0) -> dict[str, Any]:
+    """Let callers ask for a while, and until the credentials have rotated so often, and count."""
     before, rotations = len(on.load.asked), on.refresher.renewals
     await asyncio.sleep(seconds)
+    for number in range(rotations_due):
+        await _next_renewal(on.refresher, rotations + number)
+    since = len(on.load.asked)
+    while not on.load.asked[since:]:  # noqa: ASYNC110 - whoever signs with the last ones is to be counted, too
+        await asyncio.sleep(0.005)
     asked = on.load.asked[before:]
     return {
         "seconds": seconds,

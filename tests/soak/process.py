@@ -54,7 +54,7 @@ def holdings(gateway: Gateway) -> Holdings:
     )
 
 
-async def at_rest(gateway: Gateway, before: Holdings, seconds: float = 10.0) -> Holdings:
+async def at_rest(gateway: Gateway, before: Holdings, seconds: float = 30.0) -> Holdings:
     """Return what is held once everything has been given back, or after so many seconds."""
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds

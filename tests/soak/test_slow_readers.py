@@ -9,7 +9,7 @@ from tests.soak import slow_readers
 
 async def test_callers_who_never_read() -> None:
     """Each costs a bounded amount of memory, all are dropped on time, and nobody else notices."""
-    report = await slow_readers.run(50, write_timeout=4.0, warm=1.0)
+    report = await slow_readers.run(50, write_timeout=4.0, warm=1.0, patience=30.0)
 
     # other tests share these cores, and what the allocator keeps counts ten times as much as in the long run
     for_the_long_run = {"others_unaffected", "user_memory"}
@@ -24,7 +24,7 @@ def test_a_broken_promise_is_seen() -> None:
     others: dict[str, Any] = {"failed": 0, "before": {"p99_ms": 30.0}, "during": {"p99_ms": 40.0}}
     good: dict[str, Any] = {
         "clients": 2,
-        "talking": 2,
+        "talked_to": 2,
         "user_kib_per_stream": 9.0,
         "kernel_kib_per_stream": {"queued": 9.0, "charged": None},
         "dropped": 2,
@@ -34,7 +34,7 @@ def test_a_broken_promise_is_seen() -> None:
         "others": others,
     }
     bad: dict[str, dict[str, Any]] = {
-        "all_were_talked_to": {"talking": 1},
+        "all_were_talked_to": {"talked_to": 1},
         "user_memory": {"user_kib_per_stream": 257.0},
         "kernel_memory": {"kernel_kib_per_stream": {"queued": 9.0, "charged": 257.0}},
         "all_dropped_on_time": {"dropped_after_s": [1.0, 9.0]},
