@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sys
 from contextlib import aclosing, asynccontextmanager
@@ -15,6 +14,7 @@ from aiohttp import web
 
 from gateway import __version__
 from gateway.abandoned import AbandonedAnswers
+from gateway.addresses import listen
 from gateway.admission.aimd import Adaptive
 from gateway.admission.queue import ConcurrencyLimiter
 from gateway.bedrock.client import POOL_HEADROOM
@@ -49,10 +49,6 @@ READINESS_TIMEOUT = 2.0
 """Seconds for the credentials to answer a readiness probe."""
 LINGER = 2.0
 """Seconds to go on reading a body that was refused, so that the caller sees the answer before a reset."""
-
-
-class ListenError(Exception):
-    """The address cannot be listened on."""
 
 
 class ProcessReadiness:
@@ -208,19 +204,6 @@ def build_retries(settings: Settings) -> Retries:
 def _tell_of_breaker(lane: str, state: State) -> None:
     log = structlog.get_logger()
     (log.info if state == "closed" else log.warning)("breaker", lane=lane, state=state)
-
-
-def listen(settings: Settings) -> list[socket.socket]:
-    """Return the sockets to serve from, which several processes may share.
-
-    Raises:
-        ListenError: the address cannot be listened on.
-    """
-    try:
-        return listening.listen(settings.host, settings.port)
-    except OSError as error:
-        words = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-        raise ListenError(f"cannot listen on {settings.host}:{settings.port}: {words}") from error
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """From settings to what stands behind the server: catalogues, routes, clients, and the listing.
 
-All that a change of the settings changes is built here; sockets and limiters are not part of it.
+All that a change of the settings changes is built here; sockets and limiters are not part of it. The AWS SDK
+is imported where clients are opened: a supervisor of workers only checks its settings.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ from typing import TYPE_CHECKING
 import orjson
 
 from gateway.bedrock.routing import Router
-from gateway.bedrock.targets import BrokenTargets, Target, open_clients
-from gateway.bedrock.upstream import BedrockUpstream
 from gateway.catalog.catalog import Catalog
 from gateway.catalog.choices import ModelOverride
 from gateway.catalog.defaults import Defaults
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from gateway.bedrock.client import BedrockClient
+    from gateway.bedrock.targets import Target
+    from gateway.bedrock.upstream import BedrockUpstream
     from gateway.settings import DefaultSettings, Settings, TimeoutSettings
 
 
@@ -52,6 +53,8 @@ async def opened(settings: Settings) -> AsyncIterator[Mapping[str, BedrockClient
     Raises:
         StartError: the settings of the catalogue, of the routes or of AWS cannot work.
     """
+    from gateway.bedrock.targets import BrokenTargets, open_clients  # noqa: PLC0415 - see the module
+
     build_router(settings)  # what cannot work is told before anything is opened
     opening = open_clients(settings.bedrock, settings.places(), max_concurrency=settings.max_concurrency)
     try:
@@ -80,6 +83,9 @@ def assemble(settings: Settings, clients: Mapping[str, BedrockClient]) -> Backen
     Raises:
         StartError: the settings of the catalogue or of the routes cannot work.
     """
+    from gateway.bedrock.targets import Target  # noqa: PLC0415 - see the module
+    from gateway.bedrock.upstream import BedrockUpstream  # noqa: PLC0415 - see the module
+
     router = build_router(settings, next(iter(clients.values())).region)
     targets = {name: Target(name, clients[name], router.catalogs[name]) for name in router.catalogs}
     return Backend(

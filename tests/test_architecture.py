@@ -38,11 +38,12 @@ class Area:
 ARCHITECTURE = {
     "__main__": Area("cli"),
     "cli": Area("commands app"),
-    "commands": Area("app composition diagnosis settings emulator observability wire catalog"),
+    "commands": Area("addresses app composition diagnosis settings emulator observability wire catalog"),
     "app": Area(
-        "composition generations server bedrock admission retries abandoned observability settings emulator "
-        "catalog errors",
+        "addresses composition generations server bedrock admission retries abandoned observability settings "
+        "emulator catalog errors",
     ),
+    "addresses": Area("server", types="settings"),
     "generations": Area("composition", types="bedrock settings"),
     "composition": Area("bedrock catalog", types="settings"),
     "diagnosis": Area("bedrock upstream catalog domain errors", types="settings"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from gateway import app
+from gateway import addresses, app
 from gateway.commands import chat, serve
 from gateway.emulator import Emulator, EmulatorSettings
 from gateway.observability import logging
@@ -42,7 +42,7 @@ def run(*, port: int, once: bool) -> int:
     logging.configure(level="warning", json=not sys.stdout.isatty())
     try:
         return asyncio.run(_demo(port, once=once))
-    except app.ListenError as error:
+    except addresses.ListenError as error:
         serve.print_problems([f"{error}; choose another --port"])
         return serve.EXIT_UNAVAILABLE
 
@@ -52,7 +52,7 @@ async def _demo(port: int, *, once: bool) -> int:
         settings = settings_for(emulator, port)
         try:
             return await _serve(settings, emulator, once=once)
-        except app.ListenError:
+        except addresses.ListenError:
             if not port:
                 raise
             sys.stdout.write(f"Port {port} is in use: taking another.\n")

@@ -6,12 +6,12 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
-
 from gateway.tcp import new_socket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from aiohttp import web
 
     from gateway.tcp import AddressInfo
 
@@ -59,8 +59,10 @@ def listen(host: str, port: int, *, reuse_port: bool = False) -> list[socket.soc
 
 async def serve(runner: web.ServerRunner, sockets: Sequence[socket.socket]) -> None:
     """Accept connections from these sockets until the runner's cleanup, which closes them."""
+    from aiohttp.web_runner import SockSite  # noqa: PLC0415 - a supervisor listens, and serves nothing
+
     for one in sockets:
-        await web.SockSite(runner, one, backlog=ACCEPTS_A_TURN).start()
+        await SockSite(runner, one, backlog=ACCEPTS_A_TURN).start()
         one.listen(BACKLOG)  # asyncio has just told the kernel its own
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway import app, tcp
+from gateway import addresses, app, tcp
 from gateway.server import listening
 from tests.harness import ask, settings_for
 
@@ -120,8 +120,9 @@ def test_an_address_in_use_is_said(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: [free, taken])
     settings = settings_for(emulator).model_copy(update={"port": port})
 
-    with pytest.raises(app.ListenError, match=rf"cannot listen on 127.0.0.1:{port}: Address already in use"):
-        app.listen(settings)
+    words = rf"cannot listen on 127.0.0.1:{port}: Address already in use"
+    with pytest.raises(addresses.ListenError, match=words):
+        addresses.listen(settings)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_kwargs: [free])
     opened += listening.listen("::1", port)  # it was closed again
 
@@ -134,8 +135,8 @@ def test_a_name_without_an_address_is_said(emulator: Emulator, monkeypatch: pyte
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
 
-    with pytest.raises(app.ListenError, match="Name or service not known"):
-        app.listen(settings_for(emulator))
+    with pytest.raises(addresses.ListenError, match="Name or service not known"):
+        addresses.listen(settings_for(emulator))
 
 
 async def test_serving_from_sockets_of_the_supervisor(emulator: Emulator) -> None:
