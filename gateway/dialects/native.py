@@ -10,6 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from gateway import domain
+from gateway.dialects import native_plain
 from gateway.dialects import native_schema as shape
 from gateway.errors import InvalidRequest
 
@@ -47,6 +48,11 @@ def parse(value: Any, *, default_model: str | None = None) -> domain.CompletionR
     """
     if default_model is not None and isinstance(value, dict) and "model" not in value:
         value = {**value, "model": default_model}
+    return native_plain.read(value) or of_schema(value)
+
+
+def of_schema(value: Any) -> domain.CompletionRequest:
+    """Return what `parse` does, whatever the shape of the request; raises as it does."""
     try:
         body = shape.CompletionBody.model_validate(value)
     except ValidationError as error:

@@ -2,11 +2,12 @@
 
 Strict: types are not coerced, unknown fields are refused. `native.py` gives these shapes their meaning.
 Lists stop at their first wrong item: a hostile body of 90,000 of them would hold the loop for half a second.
+No default is a list, but made by a factory: pydantic copies what is there deeply, each time.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -17,6 +18,10 @@ from pydantic import (
     StringConstraints,
     Tag,
 )
+
+MAX_MODEL: Final = 2048
+"""Characters of a model's name; the longest ARN has as many."""
+MAX_TOKENS: Final = 10_000_000
 
 
 class Shape(BaseModel):
@@ -109,8 +114,8 @@ class AssistantMessage(Shape):
 
     role: Literal["assistant"]
     content: TextContent | None = None
-    tool_calls: Annotated[list[ToolCall], Field(fail_fast=True)] = []
-    reasoning: Annotated[list[Reasoning], Field(fail_fast=True)] = []
+    tool_calls: Annotated[list[ToolCall], Field(fail_fast=True, default_factory=list)]
+    reasoning: Annotated[list[Reasoning], Field(fail_fast=True, default_factory=list)]
 
 
 class ToolMessage(Shape):
@@ -165,16 +170,18 @@ StopSequence = Annotated[str, StringConstraints(min_length=1)]
 class CompletionBody(Shape):
     """The body of `POST /chat/completions` and of `POST /chat/completions/stream`."""
 
-    model: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+    model: Annotated[str, StringConstraints(min_length=1, max_length=MAX_MODEL)]
     messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)] | None = None
     prompt: Annotated[str, StringConstraints(min_length=1)] | None = None
     system: str | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
-    stop: Annotated[list[StopSequence], Field(fail_fast=True), BeforeValidator(_as_list)] = []
-    tools: Annotated[list[Tool], Field(fail_fast=True)] = []
+    stop: Annotated[
+        list[StopSequence], Field(fail_fast=True, default_factory=list), BeforeValidator(_as_list)
+    ]
+    tools: Annotated[list[Tool], Field(fail_fast=True, default_factory=list)]
     tool_choice: ToolChoice | None = None
     metadata: dict[str, str] = Field(default_factory=dict)
     provider: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None

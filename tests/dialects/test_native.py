@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.dialects.native import parse
+from gateway.dialects import native_plain
+from gateway.dialects.native import of_schema, parse
 from gateway.domain import (
     CompletionRequest,
     ImagePart,
@@ -599,6 +601,72 @@ def test_any_json(value: Any) -> None:
     else:
         described = (isinstance(request, CompletionRequest), bool(request.messages))
     assert described == (True, True)
+
+
+ODD: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 1, "", [], {}, ["user"], [{"type": "text", "text": "x"}]]
+)
+TURN = st.fixed_dictionaries({"role": WORD | ODD, "content": WORD | ODD}, optional={"name": ODD})
+NUMBER = st.integers(-1, 2) | st.floats(-0.5, 1.5) | st.sampled_from([math.nan, math.inf, 10**7 + 1, "1"])
+FIELD = st.one_of(
+    st.tuples(st.just("messages"), st.lists(TURN | st.just(HI), max_size=2) | ODD),
+    st.tuples(st.just("model"), st.just("m" * 2049) | ODD),
+    st.tuples(st.just("system"), WORD | ODD),
+    st.tuples(st.sampled_from(["max_tokens", "temperature", "top_p", "top_k"]), NUMBER | ODD),
+)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(FIELD, max_size=3))
+def test_the_schema_reads_what_is_read_without_it(fields: list[tuple[str, Any]]) -> None:
+    """What is read without the schema is just what the schema reads, down to the types of the numbers."""
+    value = body(**dict(fields))
+
+    read = native_plain.read(value)
+
+    assert read is None or repr(read) == repr(of_schema(value))
+
+
+PLAIN: list[dict[str, Any]] = [
+    {},
+    {"messages": [HI, {"role": "assistant", "content": ""}, HI], "system": "be brief"},
+    {"system": None, "max_tokens": None, "temperature": None, "top_p": None},
+    {"system": "", "max_tokens": 10**7, "temperature": 2.5, "top_p": 1.0},
+    {"model": "m" * 2048, "max_tokens": 1, "temperature": 0.0, "top_p": 0.0},
+]
+NOT_PLAIN: list[dict[str, Any]] = [
+    {"model": ""},
+    {"model": "m" * 2049},
+    {"messages": []},
+    {"messages": [{"role": "user"}]},
+    {"messages": [{**HI, "name": "x"}]},
+    {"messages": [{"role": "system", "content": "x"}, HI]},
+    {"messages": [{"role": "user", "content": [{"type": "text", "text": "x"}]}]},
+    {"messages": ["x"]},
+    {"system": ["x"]},
+    {"max_tokens": 0},
+    {"max_tokens": True},
+    {"max_tokens": 10**7 + 1},
+    {"temperature": 1},
+    {"temperature": -0.1},
+    {"temperature": math.inf},
+    {"top_p": math.nan},
+    {"top_p": 1.1},
+    {"top_k": 5},
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "plain"), [*((each, True) for each in PLAIN), *((each, False) for each in NOT_PLAIN)]
+)
+def test_what_is_plain(fields: dict[str, Any], *, plain: bool) -> None:
+    """The usual request needs no schema; what may be wrong, or is more than that, does."""
+    value = body(**fields)
+
+    read = native_plain.read(value)
+
+    assert (read is not None) == plain
+    assert not plain or repr(read) == repr(of_schema(value))
 
 
 def poisoned(value: Any) -> Any:
