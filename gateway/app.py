@@ -127,7 +127,7 @@ class Gateway:
             raise StartError(problems)
 
         def put(backend: Backend, number: int) -> Callable[[], Awaitable[object]]:
-            before = [exchange.task for exchange in self._dispatcher.exchanges]
+            before = [exchange.over for exchange in self._dispatcher.exchanges]
             self._dispatcher.services = _services(settings, backend, self._lasting, number)
             self.targets = backend.targets
             self.limiter.resize(
@@ -252,7 +252,7 @@ async def _serving(
 ) -> AsyncIterator[Serving]:
     server = GatewayServer(
         dispatcher,
-        request_factory=drain.make_request,
+        drain=drain,
         handler_cancellation=True,  # off by default: the handler would run on after the caller left (S8)
         keepalive_timeout=settings.keepalive_timeout_ms / 1000,
         access_log=None,

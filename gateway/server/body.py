@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import HttpVersion11
-
 from gateway.deadline import DeadlinePassed
 from gateway.errors import (
     ExpectationFailed,
@@ -17,9 +15,8 @@ from gateway.errors import (
 from gateway.wire import json
 
 if TYPE_CHECKING:
-    from aiohttp.web_request import BaseRequest
-
     from gateway.server.exchange import Exchange
+    from gateway.server.request import Request
 
 
 async def read_json(exchange: Exchange) -> Any:
@@ -36,17 +33,18 @@ async def read_json(exchange: Exchange) -> Any:
     request = exchange.request
     _check_headers(request)
     limits = exchange.services.limits
-    announced = request.content_length or 0
+    announced = request.content_length
     if announced > limits.max_body_bytes:
         raise _too_large(limits.max_body_bytes)
     exchange.services.bodies.check(announced)
-    if _waits_for_continue(request) and request.transport is not None:
+    transport = exchange.transfer.transport
+    if _waits_for_continue(request) and transport is not None:
         # aiohttp's low-level server leaves this to us; only now is the body worth its upload (S22)
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    try:
-        data = await exchange.within(_read(exchange, limits.max_body_bytes), limits.body_timeout)
-    except DeadlinePassed:
-        raise RequestTimeout(f"The request body did not arrive within {limits.body_timeout:g} s.") from None
+        transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    if request.content.is_eof():  # as most bodies it has come with its head: nothing is waited for
+        data = _take(exchange, request.content.read_nowait())
+    else:
+        data = await _arrival(exchange)
     if not data:
         raise InvalidRequest("The request body is empty; send a JSON object.", param="body")
     try:
@@ -56,33 +54,47 @@ async def read_json(exchange: Exchange) -> Any:
         raise
 
 
-def _check_headers(request: BaseRequest) -> None:
-    if request.content_type != "application/json":
+def _check_headers(request: Request) -> None:
+    media_type, charset = request.media_type
+    if media_type != "application/json":
         raise UnsupportedMediaType("Send `Content-Type: application/json`.", param="Content-Type")
-    if (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
+    if (charset or "utf-8").lower() not in {"utf-8", "utf8"}:
         raise UnsupportedMediaType("Send JSON in UTF-8.", param="Content-Type")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the body without compression.", param="Content-Encoding")
 
 
-def _waits_for_continue(request: BaseRequest) -> bool:
+def _waits_for_continue(request: Request) -> bool:
     expectation = request.headers.get("Expect")
-    if expectation is None or request.version < HttpVersion11:  # which may not be told to continue (RFC 9110)
+    if expectation is None or not request.speaks_chunks:  # which may not be told to continue (RFC 9110)
         return False
     if expectation.strip().lower() != "100-continue":
         raise ExpectationFailed("The only expectation met here is `100-continue`.", param="Expect")
     return True
 
 
-async def _read(exchange: Exchange, limit: int) -> bytes:
+async def _arrival(exchange: Exchange) -> bytes:
+    seconds = exchange.services.limits.body_timeout
+    try:
+        return await exchange.within(_read(exchange), seconds)
+    except DeadlinePassed:
+        raise RequestTimeout(f"The request body did not arrive within {seconds:g} s.") from None
+
+
+async def _read(exchange: Exchange) -> bytes:
     pieces: list[bytes] = []
     while piece := await exchange.request.content.readany():
-        exchange.services.bodies.take(len(piece))
-        exchange.held_bytes += len(piece)
-        if exchange.held_bytes > limit:
-            raise _too_large(limit)
-        pieces.append(piece)
+        pieces.append(_take(exchange, piece))
     return b"".join(pieces)
+
+
+def _take(exchange: Exchange, piece: bytes) -> bytes:
+    limit = exchange.services.limits.max_body_bytes
+    exchange.services.bodies.take(len(piece))
+    exchange.held_bytes += len(piece)
+    if exchange.held_bytes > limit:
+        raise _too_large(limit)
+    return piece
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

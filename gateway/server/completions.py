@@ -12,7 +12,6 @@ from gateway.domain import Usage
 from gateway.errors import InvalidRequest
 from gateway.pipeline import OpenCompletion
 from gateway.retries.trail import Trail
-from gateway.server import writing
 from gateway.server.answers import json_response
 from gateway.server.body import read_json
 from gateway.server.failure import failure
@@ -22,12 +21,11 @@ from gateway.server.responder import StreamResponder, whole
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from aiohttp import web
-
     from gateway.catalog.model import Model
     from gateway.domain import CompletionRequest
     from gateway.observability.request_log import RequestLog
     from gateway.pipeline import CompletionStream
+    from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
 
 
@@ -35,7 +33,7 @@ LEFT = (asyncio.CancelledError, ConnectionError)
 """How it is told that nobody is left to answer, or that the exchange has been interrupted."""
 
 
-async def stream_completion(exchange: Exchange) -> web.StreamResponse:
+async def stream_completion(exchange: Exchange) -> None:
     """`POST /chat/completions/stream`."""
     form = negotiate(", ".join(exchange.request.headers.getall("Accept", ())))
     exchange.log.add(format=form.name)
@@ -51,16 +49,16 @@ async def stream_completion(exchange: Exchange) -> web.StreamResponse:
                     last = await responder.relay(stream)
                 finally:
                     usage = stream.usage
-            return await responder.finish(stream, last)
+            await responder.finish(stream, last)
         except BaseException as error:
-            if responder.response is None or exchange.settled:
+            if not responder.begun or exchange.settled:
                 raise
             fault = failure(exchange, error)
             exchange.log.fail(fault)
-            return await responder.fail(fault, usage)
+            await responder.fail(fault, usage)
 
 
-async def create_completion(exchange: Exchange) -> web.StreamResponse:
+async def create_completion(exchange: Exchange) -> Answer:
     """`POST /chat/completions`."""
     request = native.parse(await read_json(exchange), default_model=exchange.services.default_model)
     async with _Completion(exchange, request) as stream:
@@ -77,13 +75,11 @@ async def create_completion(exchange: Exchange) -> web.StreamResponse:
         )
         cost = stream.model.cost_usd(stream.usage)
         last = native_records.done(stop, stream.usage, exchange.timing.milliseconds(), cost_usd=cost)
-    response = json_response(
+    return json_response(
         native_records.completion(first, folded, last),
         exchange.log.request_id,
         upstream_request_id=stream.upstream_request_id,
     )
-    await writing.send(exchange, response)
-    return response
 
 
 class _Completion:

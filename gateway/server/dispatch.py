@@ -16,10 +16,10 @@ from gateway.server.failure import failure
 from gateway.server.request_id import request_id_of
 
 if TYPE_CHECKING:
-    from aiohttp import web
-    from aiohttp.web_request import BaseRequest
-
+    from gateway.server.answers import Answer
     from gateway.server.exchange import Services
+    from gateway.server.request import Request
+    from gateway.server.transfer import Transfer
 
 
 _MILLISECONDS = re.compile(r"[0-9]{1,8}", re.ASCII)
@@ -40,7 +40,7 @@ class Dispatcher:
         self.cutting = False
         """Whether whoever is left is left because the process ends."""
 
-    async def __call__(self, request: BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: Request, transfer: Transfer) -> None:
         """Answer one request, whatever happens, and write its line.
 
         Raises:
@@ -51,19 +51,16 @@ class Dispatcher:
         log = RequestLog(request_id_of(request.headers), request.method, path if known else "other")
         task = asyncio.current_task()
         assert task is not None, "a handler runs in a task"  # noqa: S101 - for the type checker
-        exchange = Exchange(request, log, Timing(), self.services, task)
+        exchange = Exchange(request, transfer, log, Timing(), self.services, task)
         self.exchanges.add(exchange)
         try:
-            response = await self._answer(exchange)
-            log.status = response.status
+            await self._answer(exchange)
             if path in routes.QUIET and log.outcome == "ok":
                 log.level = "debug"
         except (asyncio.CancelledError, ConnectionError):
             if log.outcome == "ok":
                 log.leave("cut" if self.cutting else "disconnected")
             raise
-        else:
-            return response
         finally:
             self.exchanges.discard(exchange)
             exchange.close()
@@ -72,28 +69,30 @@ class Dispatcher:
             log.add(**exchange.timing.milliseconds())
             log.write()
 
-    async def _answer(self, exchange: Exchange) -> web.StreamResponse:
+    async def _answer(self, exchange: Exchange) -> None:
         request, log = exchange.request, exchange.log
         try:
             if (patience := exchange.header(DEADLINE_HEADER)) is not None:
                 exchange.expire_in(_milliseconds(patience))
-            return await routes.find(request.method, request.path)(exchange)
+            answer = await routes.find(request.method, request.path)(exchange)
         except BaseException as error:  # noqa: BLE001 - `failure` raises what is not to be answered
             fault = failure(exchange, error)
-        log.fail(fault)
-        if request.writer.output_size > 0:  # a second head inside the body would be worse than no end
-            writing.break_off(exchange)
-            raise ConnectionAbortedError("the answer has begun: break the transfer")
-        return _refusal(exchange, fault)
+            log.fail(fault)
+            if exchange.transfer.sent:  # a second head inside the body would be worse than no end
+                writing.break_off(exchange)
+                raise ConnectionAbortedError("the answer has begun: break the transfer") from None
+            answer = _refusal(exchange, fault)
+        if answer is not None:
+            await writing.send(exchange, answer)
 
 
-def _refusal(exchange: Exchange, fault: GatewayError) -> web.Response:
+def _refusal(exchange: Exchange, fault: GatewayError) -> Answer:
     request = exchange.request
     response = error_response(fault, exchange.log.request_id)
     if isinstance(fault, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(routes.ROUTES[request.path]))
     if not request.content.at_eof():
-        response.force_close()  # the rest of this body is not the next request
+        response.last = True  # the rest of this body is not the next request
     return response
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from aiohttp.web_request import BaseRequest
 
 from gateway.errors import ServerShutdown
 
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from aiohttp import web
-    from aiohttp.abc import AbstractStreamWriter
-    from aiohttp.http_parser import RawRequestMessage
-    from aiohttp.streams import StreamReader
 
     from gateway.server.dispatch import Dispatcher
     from gateway.server.exchange import Exchange
@@ -51,18 +47,6 @@ class DrainTimes:
     """For what runs when listening ends."""
 
 
-class DrainableRequest(BaseRequest):
-    """A request whose connection ends with its answer once the process drains."""
-
-    ATTRS = BaseRequest.ATTRS | {"drain"}
-    drain: Drain
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the connection may serve another request; what the head of every answer is made from."""
-        return super().keep_alive and not self.drain.begun
-
-
 class Drain:
     """Ends one process's serving. `begun` from the first moment on: answers then say `Connection: close`.
 
@@ -74,19 +58,6 @@ class Drain:
         self.begun = False
         self._times = times
         self._hurried = asyncio.Event()
-
-    def make_request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: web.RequestHandler,
-        writer: AbstractStreamWriter,
-        task: asyncio.Task[None],
-    ) -> DrainableRequest:
-        """Return a request of aiohttp's server, which knows of this drain."""
-        request = DrainableRequest(message, payload, protocol, writer, task, task.get_loop())
-        request.drain = self
-        return request
 
     def hurry(self) -> None:
         """Wait for nobody any more: what runs is interrupted at once."""

@@ -8,17 +8,15 @@ from gateway.dialects import embeddings as dialect
 from gateway.domain import Embedded, Usage
 from gateway.embedding import embed
 from gateway.retries.trail import Trail
-from gateway.server import writing
 from gateway.server.answers import json_response
 from gateway.server.body import read_json
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
+    from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
 
 
-async def create_embeddings(exchange: Exchange) -> web.StreamResponse:
+async def create_embeddings(exchange: Exchange) -> Answer:
     """`POST /embeddings`."""
     services, log = exchange.services, exchange.log
     request, encoding = dialect.parse(await read_json(exchange))
@@ -48,7 +46,7 @@ async def create_embeddings(exchange: Exchange) -> web.StreamResponse:
         log.add(input_tokens=total if answers else None, cost_usd=cost, **trail.facts())
     ids = answer.upstream_request_ids
     log.add(upstream_request_id=",".join(ids[:3]) or None)
-    response = json_response(
+    return json_response(
         {
             "type": "embeddings",
             "model": model.id,
@@ -62,8 +60,6 @@ async def create_embeddings(exchange: Exchange) -> web.StreamResponse:
         log.request_id,
         upstream_request_id=ids[0] if ids else None,
     )
-    await writing.send(exchange, response)
-    return response
 
 
 def _usage(input_tokens: int | None) -> Usage:

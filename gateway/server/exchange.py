@@ -14,14 +14,14 @@ from gateway.server.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from aiohttp.web_request import BaseRequest
-
     from gateway.abandoned import AbandonedAnswers
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.errors import GatewayError
     from gateway.observability.request_log import RequestLog
     from gateway.pipeline import Timing
     from gateway.retries.attempts import Retries
+    from gateway.server.request import Request
+    from gateway.server.transfer import Transfer
     from gateway.upstream import Upstream
 
 
@@ -82,27 +82,44 @@ class Services:
 class Exchange:
     """One request being answered, by one task."""
 
-    request: BaseRequest
+    request: Request
+    transfer: Transfer
     log: RequestLog
     timing: Timing
     services: Services
     task: asyncio.Task[object]
-    deadline: Deadline = field(default_factory=Deadline)
-    """For reading the body and for every write: one timer serves the whole exchange."""
     expires: float | None = None
     """When the caller's patience ends, by the loop's clock."""
-    progress: Progress = field(init=False)
-    """Whether the caller takes what is written."""
     held_bytes: int = 0
     """Of its body, out of `Services.bodies`."""
     settled: bool = False
     """Whether how the answer ends is decided: its last bytes are being written, or it is known who failed."""
     _interruption: GatewayError | None = None
     _expiry: asyncio.TimerHandle | None = None
+    _deadline: Deadline | None = None
+    _progress: Progress | None = None
+    _over: asyncio.Future[None] | None = None
 
-    def __post_init__(self) -> None:
-        """Watch this caller."""
-        self.progress = Progress(self.request, self.services.limits.write_timeout)
+    @property
+    def deadline(self) -> Deadline:
+        """For waiting for the caller: one timer serves the whole exchange, where it has to wait at all."""
+        if self._deadline is None:
+            self._deadline = Deadline()
+        return self._deadline
+
+    @property
+    def progress(self) -> Progress:
+        """Whether the caller takes what is written."""
+        if self._progress is None:
+            self._progress = Progress(self.transfer, self.services.limits.write_timeout)
+        return self._progress
+
+    @property
+    def over(self) -> asyncio.Future[None]:
+        """Done when the exchange is over."""
+        if self._over is None:
+            self._over = self.task.get_loop().create_future()
+        return self._over
 
     def expire_in(self, milliseconds: int) -> None:
         """End the exchange with `DeadlineExceeded` unless it is over by then."""
@@ -160,10 +177,13 @@ class Exchange:
     def close(self) -> None:
         """The exchange is over."""
         self.settled = True
-        self.deadline.close()
+        if self._deadline is not None:
+            self._deadline.close()
         self.services.bodies.give_back(self.held_bytes)
         if self._expiry is not None:
             self._expiry.cancel()
+        if self._over is not None and not self._over.done():
+            self._over.set_result(None)
 
     async def within(self, awaitable: Awaitable[T], seconds: float) -> T:
         """Await something of the caller's for so long at most; raises `DeadlinePassed`."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_HEAD: Final = 16 * 1024
 """Bytes of the request line and the headers together (R58)."""
+UPGRADES: Final = frozenset({"tcp", "websocket"})
+"""What makes aiohttp keep the bytes behind such a request for another protocol."""
 _LINE_ENDS: Final = len(": \r\n")
 _CHUNK_OVERHEAD: Final = 8
 """Bytes of framing for a byte of body: chunks of one byte each have 5."""
@@ -32,9 +34,10 @@ def problem(message: RawRequestMessage) -> InvalidRequest | None:
     if message.version not in (HttpVersion10, HttpVersion11):
         return InvalidRequest("Send HTTP/1.1 or HTTP/1.0.", param="path")
     path = message.path or ""  # of a CONNECT without a target aiohttp has None, whatever its types say
-    if not path.startswith("/") and (message.method, path) != (hdrs.METH_OPTIONS, "*"):
+    proxied = message.method == hdrs.METH_CONNECT or not path.startswith("/")
+    if proxied and (message.method, path) != (hdrs.METH_OPTIONS, "*"):
         return InvalidRequest("The request target is a path; this is no proxy.", param="path")
-    if message.upgrade and message.headers.get(hdrs.UPGRADE, "").lower() == "websocket":
+    if message.upgrade and message.headers.get(hdrs.UPGRADE, "").lower() in UPGRADES:
         return InvalidRequest("There is nothing to upgrade to.", param=hdrs.UPGRADE)
     if hdrs.TRANSFER_ENCODING in message.headers:
         return _bad_transfer(message)

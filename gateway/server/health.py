@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 from gateway.server.answers import json_response
 
 if TYPE_CHECKING:
-    from aiohttp import web
-
+    from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
 
 
-async def live(exchange: Exchange) -> web.StreamResponse:
+async def live(exchange: Exchange) -> Answer:
     """`GET /livez`: the loop turns. Nothing else is asked, or an outage elsewhere would restart the fleet."""
     return json_response({"status": "live"}, exchange.log.request_id)
 
 
-async def ready(exchange: Exchange) -> web.StreamResponse:
+async def ready(exchange: Exchange) -> Answer:
     """`GET /readyz`: 200 where new requests are welcome, else 503 and the reasons."""
     problems = await exchange.services.readiness.problems()
     limiter = exchange.services.limiter
@@ -30,7 +29,7 @@ async def ready(exchange: Exchange) -> web.StreamResponse:
     return json_response(state, exchange.log.request_id, status=503 if problems else 200)
 
 
-async def version(exchange: Exchange) -> web.StreamResponse:
+async def version(exchange: Exchange) -> Answer:
     """`GET /version`: what serves, and how many times its settings have been read."""
     services = exchange.services
     return json_response(

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Heartbeat:
@@ -22,14 +22,13 @@ class Heartbeat:
     it fires and finds that it is not time yet.
     """
 
-    def __init__(self, beat: Callable[[], Awaitable[None]], *, grace: float, interval: float) -> None:
+    def __init__(self, beat: Callable[[], None], *, grace: float, interval: float) -> None:
         self._beat = beat
         self._interval = interval
         self._loop = asyncio.get_running_loop()
         self._due = self._loop.time() + grace
         self._armed_for = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._beating: asyncio.Task[None] | None = None
 
     def wrote(self) -> None:
         """Something has been written just now."""
@@ -46,8 +45,6 @@ class Heartbeat:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            if self._beating is not None:
-                self._beating.cancel()
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -56,11 +53,8 @@ class Heartbeat:
         self._timer = self._loop.call_at(self._due, self._fire)
 
     def _fire(self) -> None:
-        if self._loop.time() >= self._due and (self._beating is None or self._beating.done()):
-            self._beating = self._loop.create_task(self._once())  # one at a time; `beating` ends it
+        if self._loop.time() >= self._due:
+            with suppress(ConnectionError):  # the caller has left: the handler is told so by itself
+                self._beat()
             self._due = self._loop.time() + self._interval
         self._arm()
-
-    async def _once(self) -> None:
-        with suppress(ConnectionError):  # the caller has left: the handler is told so by itself
-            await self._beat()

@@ -8,7 +8,7 @@ import termios
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from aiohttp.web_request import BaseRequest
+    from gateway.server.transfer import Transfer
 
 CHECKS: Final = 4
 """How often the caller is looked at within its patience, which so ends up to a quarter late."""
@@ -18,10 +18,10 @@ _INT: Final = struct.Struct("@i")
 class Progress:
     """Watches one answer; how much was delivered the kernel knows, and nothing is counted per write."""
 
-    __slots__ = ("_delivered", "_patience", "_request", "_since")
+    __slots__ = ("_delivered", "_patience", "_since", "_transfer")
 
-    def __init__(self, request: BaseRequest, patience: float) -> None:
-        self._request = request
+    def __init__(self, transfer: Transfer, patience: float) -> None:
+        self._transfer = transfer
         self._patience = patience
         self._delivered = 0
         self._since = 0.0
@@ -40,8 +40,8 @@ class Progress:
 
     def _count(self) -> int:
         """Return how many bytes of this answer the caller's host has acknowledged."""
-        sent = self._request.writer.output_size
-        transport = self._request.transport
+        sent = self._transfer.sent
+        transport = self._transfer.transport
         sock = transport.get_extra_info("socket") if transport is not None else None
         if transport is None or sock is None or sock.fileno() < 0:
             return sent

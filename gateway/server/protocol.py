@@ -14,32 +14,26 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from aiohttp import http_exceptions, web
+from aiohttp import web
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 
-from gateway.errors import GatewayError, InternalError, InvalidRequest, Overloaded, RequestTimeout
-from gateway.observability.request_log import RequestLog
+from gateway.errors import Overloaded, RequestTimeout
 from gateway.server import framing, routes
-from gateway.server.answers import error_response
 from gateway.server.connections import Connections
-from gateway.server.request_id import new_request_id
+from gateway.server.request_loop import RequestLoop, malformed
 from gateway.tcp import reset
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Awaitable, Callable
 
     from aiohttp.http_parser import RawRequestMessage
-    from aiohttp.web_request import BaseRequest
 
-MALFORMED: tuple[tuple[type[BaseException], str, str], ...] = (
-    (http_exceptions.LineTooLong, "The request line or a header is too long.", "headers"),
-    (http_exceptions.InvalidURLError, "The request target is malformed.", "path"),
-    (http_exceptions.BadHttpMethod, "The method is malformed.", "method"),
-    (http_exceptions.BadStatusLine, "The request line is malformed.", "path"),
-    (http_exceptions.BadHttpMessage, "A header, or the framing of the body, is malformed.", "headers"),
-)
-"""What aiohttp's parser raises, our words for it, and the part of the request that they name."""
+    from gateway.errors import GatewayError
+    from gateway.server.drain import Drain
+    from gateway.server.request import Request
+    from gateway.server.transfer import Transfer
 
 MAX_PIPELINED: Final = 8
 """Requests that may wait behind an unanswered one. At 32 aiohttp stops reading (S9); no client of ours
@@ -63,14 +57,25 @@ class ConnectionBounds:
 class GatewayServer(web.Server):
     """Makes our request handler for every connection, and counts them."""
 
-    def __init__(self, handler: Any, *, bounds: ConnectionBounds | None = None, **kwargs: Any) -> None:
-        super().__init__(handler, **kwargs)
+    def __init__(
+        self,
+        handle: Callable[[Request, Transfer], Awaitable[None]],
+        *,
+        bounds: ConnectionBounds | None = None,
+        drain: Drain | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(handle, **kwargs)  # type: ignore[arg-type]  # called by our own loop only
+        self._handle = handle
+        self._drain = drain
         self.bounds = bounds or ConnectionBounds()
         self.counted = Connections(self.bounds.max_connections)
 
     def __call__(self) -> GatewayRequestHandler:
         """Return the protocol for a new connection."""
-        return GatewayRequestHandler(self, loop=self._loop, **self._kwargs)
+        return GatewayRequestHandler(
+            self, loop=self._loop, handle=self._handle, drain=self._drain, **self._kwargs
+        )
 
     def close_idle(self) -> None:
         """Close the connections on which nothing has come, or nothing since the last answer."""
@@ -83,7 +88,7 @@ class GatewayServer(web.Server):
         return sum(transport.get_write_buffer_size() > 0 for transport in self._connections.values())
 
 
-class GatewayRequestHandler(web.RequestHandler):
+class GatewayRequestHandler(RequestLoop):
     """One connection."""
 
     __slots__ = ("_chunks", "_gateway", "_head_received", "_head_timer", "_within")
@@ -130,6 +135,9 @@ class GatewayRequestHandler(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Take bytes of the caller, and look at what they complete, and at what they do not."""
         known = len(self._messages)
+        if not known and self._idle() and not self._head_received:
+            self._receive_first(data)
+            return
         in_head = self._in_head()
         chunks = None if self._chunks is None or self._chunks.complete else self._chunks
         super().data_received(data)
@@ -144,13 +152,37 @@ class GatewayRequestHandler(web.RequestHandler):
         if self._messages:
             self._check_queue()
 
+    def _receive_first(self, data: bytes) -> None:
+        """Take what comes to an idle connection: most often one whole request, with little to look at."""
+        super().data_received(data)
+        if len(self._messages) == 1:
+            message, body = self._messages[0]
+            small = len(data) <= framing.MAX_HEAD and self._within
+            if small and not isinstance(message, _ErrInfo) and not message.chunked:
+                self._stop_waiting()
+                self._chunks = None
+                fault = framing.problem(message)
+                if fault is not None:
+                    self._messages[0] = (_told(fault), body)
+                return
+        if self._messages:
+            self._check_heads(0, len(data))
+            self._check_queue()
+        else:
+            self._check_part_of_head(data)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's own signature
+        """Read on; aiohttp asks for it behind each piece of a body, and its parser looks for more then."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def _check_queue(self) -> None:
         """Look at what waits behind a running request: it may keep the caller's leaving unseen."""
         last, _ = self._messages[-1]
         request = self._current_request
         if request is not None and isinstance(last, _ErrInfo) and not request.content.is_eof():
             # aiohttp queues the parser's error behind the request, whose body then never ends
-            self._fail_body(_malformed(last.exc))
+            self._fail_body(malformed(last.exc))
         if len(self._messages) > MAX_PIPELINED:
             self._drop("requests behind an unanswered one")
         elif self._reading_paused and len(self._messages) + (request is not None) > 1:
@@ -243,47 +275,12 @@ class GatewayRequestHandler(web.RequestHandler):
             structlog.get_logger().warning("connection dropped", reason=reason)
             reset(self.transport)
 
-    async def _drain_helper(self) -> None:
-        if self._drain_waiter is not None and self._drain_waiter.cancelled():
-            self._drain_waiter = None  # aiohttp keeps it, and it would cancel whoever writes next
-        await super()._drain_helper()
-
     def _too_many(self) -> Overloaded:
         return Overloaded(
             f"All {self._gateway.counted.limit} connections are in use.", retry_after=RETRY_AFTER
         )
 
-    def handle_error(
-        self,
-        request: BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer a request that never reached our handler, or whose handler failed outside our own net."""
-        del message  # it repeats what the peer sent
-        if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun: close the connection") from exc
-        fault = _malformed(exc) if status < 500 else InternalError("The gateway failed.")  # noqa: PLR2004 - 5xx
-        route = "malformed" if isinstance(fault, InvalidRequest) else "unread"
-        log = RequestLog(new_request_id(), "-", route, status=fault.status)
-        log.fail(fault)
-        log.add(detail=None if exc is fault or exc is None else type(exc).__name__)
-        log.write()
-        response = error_response(fault, log.request_id)
-        response.force_close()
-        return response
-
 
 def _told(fault: GatewayError) -> _ErrInfo:
     """Return what makes aiohttp ask `handle_error` for the answer."""
     return _ErrInfo(status=400, exc=fault, message="")
-
-
-def _malformed(error: BaseException | None) -> GatewayError:
-    if isinstance(error, GatewayError):
-        return error
-    for kind, words, param in MALFORMED:
-        if isinstance(error, kind):
-            return InvalidRequest(words, param=param)
-    return InvalidRequest("The request is not valid HTTP.", param="request")

@@ -7,16 +7,13 @@ has left or does not read, there is nobody to tell: the connection is dropped an
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
-
-from aiohttp import HttpVersion11, web
+from typing import TYPE_CHECKING, Final
 
 from gateway.dialects import native_records
 from gateway.errors import UpstreamProtocolError
 from gateway.server import writing
-from gateway.server.answers import SERVER, UPSTREAM_HEADER
+from gateway.server.head import stream_fields
 from gateway.server.heartbeat import Heartbeat
-from gateway.server.request_id import HEADER
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -28,6 +25,9 @@ if TYPE_CHECKING:
     from gateway.server.formats import Format
 
 
+_OK: Final = 200
+
+
 class StreamResponder:
     """Streams one answer to the caller.
 
@@ -36,9 +36,10 @@ class StreamResponder:
     """
 
     def __init__(self, exchange: Exchange, form: Format) -> None:
-        self.response: web.StreamResponse | None = None
-        """What has been sent the head of; None before."""
+        self.begun = False
+        """Whether the head has been sent."""
         self._exchange = exchange
+        self._transfer = exchange.transfer
         self._form = form
         self._heartbeat: Heartbeat | None = None
         limits = exchange.services.limits
@@ -67,30 +68,28 @@ class StreamResponder:
                 upstream_request_id=stream.upstream_request_id,
             )
         )
-        response = await self._commit(stream.upstream_request_id)
+        self._commit(stream.upstream_request_id)
         while batch is not None:
             data += _encode(batch, self._form)
             if stream.ended:
                 break
             batch = None  # it is bytes now: nobody who reads slowly holds both
-            await writing.write(self._exchange, response, data)
-            if self._heartbeat is not None:
-                self._heartbeat.wrote()
+            await self._write(data)
             data = b""
             batch = await stream.next_batch()
         if stream.stop is None:  # the next line raises, and what came before is the caller's
-            await writing.write(self._exchange, response, data)
+            await self._write(data)
         whole(stream)
         return data
 
-    async def finish(self, stream: CompletionStream, last: bytes) -> web.StreamResponse:
+    async def finish(self, stream: CompletionStream, last: bytes) -> None:
         """Write the end of an answer that is whole; raises as `relay` does."""
         cost = stream.model.cost_usd(stream.usage)
         timing = self._exchange.timing.milliseconds()
         done = native_records.done(whole(stream), stream.usage, timing, cost_usd=cost)
-        return await self._end(last + self._form.encode(done))
+        await self._end(last + self._form.encode(done))
 
-    async def fail(self, fault: GatewayError, usage: Usage) -> web.StreamResponse:
+    async def fail(self, fault: GatewayError, usage: Usage) -> None:
         """Write the end of an answer that failed after its head.
 
         Raises:
@@ -100,40 +99,37 @@ class StreamResponder:
             writing.break_off(self._exchange)
             raise ConnectionAbortedError("the answer failed")
         record = native_records.error(fault, usage, request_id=self._exchange.log.request_id)
-        return await self._end(self._form.encode(record))
+        await self._end(self._form.encode(record))
 
-    async def _end(self, data: bytes) -> web.StreamResponse:
-        response = await self._commit(None)
+    async def _write(self, data: bytes) -> None:
+        self._transfer.write(data)
+        if self._transfer.blocked:
+            await writing.drain(self._exchange)
+        if self._heartbeat is not None:
+            self._heartbeat.wrote()
+
+    async def _end(self, data: bytes) -> None:
         self._exchange.settled = True
-        await writing.end(self._exchange, response, data)
-        return response
+        self._transfer.end(data)
+        if self._transfer.blocked:
+            await writing.drain(self._exchange)
 
-    async def _beat(self) -> None:
-        transport = self._exchange.request.transport
+    def _beat(self) -> None:
+        transport = self._transfer.transport
         if self._exchange.settled or transport is None or transport.get_write_buffer_size():
             return  # what waits in the buffer breaks the silence, too, if it is read at all
-        response = await self._commit(None)
-        await response.write(self._form.heartbeat)
+        self._commit(None)
+        self._transfer.write(self._form.heartbeat)
 
-    async def _commit(self, upstream_request_id: str | None) -> web.StreamResponse:
-        """Send the head, once."""
-        if self.response is not None:
-            return self.response
-        headers = {
-            "Content-Type": self._form.content_type,
-            "Cache-Control": "no-cache, no-transform",
-            "X-Accel-Buffering": "no",  # nginx would deliver the stream in one piece (S17)
-            HEADER: self._exchange.log.request_id,
-            "Server": SERVER,
-        }
-        if upstream_request_id is not None:
-            headers[UPSTREAM_HEADER] = upstream_request_id
-        self.response = response = web.StreamResponse(headers=headers)
-        if self._exchange.request.version < HttpVersion11:
-            response.force_close()  # without chunks only the end of the connection tells the end of the body
-        await response.prepare(self._exchange.request)
-        self._exchange.log.status = response.status
-        return response
+    def _commit(self, upstream_request_id: str | None) -> None:
+        """Make the head, once; it goes out with what is written next."""
+        if self.begun:
+            return
+        exchange = self._exchange
+        fields = stream_fields(self._form.content_type, exchange.log.request_id, upstream_request_id)
+        self._transfer.begin(_OK, fields)
+        exchange.log.status = _OK
+        self.begun = True
 
 
 def whole(stream: CompletionStream) -> Stop:

@@ -10,11 +10,11 @@ from gateway.server import completions, embeddings, health, models
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from aiohttp import web
-
+    from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
 
-Handler: TypeAlias = "Callable[[Exchange], Awaitable[web.StreamResponse]]"
+Handler: TypeAlias = "Callable[[Exchange], Awaitable[Answer | None]]"
+"""Returns what is still to be sent; None where everything has been."""
 
 ROUTES: dict[str, dict[str, Handler]] = {
     "/chat/completions/stream": {"POST": completions.stream_completion},
