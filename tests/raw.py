@@ -16,7 +16,7 @@ from tests.harness import ask
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a test would hang; nothing is measured with it."""
 
 

@@ -40,14 +40,14 @@ async def _process(*arguments: str, **environment: str) -> AsyncIterator[asyncio
 
 
 async def _run(*arguments: str, **environment: str) -> tuple[int | None, str, str]:
-    async with _process(*arguments, **environment) as process, asyncio.timeout(30):
+    async with _process(*arguments, **environment) as process, asyncio.timeout(60):
         out, err = await process.communicate()
         return process.returncode, out.decode(), err.decode()
 
 
 async def _line(process: asyncio.subprocess.Process, containing: str) -> str:
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while line := (await process.stdout.readline()).decode():
             if containing in line:
                 return line
@@ -87,7 +87,7 @@ async def test_serve(number: signal.Signals, emulator: Emulator) -> None:
         async with aiohttp.ClientSession() as session, session.get(url + "/readyz") as response:
             ready = response.status
         process.send_signal(number)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             out, _ = await process.communicate()
 
     assert (ready, process.returncode) == (200, 0)
@@ -168,7 +168,7 @@ async def test_demo_keeps_serving_until_a_signal() -> None:
             await _line(second, '"type":"done"')
         code, out, _ = await _run("chat", "--url", url, "Hello!")
         first.send_signal(signal.SIGINT)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await first.communicate()
 
     assert (code, first.returncode) == (0, 0)

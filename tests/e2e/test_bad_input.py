@@ -179,7 +179,7 @@ async def test_expect_100_continue(caller: Caller) -> None:
     address = urlsplit(caller.url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(head)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         interim = await reader.readuntil(b"\r\n\r\n")
         writer.write(body)
         answer = await reader.read()
@@ -207,7 +207,7 @@ async def test_http_1_0_stream_ends_with_its_connection(caller: Caller) -> None:
     address = urlsplit(caller.url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -224,7 +224,7 @@ async def test_chunk_that_is_none(caller: Caller) -> None:
     await writer.drain()
     await asyncio.sleep(0.05)  # lets the body be under way; it must be refused at once either way
     writer.write(b"ZZ\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()
@@ -239,7 +239,7 @@ async def _raw(url: str, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
         writer.write(data)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             head = await reader.readuntil(b"\r\n\r\n")
             length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
             return head + await reader.readexactly(int(length or 0))

@@ -98,7 +98,7 @@ async def test_start_without_sts(log: io.StringIO) -> None:
             load = Load(gateway.url, session)
             before = await _ready(load)
             await on.sts.switch("healthy")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while (after := await _ready(load))[0] != 200:  # noqa: ASYNC110 - a probe sees it from outside
                     await asyncio.sleep(0.05)
 

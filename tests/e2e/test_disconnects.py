@@ -20,7 +20,7 @@ PACED = "[[emulator deltas=40 pace_ms=10]]"
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - the conditions belong to other tasks, no event tells them
             await asyncio.sleep(0.005)
 
@@ -55,7 +55,7 @@ async def test_drain_that_the_end_overtakes(
     async with start(emulator, on_disconnect="drain") as caller:
         abandoned = caller.gateway.serving.dispatcher.services.abandoned
         await _leave_after(caller, ask("[[emulator deltas=500 pace_ms=20 delta_chars=40]]"), 4)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not abandoned.running:  # noqa: ASYNC110 - in the very turn in which it is adopted
                 await asyncio.sleep(0)
             await abandoned.aclose()

@@ -101,7 +101,7 @@ async def test_a_beat_to_a_caller_who_left(emulator: Emulator, start: StartGatew
         await asyncio.sleep(0.1)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await emulator.wait_active(0)
             while not lines(log):  # noqa: ASYNC110 - the line is written by another task
                 await asyncio.sleep(0.005)

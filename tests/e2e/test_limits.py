@@ -49,7 +49,7 @@ async def test_every_slot_is_used(emulator: Emulator, start: StartGateway) -> No
     async with start(emulator, max_concurrency=50, max_queue=60, queue_timeout_ms=60_000) as caller:
         slow = ask("[[emulator first_byte_ms=60000]]")
         first = [asyncio.ensure_future(caller.stream(slow)) for _ in range(50)]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await emulator.wait_active(50)
         waiting = [asyncio.ensure_future(caller.stream(ask())) for _ in range(10)]
         await _until(lambda: caller.gateway.limiter.waiting == 10, turns=15_000)

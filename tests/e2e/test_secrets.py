@@ -61,7 +61,7 @@ def _body(model: str, directive: str) -> dict[str, Any]:
 
 async def _ask(caller: Caller, path: str, body: Any) -> str:
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             url = f"{caller.url}{path}?key={CANARY}"
             async with caller.session.post(url, data=json.dumps(body), headers=HEADERS) as response:
                 return str(response.headers) + (await response.text(errors="replace"))

@@ -201,7 +201,7 @@ async def test_outages(sts: EmulatedSts, mode: Mode, seen: list[int]) -> None:
     await sts.switch(mode)
     with pytest.raises((ClientError, BotoCoreError)):
         await ask(sts, "assume_role", patience=1, **NAMED)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(sts.calls) < len(seen):  # noqa: ASYNC110 - the server sees the end of a hung call in its own time
             await asyncio.sleep(0.01)
     statuses = [call.status for call in sts.calls]

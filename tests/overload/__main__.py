@@ -37,7 +37,7 @@ MEAN_SERVICE = (FIRST_BYTE_MS + PACE_MS * MEAN_DELTAS) / 1000
 PATIENCE = 5.0
 RAMP = 5.0
 """Seconds over which the callers of `adaptive` come: all at once, their first flood would be the figure."""
-START_TIMEOUT, STOP_TIMEOUT = 30.0, 10.0
+START_TIMEOUT, STOP_TIMEOUT = 120.0, 30.0
 
 
 # ── the processes ─────────────────────────────────────────────────────────────────────────────────────

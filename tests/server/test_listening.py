@@ -151,7 +151,7 @@ async def test_serving_from_sockets_of_the_supervisor(emulator: Emulator) -> Non
         assert first[0].fileno() == -1
         reader, writer = await asyncio.open_connection(*second[0].getsockname())
         writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             answer = await reader.read()
         writer.close()
         await writer.wait_closed()

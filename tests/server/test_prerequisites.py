@@ -48,7 +48,7 @@ async def _start(*before: str, **environment: str) -> tuple[int | None, str]:
         env={**os.environ, "PYTHONPATH": str(ROOT), "GATEWAY_PORT": "0", **environment},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         _, err = await process.communicate()
     return process.returncode, err.decode()
 

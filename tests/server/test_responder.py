@@ -193,7 +193,7 @@ async def test_reader_who_does_not_read(emulator: Emulator, start: StartGateway,
         writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await emulator.wait_active(1)
             await emulator.wait_active(0)
             while not lines(log):  # noqa: ASYNC110 - the line is written by another task
@@ -217,7 +217,7 @@ async def test_unary_reader_who_does_not_read(
         head = b"POST /chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not lines(log):  # noqa: ASYNC110 - the line is written by another task
                 await asyncio.sleep(0.005)
 
