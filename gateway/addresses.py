@@ -10,7 +10,7 @@ from gateway.server import listening
 if TYPE_CHECKING:
     import socket
 
-    from gateway.settings import Settings
+    from gateway.settings import MetricsSettings, Settings
 
 
 class ListenError(Exception):
@@ -23,8 +23,26 @@ def listen(settings: Settings) -> list[socket.socket]:
     Raises:
         ListenError: the address cannot be listened on.
     """
+    return _listen(settings.host, settings.port, "cannot listen on {}")
+
+
+def listen_privately(metrics: MetricsSettings) -> list[socket.socket]:
+    """Return the sockets to serve metrics from; none where there is no port.
+
+    Raises:
+        ListenError: the address cannot be listened on.
+    """
+    if metrics.port is None:
+        return []
+    settings = "GATEWAY_METRICS__HOST, GATEWAY_METRICS__PORT; each worker needs a port of its own"
+    return _listen(metrics.host, metrics.port, f"cannot serve metrics on {{}} ({settings})")
+
+
+def _listen(host: str, port: int, failing: str) -> list[socket.socket]:
     try:
-        return listening.listen(settings.host, settings.port)
+        return listening.listen(host, port)
+    except OverflowError as error:  # worker k's port may be beyond the last there is
+        raise ListenError(f"{failing.format(f'{host}:{port}')}: there is no such port") from error
     except OSError as error:
         words = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-        raise ListenError(f"cannot listen on {settings.host}:{settings.port}: {words}") from error
+        raise ListenError(f"{failing.format(f'{host}:{port}')}: {words}") from error

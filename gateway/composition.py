@@ -19,9 +19,10 @@ from gateway.catalog.choices import ModelOverride
 from gateway.catalog.defaults import Defaults
 from gateway.catalog.listing import Provider, models_config
 from gateway.catalog.timeouts import Timeouts
+from gateway.errors import UnknownModel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from gateway.bedrock.client import BedrockClient
     from gateway.bedrock.targets import Target
@@ -39,11 +40,15 @@ class StartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """Bedrock as the settings describe it, opened. `targets` go by name, the preferred one first."""
+    """Bedrock as the settings describe it, opened. `targets` go by name, the preferred one first.
+
+    `label` gives what a model's id is called in the metrics.
+    """
 
     targets: Mapping[str, Target]
     upstream: BedrockUpstream
     models_config: bytes
+    label: Callable[[str], str]
 
 
 @asynccontextmanager
@@ -92,6 +97,7 @@ def assemble(settings: Settings, clients: Mapping[str, BedrockClient]) -> Backen
         targets,
         BedrockUpstream(targets, router, settings.bedrock, Random()),  # noqa: S311 - shares of load
         build_models_config(settings, router.preferred),
+        build_labels(settings, router.preferred),
     )
 
 
@@ -152,6 +158,26 @@ def build_models_config(settings: Settings, catalog: Catalog) -> bytes:
         for name, provider in settings.providers.items()
     ]
     return orjson.dumps(models_config(catalog, providers, settings.default_provider))
+
+
+def build_labels(settings: Settings, catalog: Catalog, other: str = "other") -> Callable[[str], str]:
+    """Return what gives the label of a model's id: its name in the catalogue or the settings, else `other`.
+
+    Callers choose ids, and each label costs memory for ever (reliability.md R60): an id of the catalogue has
+    a hundred forms, and it is called by its base id.
+    """
+
+    def known(model_id: str) -> str | None:
+        try:
+            card = catalog.card(model_id)
+        except UnknownModel:
+            return None
+        return None if card is None else card.id
+
+    own = {name: known(name) or name for name in (*settings.models, *settings.aliases.values())}
+    for name, model in settings.models.items():
+        own |= {choice.model: own[name] for choice in model.targets if choice.model is not None}
+    return lambda model_id: own.get(model_id) or known(model_id) or other
 
 
 def build_catalog(settings: Settings, region: str | None = None) -> Catalog:

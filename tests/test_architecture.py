@@ -40,12 +40,14 @@ ARCHITECTURE = {
     "cli": Area("commands app"),
     "commands": Area("addresses app composition diagnosis settings emulator observability wire catalog"),
     "app": Area(
-        "addresses composition generations server bedrock admission retries abandoned observability settings "
-        "emulator catalog errors",
+        "addresses composition generations lasting monitoring readiness server bedrock settings catalog",
     ),
     "addresses": Area("server", types="settings"),
     "generations": Area("composition", types="bedrock settings"),
-    "composition": Area("bedrock catalog", types="settings"),
+    "lasting": Area("monitoring server admission retries abandoned observability", types="settings"),
+    "monitoring": Area("server bedrock observability errors", types="admission retries"),
+    "readiness": Area("errors", types="server bedrock admission"),
+    "composition": Area("bedrock catalog errors", types="settings"),
     "diagnosis": Area("bedrock upstream catalog domain errors", types="settings"),
     # the two shells, which never meet
     "server": Area(
@@ -63,7 +65,7 @@ ARCHITECTURE = {
     "pipeline": Area("admission retries ids domain errors", types="upstream codecs"),
     "retries": Area("domain errors", types="admission catalog"),
     "admission": Area("domain errors"),
-    "observability": Area("domain errors"),
+    "observability": Area("domain errors", types="pipeline"),
     "emulator": Area("wire errors"),
     "settings": Area(""),
     # sans-IO: values in, values out

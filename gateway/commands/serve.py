@@ -189,11 +189,14 @@ async def _supervise(settings: Settings, workers: int) -> int:
 
     Raises:
         StartError: the settings cannot work, which no worker need be started for.
-        ListenError: the address cannot be listened on.
+        ListenError: an address cannot be listened on.
     """
     composition.build_router(settings)
     if workers > settings.max_concurrency:
         raise composition.StartError(
             [f"workers (GATEWAY_WORKERS): {workers} processes cannot share max_concurrency, which is less"]
         )
+    for number in range(1, workers + 1):  # a worker that cannot have its port would be started for ever
+        for one in addresses.listen_privately(settings.metrics.of_worker(number)):
+            one.close()
     return await Supervisor(addresses.listen(settings), workers).run()

@@ -69,10 +69,11 @@ class WorkerPlace:
         return part + (self.number <= rest)
 
     def settings(self, settings: Settings) -> Settings:
-        """Return the settings of this worker: its share of what is counted."""
+        """Return the settings of this worker: its share of what is counted, its own port for metrics."""
         shares = {name: self.share(getattr(settings, name)) for name in SHARED}
         bodies = max(self.share(settings.max_bodies_bytes), settings.max_body_bytes)
-        return settings.model_copy(update={**shares, "max_bodies_bytes": bodies})
+        metrics = settings.metrics.of_worker(self.number)
+        return settings.model_copy(update={**shares, "max_bodies_bytes": bodies, "metrics": metrics})
 
 
 class Supervisor:

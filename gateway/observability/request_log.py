@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from gateway.observability import logging
 
 if TYPE_CHECKING:
     from gateway.errors import GatewayError, Level
+    from gateway.pipeline import Timing
 
 Outcome = Literal["ok", "error", "disconnected", "cut"]
 """`disconnected`: the caller left, a normal outcome; `cut`: the process stopped, and its last record was not
 taken in time."""
+
+
+class Observer(Protocol):
+    """Who is told of every request, when all of it is known."""
+
+    def ended(self, log: RequestLog, timing: Timing | None) -> None:
+        """Take note of a request; `timing` is None where it never had a handler."""
 
 
 @dataclass(slots=True)
@@ -28,6 +36,8 @@ class RequestLog:
     level: Level = "info"
     held: bool = False
     _due: bool = False
+    _observer: Observer | None = None
+    _timing: Timing | None = None
 
     def add(self, **facts: Any) -> None:
         """Remember facts; later ones win, None is not a fact."""
@@ -64,13 +74,17 @@ class RequestLog:
         """Everything is known: write the line, now or when the request ends."""
         self.held = False
         if self._due:
-            self.write()
+            self._write()
 
-    def write(self) -> None:
-        """Write the line, or leave that to `let_go`."""
-        self._due = True
-        if self.held:
-            return
+    def write(self, observer: Observer | None = None, timing: Timing | None = None) -> None:
+        """Write the line and tell the observer, or leave both to `let_go`."""
+        self._due, self._observer, self._timing = True, observer, timing
+        if not self.held:
+            self._write()
+
+    def _write(self) -> None:
+        if self._observer is not None:
+            self._observer.ended(self, self._timing)
         head = {
             "request_id": self.request_id,
             "method": self.method,

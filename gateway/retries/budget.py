@@ -47,11 +47,16 @@ class RetryBudget:
 
     def take(self) -> bool:
         """Take a retry for a request that is in flight; False: there is none left."""
-        self._forget(self._now())
-        if self.retries + 1 > max(self._rules.least, self._rules.share * self.requests):
+        retries, most = self.state()
+        if retries + 1 > most:
             return False
         self.retries += 1
         return True
+
+    def state(self) -> tuple[int, float]:
+        """Return how many retries there are, and how many there may be."""
+        self._forget(self._now())
+        return self.retries, max(self._rules.least, self._rules.share * self.requests)
 
     def end(self, retries: int) -> None:
         """A request ends that took so many retries."""

@@ -31,6 +31,11 @@ class Connections:
     def __repr__(self) -> str:
         return f"<Connections {self.open} of {self.limit}, {len(self._surplus)} beyond>"
 
+    @property
+    def surplus(self) -> int:
+        """How many there are beyond the cap."""
+        return len(self._surplus)
+
     def add(self, connection: Connection) -> bool:
         """Count a new connection in, and return whether it is within the cap."""
         if self.open < self.limit:

@@ -67,7 +67,7 @@ class Dispatcher:
             if log.outcome != "ok":
                 log.fields.setdefault("phase", exchange.timing.phase)
             log.add(**exchange.timing.milliseconds())
-            log.write()
+            log.write(exchange.services.observer, exchange.timing)
 
     async def _answer(self, exchange: Exchange) -> None:
         request, log = exchange.request, exchange.log

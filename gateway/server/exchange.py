@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, InvalidRequest
+from gateway.observability.events import Events
 from gateway.server.body_budget import BodyBudget
 from gateway.server.progress import Progress
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.abandoned import AbandonedAnswers
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.errors import GatewayError
-    from gateway.observability.request_log import RequestLog
+    from gateway.observability.request_log import Observer, RequestLog
     from gateway.pipeline import Timing
     from gateway.retries.attempts import Retries
     from gateway.server.request import Request
@@ -76,6 +77,9 @@ class Services:
     """What is asked where a caller names no model."""
     bodies: BodyBudget = field(default_factory=BodyBudget)
     """For the bodies of all requests together."""
+    events: Events = field(default_factory=Events)
+    observer: Observer | None = None
+    """Told of every request that is over."""
 
 
 @dataclass(slots=True, eq=False)

@@ -19,6 +19,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import _ErrInfo
 
 from gateway.errors import Overloaded, RequestTimeout
+from gateway.observability.events import Events
 from gateway.server import framing, routes
 from gateway.server.connections import Connections
 from gateway.server.request_loop import RequestLoop, malformed
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from aiohttp.http_parser import RawRequestMessage
 
     from gateway.errors import GatewayError
+    from gateway.observability.request_log import Observer
     from gateway.server.drain import Drain
     from gateway.server.request import Request
     from gateway.server.transfer import Transfer
@@ -63,19 +65,22 @@ class GatewayServer(web.Server):
         *,
         bounds: ConnectionBounds | None = None,
         drain: Drain | None = None,
+        events: Events | None = None,
+        observer: Observer | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(handle, **kwargs)  # type: ignore[arg-type]  # called by our own loop only
         self._handle = handle
         self._drain = drain
+        self._observer = observer
+        self.events = events or Events()
         self.bounds = bounds or ConnectionBounds()
         self.counted = Connections(self.bounds.max_connections)
 
     def __call__(self) -> GatewayRequestHandler:
         """Return the protocol for a new connection."""
-        return GatewayRequestHandler(
-            self, loop=self._loop, handle=self._handle, drain=self._drain, **self._kwargs
-        )
+        ours: dict[str, Any] = {"handle": self._handle, "drain": self._drain, "observer": self._observer}
+        return GatewayRequestHandler(self, loop=self._loop, **ours, **self._kwargs)
 
     def close_idle(self) -> None:
         """Close the connections on which nothing has come, or nothing since the last answer."""
@@ -273,6 +278,7 @@ class GatewayRequestHandler(RequestLoop):
     def _drop(self, reason: str) -> None:
         if self.transport is not None and not self.transport.is_closing():
             structlog.get_logger().warning("connection dropped", reason=reason)
+            self._gateway.events.drop(reason)
             reset(self.transport)
 
     def _too_many(self) -> Overloaded:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from aiohttp.streams import StreamReader
 
+    from gateway.observability.request_log import Observer
     from gateway.server.drain import Drain
 
 MALFORMED: tuple[tuple[type[BaseException], str, str], ...] = (
@@ -45,10 +46,11 @@ MALFORMED: tuple[tuple[type[BaseException], str, str], ...] = (
 class RequestLoop(web.RequestHandler):
     """aiohttp's connection, whose requests are `handle`d by whoever writes to a `Transfer`.
 
-    `handle` raises `ConnectionError` where the connection is to end now.
+    `handle` raises `ConnectionError` where the connection is to end now. `observer` is told of requests that
+    it never saw.
     """
 
-    __slots__ = ("_drain", "_handle")
+    __slots__ = ("_drain", "_handle", "_observer")
 
     def __init__(
         self,
@@ -56,11 +58,13 @@ class RequestLoop(web.RequestHandler):
         *,
         handle: Callable[[Request, Transfer], Awaitable[None]],
         drain: Drain | None,
+        observer: Observer | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(manager, **kwargs)
         self._handle = handle
         self._drain = drain
+        self._observer = observer
 
     # ── what a transfer needs ─────────────────────────────────────────────────────────────────────────
 
@@ -163,7 +167,7 @@ class RequestLoop(web.RequestHandler):
         log = RequestLog(new_request_id(), "-", route, status=fault.status)
         log.fail(fault)
         log.add(detail=None if defect is None else type(defect).__name__)
-        log.write()
+        log.write(self._observer)
         answer = error_response(fault, log.request_id)
         transfer.begin(answer.status, encode_fields(answer.headers), length=len(answer.body), last=True)
         transfer.end(answer.body)

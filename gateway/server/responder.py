@@ -120,6 +120,7 @@ class StreamResponder:
             return  # what waits in the buffer breaks the silence, too, if it is read at all
         self._commit(None)
         self._transfer.write(self._form.heartbeat)
+        self._exchange.services.events.heartbeats += 1
 
     def _commit(self, upstream_request_id: str | None) -> None:
         """Make the head, once; it goes out with what is written next."""

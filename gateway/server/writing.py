@@ -40,6 +40,7 @@ async def drain(exchange: Exchange) -> None:
         await exchange.deadline.bound(exchange.transfer.drain(), look, progress.look)
     except DeadlinePassed:
         exchange.log.add(detail="the caller did not read")
+        exchange.services.events.slow_readers += 1
         transport = exchange.transfer.transport
         if transport is not None:
             reset(transport)  # a close would wait for the caller to read what is buffered (S11)

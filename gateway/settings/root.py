@@ -24,6 +24,7 @@ from gateway.settings.sections import (
     BreakerSettings,
     DefaultSettings,
     LogSettings,
+    MetricsSettings,
     Milliseconds,
     ModelSettings,
     ProviderSettings,
@@ -107,6 +108,7 @@ class Settings(BaseSettings):
     credentials: CredentialSettings = CredentialSettings()
     drain: DrainSettings = DrainSettings()
     log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
     default_model: str | None = None
     """What is asked where a caller names no model."""
     allowed_models: tuple[str, ...] | None = None

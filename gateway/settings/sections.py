@@ -103,6 +103,18 @@ class LogSettings(Section):
     """`auto`: pretty when stdout is a terminal, else JSON."""
 
 
+class MetricsSettings(Section):
+    """Where Prometheus reads the metrics: a private address, never the callers' (R60)."""
+
+    host: str = Field("127.0.0.1", pattern=r"^\S+$")
+    port: int | None = Field(None, ge=0, le=65_535)
+    """Without one nothing is measured; 9464 is usual. Worker k of several has `port` + k - 1; 0: any free."""
+
+    def of_worker(self, number: int) -> Self:
+        """Return the place of one worker's own metrics."""
+        return self.model_copy(update={"port": self.port + number - 1}) if self.port else self
+
+
 class DefaultSettings(Section):
     """What is asked of a model where the caller does not say."""
 
