@@ -2,6 +2,7 @@
 
 `asyncio.timeout` makes, arms and cancels a timer each time: 5 µs for every read and every write of a stream.
 Here one timer serves a whole stream; it is armed again only when it fires and finds that there is time left.
+What waits is a task (`bound`), or, for less, nothing but a future (`watch`).
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ class Deadline:
     error of its own.
     """
 
-    __slots__ = ("_armed_for", "_extend", "_loop", "_struck", "_task", "_timer", "_until")
+    __slots__ = ("_armed_for", "_extend", "_future", "_loop", "_struck", "_task", "_timer", "_until")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[object] | None = None
+        self._future: asyncio.Future[None] | None = None
         self._until = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
@@ -64,6 +66,15 @@ class Deadline:
             if self._struck:  # the await ended by itself in the same moment
                 self._take_back(task)
 
+    def watch(self, future: asyncio.Future[None], until: float) -> None:
+        """Let `future` fail with `DeadlinePassed` when the loop's clock says `until`, unless it is done then.
+
+        Whoever awaits it needs no cancellation, and nothing has to be taken back when it is done.
+        """
+        self._future, self._until, self._extend = future, until, None
+        if self._timer is None or until < self._armed_for:
+            self._arm(until)
+
     def close(self) -> None:
         """Take the timer back."""
         if self._timer is not None:
@@ -83,13 +94,19 @@ class Deadline:
 
     def _fire(self) -> None:
         self._timer = None
-        if self._task is None:
+        if self._future is not None and self._future.done():
+            self._future = None
+        if self._task is None and self._future is None:
             return  # nobody waits; the next who does arms it again
         now = self._loop.time()
         if now >= self._until and self._extend is not None:
             self._until = self._extend(now)
         if now < self._until:
             self._arm(self._until)
+            return
+        if self._task is None:
+            assert self._future is not None  # noqa: S101 - somebody waits, as seen above
+            self._future.set_exception(DeadlinePassed())
             return
         self._struck = True
         self._task.cancel()

@@ -182,3 +182,62 @@ def test_extended_while_there_is_reason_to() -> None:
         return asked, struck, loop.time()
 
     assert run(scene()) == ([2, 5, 8], 8, 9)
+
+
+def test_a_future_in_time() -> None:
+    """A watched future that is done has its own result, and nothing strikes later."""
+
+    async def scene() -> tuple[float, bool]:
+        loop, deadline = asyncio.get_running_loop(), Deadline()
+        future: asyncio.Future[None] = loop.create_future()
+        deadline.watch(future, loop.time() + 2)
+        loop.call_later(1, future.set_result, None)
+        await future
+        await asyncio.sleep(5)
+        return loop.time(), future.exception() is None
+
+    assert run(scene()) == (6, True)
+
+
+@pytest.mark.parametrize(("first", "second", "struck"), [(10, 3, 4), (3, 10, 11), (3, 3, 4)])
+def test_each_future_has_its_own_deadline(first: float, second: float, struck: float) -> None:
+    """A later one may have less or more time than the one the timer was armed for; tasks and futures mix."""
+
+    async def scene() -> tuple[float, int]:
+        loop, deadline = asyncio.get_running_loop(), Deadline()
+        done: asyncio.Future[None] = loop.create_future()
+        deadline.watch(done, loop.time() + first)
+        loop.call_later(1, done.set_result, None)
+        await done
+        never: asyncio.Future[None] = loop.create_future()
+        deadline.watch(never, loop.time() + second)
+        with pytest.raises(DeadlinePassed):
+            await never
+        at = loop.time()
+        with pytest.raises(DeadlinePassed):
+            await deadline.bound(_sleep(100), loop.time() + 2)
+        deadline.close()
+        task = asyncio.current_task()
+        assert task is not None
+        return at, task.cancelling()
+
+    assert run(scene()) == (struck, 0)
+
+
+def test_cancelled_while_a_future_is_watched() -> None:
+    """Cancellation by others stays what it is, and the deadline forgets the future."""
+
+    async def scene() -> float:
+        loop, deadline = asyncio.get_running_loop(), Deadline()
+        future: asyncio.Future[None] = loop.create_future()
+        deadline.watch(future, loop.time() + 2)
+        task = asyncio.ensure_future(asyncio.wait([future]))
+        loop.call_later(1, future.cancel)
+        await task
+        with pytest.raises(asyncio.CancelledError):
+            await future
+        await asyncio.sleep(5)
+        deadline.close()
+        return loop.time()
+
+    assert run(scene()) == 6
