@@ -14,6 +14,7 @@ from gateway.errors import UpstreamTimeout
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from gateway.bedrock.exchange import Exchange
     from gateway.catalog.timeouts import Timeouts
     from gateway.settings import BedrockSettings
 
@@ -28,19 +29,18 @@ class Clocks:
     """The deadlines of one call, in seconds of the loop's clock; the model's own before the general ones."""
 
     def __init__(self, settings: BedrockSettings, own: Timeouts, *, streaming: bool) -> None:
-        now = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        now = self._loop.time()
         self.answered = False
+        """Whether a byte of the body has come: from then on the gap counts."""
         self._deadline = Deadline()
         self._tail_ends: float | None = None
         self._gap = own.gap or settings.gap_timeout_ms / 1000
-        total = own.total or settings.total_timeout_ms / 1000
-        self._total_at = now + total
-        self._total_words = f"The answer took longer than {total:g} s."
-        first = own.first_byte or settings.first_byte_timeout_ms / 1000
+        self._total = own.total or settings.total_timeout_ms / 1000
+        self._total_at = now + self._total
+        self._first = own.first_byte or settings.first_byte_timeout_ms / 1000
         # a unary operation says nothing before it has said all: only the total bounds it
-        self._first_at = now + first if streaming else self._total_at
-        self._first_words = f"No first byte of the answer within {first:g} s."
-        self._gap_words = f"The answer fell silent for more than {self._gap:g} s."
+        self._first_at = now + self._first if streaming else self._total_at
 
     async def bound(self, awaitable: Awaitable[T]) -> T:
         """Await it under the clock that is due.
@@ -48,16 +48,34 @@ class Clocks:
         Raises:
             UpstreamTimeout: the clock struck first; the message names it.
         """
-        if self.answered:
-            deadline, words = asyncio.get_running_loop().time() + self._gap, self._gap_words
-        else:
-            deadline, words = self._first_at, self._first_words
-        if deadline >= self._total_at:
-            deadline, words = self._total_at, self._total_words
         try:
-            return await self._deadline.bound(awaitable, deadline)
+            return await self._deadline.bound(awaitable, self._due())
         except DeadlinePassed:
-            raise UpstreamTimeout(words) from None
+            raise self._struck() from None
+
+    async def arrival(self, exchange: Exchange) -> None:
+        """Wait until there may be more of the answer, under the clock that is due.
+
+        Raises:
+            UpstreamTimeout: the clock struck first; the message names it.
+        """
+        future = exchange.arrival()
+        self._deadline.watch(future, self._due())
+        try:
+            await future
+        except DeadlinePassed:
+            raise self._struck() from None
+
+    def _due(self) -> float:
+        due = self._loop.time() + self._gap if self.answered else self._first_at
+        return min(due, self._total_at)
+
+    def _struck(self) -> UpstreamTimeout:
+        if self._loop.time() >= self._total_at:
+            return UpstreamTimeout(f"The answer took longer than {self._total:g} s.")
+        if self.answered:
+            return UpstreamTimeout(f"The answer fell silent for more than {self._gap:g} s.")
+        return UpstreamTimeout(f"No first byte of the answer within {self._first:g} s.")
 
     async def tail(self, awaitable: Awaitable[T]) -> T:
         """Await it within one short time for everything behind the last event.
@@ -66,7 +84,7 @@ class Clocks:
             TimeoutError: that time is over.
         """
         if self._tail_ends is None:
-            self._tail_ends = min(asyncio.get_running_loop().time() + EOF_PATIENCE, self._total_at)
+            self._tail_ends = min(self._loop.time() + EOF_PATIENCE, self._total_at)
         return await self._deadline.bound(awaitable, self._tail_ends)
 
     def close(self) -> None:

@@ -24,6 +24,8 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from gateway.wire.http1 import BROKEN
+from gateway.wire.http1 import NO_HTTP as NO_HTTP_WORDS
 
 NO_CREDENTIALS = (
     botocore.exceptions.NoCredentialsError,
@@ -53,7 +55,7 @@ source is asked once more; one that has nothing else says so at once."""
 NO_CREDENTIALS_WORDS = "The gateway has no AWS credentials; its operator must look at the log."
 
 NO_HTTP = aiohttp.ClientResponseError
-"""The head of an answer cannot be read."""
+"""The head of a proxy's answer cannot be read, or it refuses the tunnel."""
 
 EXCEPTIONS: tuple[tuple[tuple[type[BaseException], ...], type[GatewayError], str], ...] = (
     (
@@ -89,12 +91,12 @@ EXCEPTIONS: tuple[tuple[tuple[type[BaseException], ...], type[GatewayError], str
     (
         (NO_HTTP,),
         UpstreamProtocolError,
-        "What answered in Bedrock's place does not speak HTTP.",
+        NO_HTTP_WORDS,
     ),
     (
         (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError, ConnectionError),
         UpstreamProtocolError,
-        "The connection to Bedrock broke in the middle of the answer.",
+        BROKEN,
     ),
     (
         (aiohttp.ClientError, botocore.exceptions.HTTPClientError),

@@ -11,13 +11,13 @@ from gateway.errors import GatewayError, UpstreamDenied, UpstreamProtocolError
 from gateway.wire.eventstream import CONTENT_TYPE as EVENT_STREAM
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from gateway.bedrock.client import BedrockClient
     from gateway.bedrock.clocks import Clocks
     from gateway.bedrock.credentials import RequestCredentials
+    from gateway.bedrock.exchange import Exchange
 
 MAX_ERROR_BODY = 65_536
+"""Bytes; of a longer one the beginning counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Message:
     """Seconds; None: the client's own."""
 
 
-async def send(client: BedrockClient, message: Message, clocks: Clocks) -> aiohttp.ClientResponse:
+async def send(client: BedrockClient, message: Message, clocks: Clocks) -> Exchange:
     """Send it, once more with other credentials where AWS finds them stale. The caller closes the answer.
 
     Raises:
@@ -56,7 +56,7 @@ async def send(client: BedrockClient, message: Message, clocks: Clocks) -> aioht
 
 async def _send_once(
     client: BedrockClient, message: Message, clocks: Clocks, credentials: RequestCredentials
-) -> aiohttp.ClientResponse:
+) -> Exchange:
     try:
         response = await clocks.bound(
             client.post(
@@ -72,7 +72,7 @@ async def _send_once(
         raise before_the_head(error) from error
     try:
         try:
-            if response.status != _GOOD or message.streaming:
+            if response.status != _GOOD or (message.streaming and not is_event_stream(response)):
                 await clocks.bound(_check(response, streaming=message.streaming))
         except BaseException:
             response.close()
@@ -88,27 +88,25 @@ async def _send_once(
 _GOOD = 200
 
 
-async def _check(response: aiohttp.ClientResponse, *, streaming: bool) -> None:
+async def _check(response: Exchange, *, streaming: bool) -> None:
     """Raise unless this is the kind of answer that was asked for."""
     if 300 <= response.status < 400:  # noqa: PLR2004 - redirects are not followed: they would carry the prompt
         raise UpstreamProtocolError("Bedrock's endpoint redirects: it is not Bedrock's.")
     if response.status != _GOOD:
-        body = await _read_error(response)
-        names = {name.lower(): value for name, value in response.headers.items()}
-        raise faults.from_answer(response.status, names, body)
-    if streaming and response.content_type != EVENT_STREAM:
+        body = await response.read_up_to(MAX_ERROR_BODY)
+        raise faults.from_answer(response.status, response.headers, body)
+    if streaming and not is_event_stream(response):
         raise UpstreamProtocolError(
             "Bedrock's endpoint answered with something other than an event stream.",
-            detail=f"content type {response.content_type}",
+            detail=f"content type {_media_type(response)[:100]}",
             upstream_request_id=faults.request_id_of(response.headers),
         )
 
 
-async def _read_error(response: aiohttp.ClientResponse) -> bytes:
-    """Return the body to its end or up to a bound; `content.read(n)` would give what one read brought."""
-    pieces: list[bytes] = []
-    size = 0
-    while size < MAX_ERROR_BODY and (piece := await response.content.readany()):
-        pieces.append(piece)
-        size += len(piece)
-    return b"".join(pieces)
+def is_event_stream(response: Exchange) -> bool:
+    """Say whether an answer is what a streaming operation gives."""
+    return _media_type(response) == EVENT_STREAM
+
+
+def _media_type(response: Exchange) -> str:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -17,15 +17,15 @@ from gateway.catalog.defaults import with_defaults
 from gateway.codecs import codec_for
 from gateway.codecs.embeddings import embedder_for
 from gateway.codecs.stop_sequences import emulated
-from gateway.errors import InvalidRequest
+from gateway.errors import InvalidRequest, UpstreamProtocolError
 from gateway.upstream import EmbeddingCall, UpstreamCall
+from gateway.wire.eventstream import MAX_PAYLOAD_LENGTH
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from random import Random
 
-    import aiohttp
-
+    from gateway.bedrock.exchange import Exchange
     from gateway.bedrock.routing import Route, Router
     from gateway.bedrock.targets import Target
     from gateway.catalog.model import Api, Model
@@ -46,16 +46,16 @@ Reader: TypeAlias = StreamReader | UnaryReader | CuttingReader
 class BedrockAnswer:
     """One answer with a good status; see `gateway.upstream.UpstreamAnswer`."""
 
-    def __init__(self, response: aiohttp.ClientResponse, reader: Reader, clocks: Clocks) -> None:
-        self.request_id = faults.request_id_of(response.headers)
+    def __init__(self, exchange: Exchange, reader: Reader, clocks: Clocks) -> None:
+        self.request_id = faults.request_id_of(exchange.headers)
         self.reader = reader
-        self._content = response.content
+        self._exchange = exchange
         self._clocks = clocks
 
     @property
     def at_end(self) -> bool:
         """Whether the end of the body has been seen; see `gateway.upstream.UpstreamAnswer`."""
-        return self._content.at_eof()
+        return self._exchange.at_end
 
     async def read(self) -> bytes:
         """Return the next read of the body; empty at its end, or when no more of it is wanted.
@@ -69,7 +69,9 @@ class BedrockAnswer:
         if self.reader.finished:
             return await self._read_past_the_last_event()
         try:
-            data = await self._clocks.bound(self._content.readany())
+            while not self._exchange.ready:
+                await self._clocks.arrival(self._exchange)
+            data = self._exchange.take()
         except FOREIGN as error:
             raise from_exception(error) from error
         self._clocks.answered = True
@@ -77,8 +79,8 @@ class BedrockAnswer:
 
     async def _read_past_the_last_event(self) -> bytes:
         try:
-            return await self._clocks.tail(self._content.readany())
-        except FOREIGN:
+            return await self._clocks.tail(self._exchange.read())
+        except (*FOREIGN, UpstreamProtocolError):
             return b""  # the answer is whole; only the connection and late counters are lost
 
 
@@ -198,19 +200,17 @@ class BedrockUpstream:
             message = Message(call.model.id, "invoke", call.body, connect_timeout=call.model.timeouts.connect)
             response = await self._send(call.target, message, call.model, clocks)
             try:
-                body = await clocks.bound(response.read())
+                body = await clocks.bound(response.read_all(MAX_PAYLOAD_LENGTH))
             finally:
                 response.close()
         except FOREIGN as error:
             raise from_exception(error) from error
         finally:
             clocks.close()
-        embedded = embedder_for(call.model.base_id).read(body, _lower(response), call.count)
+        embedded = embedder_for(call.model.base_id).read(body, response.headers, call.count)
         return replace(embedded, request_id=faults.request_id_of(response.headers))
 
-    async def _send(
-        self, name: str, message: Message, model: Model, clocks: Clocks
-    ) -> aiohttp.ClientResponse:
+    async def _send(self, name: str, message: Message, model: Model, clocks: Clocks) -> Exchange:
         target = self._targets[name]
         try:
             return await send(target.client, message, clocks)
@@ -231,17 +231,13 @@ def _body(
     return codec.format(request, model), codec.headers(request), stop
 
 
-def _lower(response: aiohttp.ClientResponse) -> dict[str, str]:
-    return {name.lower(): value for name, value in response.headers.items()}
-
-
-def _reader(call: UpstreamCall, response: aiohttp.ClientResponse) -> Reader:
+def _reader(call: UpstreamCall, response: Exchange) -> Reader:
     model, codec = call.model, codec_for(call.model)
     reader: StreamReader | UnaryReader
     if model.streaming:
         reader = StreamReader(codec.extractor(), enveloped=model.api == "invoke")
     else:
-        reader = UnaryReader(codec, _lower(response))
+        reader = UnaryReader(codec, response.headers)
     return CuttingReader(reader, call.stop) if call.stop else reader
 
 

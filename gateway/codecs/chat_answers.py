@@ -68,8 +68,6 @@ class ChatExtractor:
 
     __slots__ = ("_answer", "_envelope", "_words")
 
-    usual: Final = None
-
     def __init__(self, words: ChatWords) -> None:
         self._words = words
         self._envelope = Envelope()

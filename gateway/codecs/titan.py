@@ -45,8 +45,6 @@ class TitanExtractor:
 
     __slots__ = ("_envelope", "_raw", "finished")
 
-    usual: Final = None
-
     def __init__(self) -> None:
         self.finished = False
         self._envelope = Envelope()

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from gateway.settings import BedrockSettings
 
 WORD = "Hi"
+MAX_COUNTED = 65_536
+"""Bytes of an answer of CountTokens."""
 PARTITIONS = (("us-gov-", "aws-us-gov"), ("cn-", "aws-cn"))
 
 
@@ -118,7 +120,7 @@ class Prober:
         try:
             response = await send(self._client, message, clocks)
             try:
-                return int(orjson.loads(await clocks.bound(response.read()))["inputTokens"])
+                return int(orjson.loads(await clocks.bound(response.read_all(MAX_COUNTED)))["inputTokens"])
             finally:
                 response.close()
         except FOREIGN as error:

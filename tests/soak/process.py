@@ -41,7 +41,7 @@ class Holdings:
 
 def holdings(gateway: Gateway) -> Holdings:
     """Return what is held now."""
-    https = [target.client._http for target in gateway.targets.values()]
+    https = [target.client.pool._http for target in gateway.targets.values()]
     connectors = [session.connector for http in https for session in http._sessions.values()]
     return Holdings(
         slots=gateway.limiter.running,

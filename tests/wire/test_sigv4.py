@@ -95,7 +95,9 @@ def test_equal_to_botocore(
             "X-Amz-Security-Token", None
         )  # botocore would sign and send the stale one, and so would we
     theirs = signed_by_botocore(credentials, path, body, headers)
-    ours = Signer(REGION).sign(credentials, "POST", HOST, path, body, headers, moment(theirs["X-Amz-Date"]))
+    ours = (
+        Signer(REGION).form("POST", HOST, path, headers).sign(credentials, body, moment(theirs["X-Amz-Date"]))
+    )
     names = ["X-Amz-Date", "Authorization", *(["X-Amz-Security-Token"] if token else [])]
     assert ours == {name: theirs[name] for name in names}
 
@@ -109,7 +111,7 @@ def test_what_is_signed() -> None:
     """The host, the date, the token and the request's headers are signed, in the order of their names."""
     credentials = Credentials("AKIDEXAMPLE", "secret", "token")
     headers = {"Content-Type": "application/json", "X-Amzn-Bedrock-Accept": "*/*", "User-Agent": "gateway"}
-    added = Signer(REGION).sign(credentials, "POST", HOST, "/model/a/invoke", b"{}", headers, NOON)
+    added = Signer(REGION).form("POST", HOST, "/model/a/invoke", headers).sign(credentials, b"{}", NOON)
     authorization = parse_authorization(added.pop("Authorization"))
     assert added == {"X-Amz-Date": "20261120T120000Z", "X-Amz-Security-Token": "token"}
     assert authorization == Authorization(
@@ -130,17 +132,17 @@ def test_what_is_signed() -> None:
 
 def test_host_comes_from_the_argument() -> None:
     """A `host` among the headers gives way to the host that is called."""
-    plain = Signer(REGION).sign(CREDENTIALS, "POST", HOST, "/", b"", {}, NOON)
-    assert Signer(REGION).sign(CREDENTIALS, "POST", HOST, "/", b"", {"Host": "other"}, NOON) == plain
+    plain = Signer(REGION).form("POST", HOST, "/", {}).sign(CREDENTIALS, b"", NOON)
+    assert Signer(REGION).form("POST", HOST, "/", {"Host": "other"}).sign(CREDENTIALS, b"", NOON) == plain
 
 
 def test_time_zones() -> None:
     """The date is UTC's, wherever the clock is; a clock without a zone is refused."""
     signer = Signer(REGION)
     late = datetime(2026, 11, 21, 1, 30, tzinfo=timezone(timedelta(hours=2)))
-    assert signer.sign(CREDENTIALS, "POST", HOST, "/", b"", {}, late)["X-Amz-Date"] == "20261120T233000Z"
+    assert signer.form("POST", HOST, "/", {}).sign(CREDENTIALS, b"", late)["X-Amz-Date"] == "20261120T233000Z"
     with pytest.raises(ValueError, match="needs a time zone"):
-        signer.sign(CREDENTIALS, "POST", HOST, "/", b"", {}, late.replace(tzinfo=None))
+        signer.form("POST", HOST, "/", {}).sign(CREDENTIALS, b"", late.replace(tzinfo=None))
 
 
 def test_keys_roll_at_midnight() -> None:
@@ -148,8 +150,8 @@ def test_keys_roll_at_midnight() -> None:
     signer = Signer(REGION)
     midnight = datetime(2026, 11, 21, tzinfo=UTC)
     for now in (midnight - timedelta(seconds=1), midnight, midnight - timedelta(seconds=1)):
-        fresh = Signer(REGION).sign(CREDENTIALS, "POST", HOST, "/", b"", {}, now)
-        assert signer.sign(CREDENTIALS, "POST", HOST, "/", b"", {}, now) == fresh
+        fresh = Signer(REGION).form("POST", HOST, "/", {}).sign(CREDENTIALS, b"", now)
+        assert signer.form("POST", HOST, "/", {}).sign(CREDENTIALS, b"", now) == fresh
         assert repr(signer) == f"<Signer of bedrock in {REGION} with 1 keys>"
 
 
@@ -160,8 +162,8 @@ def test_keys_are_bounded() -> None:
     for number in range(10):
         credentials = Credentials("AKIDEXAMPLE", f"secret {number}")
         for _ in range(2):
-            added = signer.sign(credentials, "POST", HOST, "/", b"", {}, NOON)
-            assert added == Signer(REGION).sign(credentials, "POST", HOST, "/", b"", {}, NOON)
+            added = signer.form("POST", HOST, "/", {}).sign(credentials, b"", NOON)
+            assert added == Signer(REGION).form("POST", HOST, "/", {}).sign(credentials, b"", NOON)
         held.append(len(signer._keys))
     assert held == [1, 2, 3, 4, 5, 6, 7, 8, 1, 2]
 
@@ -170,7 +172,7 @@ def test_secrets_do_not_show() -> None:
     """Neither secret nor token is in a repr, where a log could pick it up."""
     assert repr(Credentials("AKID", "hidden", "hidden too")) == "Credentials(access_key_id='AKID')"
     signer = Signer(REGION)
-    signer.sign(CREDENTIALS, "POST", HOST, "/", b"", {}, NOON)
+    signer.form("POST", HOST, "/", {}).sign(CREDENTIALS, b"", NOON)
     assert CREDENTIALS.secret_access_key not in repr(signer)
 
 
@@ -201,7 +203,7 @@ def check(
 @given(PATHS, st.binary(max_size=50), HEADERS)
 def test_recomputed_signature(path: str, body: bytes, headers: dict[str, str]) -> None:
     """A server that recomputes the signature of a request finds it equal, unless something was changed."""
-    added = Signer(REGION).sign(CREDENTIALS, "POST", HOST, path, body, headers, NOON)
+    added = Signer(REGION).form("POST", HOST, path, headers).sign(CREDENTIALS, body, NOON)
     signature, recomputed = check(added, headers, path=path, query="", body=body)
     assert recomputed == signature
     for forged in ({"path": path + "x"}, {"body": body + b"x"}, {"query": "x=1"}):
@@ -261,7 +263,7 @@ def test_examples_of_aws(query: str, signature: str) -> None:
 
 def test_missing_signed_header() -> None:
     """A signature over a header that did not arrive cannot be checked."""
-    added = Signer(REGION).sign(CREDENTIALS, "POST", HOST, "/", b"", {"Accept": "*/*", "X-A": "1"}, NOON)
+    added = Signer(REGION).form("POST", HOST, "/", {"Accept": "*/*", "X-A": "1"}).sign(CREDENTIALS, b"", NOON)
     with pytest.raises(ValueError, match="that the request does not have: accept, x-a"):
         check(added, {}, path="/", query="", body=b"")
 
