@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -166,12 +166,13 @@ class Citation:
     citation: JsonObject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(NamedTuple):
     """Token counters. The four are disjoint: cached tokens are never folded into `input_tokens`.
 
     As an event it carries what one payload said; `None` means that it said nothing about that counter.
     Later events override earlier ones counter by counter (see `merge`).
+
+    A tuple, because a request makes and compares more than ten: at half of what a frozen dataclass costs.
     """
 
     input_tokens: int | None = None
@@ -181,16 +182,8 @@ class Usage:
 
     def merge(self, later: Usage) -> Usage:
         """Return the counters of `later` where it has them, else mine."""
-        return Usage(
-            input_tokens=self.input_tokens if later.input_tokens is None else later.input_tokens,
-            output_tokens=self.output_tokens if later.output_tokens is None else later.output_tokens,
-            cache_read_tokens=(
-                self.cache_read_tokens if later.cache_read_tokens is None else later.cache_read_tokens
-            ),
-            cache_write_tokens=(
-                self.cache_write_tokens if later.cache_write_tokens is None else later.cache_write_tokens
-            ),
-        )
+        told = zip(self, later, strict=True)
+        return Usage(*[mine if theirs is None else theirs for mine, theirs in told])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ ends it (the last event, a fault, the caller's leaving) gives both back.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from gateway.domain import ReasoningDelta, Stop, TextDelta, Usage
@@ -136,7 +136,7 @@ class CompletionStream:
         estimate = -(-self._characters // CHARACTERS_PER_TOKEN)
         if estimate <= (self.usage.output_tokens or 0):
             return self.usage, "partial"
-        return replace(self.usage, output_tokens=estimate), "estimated"
+        return self.usage._replace(output_tokens=estimate), "estimated"
 
     async def peek(self) -> None:
         """Wait for the first batch and keep it for `next_batch`.

@@ -13,7 +13,7 @@ Nova; where a request asked for caching they were there), so their silence besid
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from gateway.domain import Usage
 
-MILLION = Decimal(1_000_000)
-PLACES = Decimal("1e-9")
+BILLION = 1_000_000_000
 """Costs are summed exactly and rounded once, half to even, to a billionth of a dollar."""
 
 
@@ -53,7 +52,7 @@ class Rates:
             if price is None:
                 return None
             total += tokens * price
-        return float((total / MILLION).quantize(PLACES, rounding=ROUND_HALF_EVEN))
+        return round(total * 1000) / BILLION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.codecs import CODECS
 from gateway.domain import Stop
 from gateway.errors import GatewayError
-from tests.codecs.transcript import CASES, Transcript
+from tests.codecs.transcript import CASES, Transcript, said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,19 +65,19 @@ def is_count(value: Any) -> bool:
 
 
 PROMISES: dict[str, Callable[[dict[str, Any]], bool]] = {
-    "TextDelta": lambda said: is_text(said["text"]),
-    "ReasoningDelta": lambda said: [type(value) for value in said.values() if value is not None] == [str],
-    "ToolCall": lambda said: is_count(said["index"]) and isinstance(said["id"] + said["name"], str),
-    "ToolCallDelta": lambda said: is_text(said["arguments"]),
-    "Citation": lambda said: isinstance(said["citation"], dict),
-    "Usage": lambda said: all(is_count(value) for value in said.values()),
-    "Stop": lambda said: isinstance(said["raw"], str),
+    "TextDelta": lambda fields: is_text(fields["text"]),
+    "ReasoningDelta": lambda fields: [type(value) for value in fields.values() if value is not None] == [str],
+    "ToolCall": lambda fields: is_count(fields["index"]) and isinstance(fields["id"] + fields["name"], str),
+    "ToolCallDelta": lambda fields: is_text(fields["arguments"]),
+    "Citation": lambda fields: isinstance(fields["citation"], dict),
+    "Usage": lambda fields: all(is_count(value) for value in fields.values()),
+    "Stop": lambda fields: isinstance(fields["raw"], str),
 }
 
 
 def unsound(events: list[Event]) -> list[Event]:
     """Return the events that break what their type promises."""
-    return [event for event in events if not PROMISES[type(event).__name__](asdict(event))]
+    return [event for event in events if not PROMISES[type(event).__name__](said(event))]
 
 
 @given(data=st.data(), case=st.sampled_from(CASES))

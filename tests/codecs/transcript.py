@@ -20,6 +20,7 @@ from gateway.domain import (
     ToolChoice,
     ToolResultPart,
     ToolUsePart,
+    Usage,
 )
 
 if TYPE_CHECKING:
@@ -81,9 +82,14 @@ class Transcript:
         return events
 
 
+def said(event: Event) -> dict[str, Any]:
+    """Return an event's fields."""
+    return event._asdict() if isinstance(event, Usage) else asdict(event)
+
+
 def plain(event: Event) -> dict[str, Any]:
     """Return an event's fields, without those that say nothing."""
-    return {name: value for name, value in asdict(event).items() if value is not None}
+    return {name: value for name, value in said(event).items() if value is not None}
 
 
 def request_from(data: dict[str, Any]) -> CompletionRequest:

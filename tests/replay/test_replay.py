@@ -198,7 +198,7 @@ def _check_usage(actual: dict[str, Any], recorded: dict[str, int | None]) -> Non
     assert {name: actual[name] for name, value in recorded.items() if value is not None} == {
         name: value for name, value in recorded.items() if value is not None
     }
-    assert set(actual) == {*Usage.__slots__}
+    assert set(actual) == {*Usage._fields}
 
 
 @pytest.mark.parametrize("recording", _selected(STREAMS, good=True))
