@@ -33,6 +33,8 @@ _Reader: TypeAlias = "Callable[[bytes, int], tuple[HeaderValue, int]]"
 
 _PRELUDE = struct.Struct("!III")
 _CRC = struct.Struct("!I")
+_checksum_at = _CRC.unpack_from
+_new = tuple.__new__  # a NamedTuple's own constructor is Python, and takes twice as long
 _PRELUDE_LENGTH = _PRELUDE.size
 _OVERHEAD = _PRELUDE.size + _CRC.size
 _MAX_NAME_LENGTH = 2**8 - 1
@@ -50,9 +52,11 @@ class Message(NamedTuple):
 class Decoder:
     """Push decoder of one stream. After a fault it is dead: each later call raises that fault again."""
 
-    __slots__ = ("_fault", "_needed", "_pending")
+    __slots__ = ("_block", "_fault", "_headers", "_needed", "_pending")
 
     def __init__(self) -> None:
+        self._block = b""  # the header block of the last frame, and what it means
+        self._headers: Mapping[str, HeaderValue] = _read_headers(b"")
         self._pending = bytearray()  # the beginning of a frame that is not whole yet
         self._needed = _PRELUDE_LENGTH  # how long `_pending` must become before it is worth a look
         self._fault: tuple[str, str] | None = None
@@ -103,30 +107,35 @@ class Decoder:
         """Append the messages that are whole in `data` and return how many bytes they took."""
         offset = 0
         size = len(data)
-        self._needed = _PRELUDE_LENGTH
-        while size - offset >= _PRELUDE_LENGTH:
-            total, headers_length, prelude_crc = _PRELUDE.unpack_from(data, offset)
-            if crc32(data[offset : offset + 8]) != prelude_crc:
-                self._fail_framing("prelude checksum mismatch")
-            payload_length = total - headers_length - _OVERHEAD
-            if headers_length > MAX_HEADERS_LENGTH or not 0 <= payload_length <= MAX_PAYLOAD_LENGTH:
-                self._fail_framing(_length_fault(total, headers_length))
-            if size - offset < total:
-                self._needed = total
-                break
-            end = offset + total - 4
-            # CRC-32 chains: the prelude's own CRC is the state after its first 8 bytes.
-            if (crc32(data[offset + 8 : end], prelude_crc),) != _CRC.unpack_from(data, end):
-                self._fail_framing("message checksum mismatch")
+        while True:
             start = offset + _PRELUDE_LENGTH
-            payload_start = start + headers_length
+            if start > size:
+                self._needed = _PRELUDE_LENGTH
+                return offset
             try:
-                headers = _read_headers(data[start:payload_start])
+                total, headers_length = _read_prelude(data[offset:start])
             except ValueError as exc:
                 self._fail_framing(str(exc))
-            messages.append(Message(headers, data[payload_start:end]))
-            offset = end + 4
-        return offset
+            following = offset + total
+            if following > size:
+                self._needed = total
+                return offset
+            end = following - 4
+            if (crc32(data[offset:end]),) != _checksum_at(data, end):
+                self._fail_framing("message checksum mismatch")
+            payload_start = start + headers_length
+            block = data[start:payload_start]
+            if block != self._block:  # frames of one kind, which come in a row, have the same
+                self._turn_to(block)
+            messages.append(_new(Message, (self._headers, data[payload_start:end])))
+            offset = following
+
+    def _turn_to(self, block: bytes) -> None:
+        try:
+            self._headers = _read_headers(block)
+        except ValueError as exc:
+            self._fail_framing(str(exc))
+        self._block = block
 
     def _fail_framing(self, detail: str) -> NoReturn:
         self._fail("The answer from Bedrock broke the event stream format.", f"event stream: {detail}")
@@ -158,13 +167,25 @@ def _encode_header(name: bytes, value: bytes) -> bytes:
     return b"".join((bytes([len(name)]), name, b"\x07", len(value).to_bytes(2, "big"), value))
 
 
-def _length_fault(total: int, headers_length: int) -> str:
-    if headers_length > MAX_HEADERS_LENGTH:
-        return f"headers of {headers_length} bytes exceed the maximum of {MAX_HEADERS_LENGTH}"
+# Lengths repeat: a delta is a few words. At worst the cache holds 2,048 preludes, some 300 kB.
+@lru_cache(maxsize=2048)
+def _read_prelude(raw: bytes) -> tuple[int, int]:
+    """Return the lengths of a frame and of its headers.
+
+    Raises:
+        ValueError: the checksum is wrong, or the lengths are beyond the limits or do not fit each other.
+    """
+    total, headers_length, checksum = _PRELUDE.unpack(raw)
+    if crc32(raw[:8]) != checksum:
+        raise ValueError("prelude checksum mismatch")
     payload_length = total - headers_length - _OVERHEAD
+    if headers_length > MAX_HEADERS_LENGTH:
+        raise ValueError(f"headers of {headers_length} bytes exceed the maximum of {MAX_HEADERS_LENGTH}")
     if payload_length > MAX_PAYLOAD_LENGTH:
-        return f"payload of {payload_length} bytes exceeds the maximum of {MAX_PAYLOAD_LENGTH}"
-    return f"a frame of {total} bytes cannot hold {headers_length} bytes of headers"
+        raise ValueError(f"payload of {payload_length} bytes exceeds the maximum of {MAX_PAYLOAD_LENGTH}")
+    if payload_length < 0:
+        raise ValueError(f"a frame of {total} bytes cannot hold {headers_length} bytes of headers")
+    return total, headers_length
 
 
 # ── headers ───────────────────────────────────────────────────────────────────────────────────────────
