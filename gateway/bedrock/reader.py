@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from gateway.bedrock import faults
+from gateway.bedrock.usual_deltas import usual_deltas
 from gateway.codecs.stop_sequences import STOPPED, StopFilter
 from gateway.errors import GatewayError, UpstreamProtocolError
 from gateway.wire.eventstream import MAX_PAYLOAD_LENGTH, Decoder, Message
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
-    from gateway.codecs.protocol import Codec, Extractor
+    from gateway.bedrock.usual_deltas import BareDeltas, EnvelopedDeltas
+    from gateway.codecs.protocol import Codec, Extractor, UsualDelta
     from gateway.domain import Event
+    from gateway.wire.eventstream import HeaderValue
 
 
 class StreamReader:
@@ -30,6 +33,9 @@ class StreamReader:
         self._decoder = Decoder()
         self._extractor = extractor
         self._enveloped = enveloped
+        self._usual: UsualDelta | None = None
+        self._deltas: EnvelopedDeltas | BareDeltas | None = None  # takes the usual ones
+        self._headers: Mapping[str, HeaderValue] = {}  # which have these headers, the very same object
 
     @property
     def finished(self) -> bool:
@@ -51,8 +57,7 @@ class StreamReader:
         try:
             self._decoder.feed(data, messages)
         finally:
-            for message in messages:
-                self._extract(message, events)
+            self._take(messages, events)
 
     def close(self, events: list[Event]) -> None:
         """Take the end of the body, and append how the answer ended.
@@ -64,6 +69,16 @@ class StreamReader:
         self._decoder.close()
         self._extractor.close(events)
 
+    def _take(self, messages: list[Message], events: list[Event]) -> None:
+        number, count = 0, len(messages)
+        while number < count:
+            if self._deltas is not None:
+                number = self._deltas.take(messages, number, self._headers, events)
+                if number == count:
+                    break
+            self._extract(messages[number], events)
+            number += 1
+
     def _extract(self, message: Message, events: list[Event]) -> None:
         headers = message.headers
         if headers.get(":message-type") != "event":
@@ -73,6 +88,12 @@ class StreamReader:
         if self._enveloped and event_type == "chunk":
             payload = _open_envelope(payload)
         self._extractor.feed(event_type, payload, events)
+        usual = self._extractor.usual
+        if usual is not self._usual:
+            self._usual = usual
+            self._deltas = None if usual is None else usual_deltas(usual, enveloped=self._enveloped)
+        if usual is not None and event_type == usual.event_type:
+            self._headers = headers
 
 
 class UnaryReader:

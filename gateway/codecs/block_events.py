@@ -9,8 +9,10 @@ they are just there.
 from __future__ import annotations
 
 from enum import Enum, auto
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from gateway.codecs.protocol import UsualDelta
 from gateway.codecs.shapes import (
     Json,
     count,
@@ -47,7 +49,7 @@ class _State(Enum):
 class BlockEvents:
     """The state machine of one streamed answer. What is unknown goes into the envelope's set."""
 
-    __slots__ = ("_envelope", "_raw", "_state", "_stops", "_tools")
+    __slots__ = ("_envelope", "_raw", "_state", "_stops", "_tools", "_usual")
 
     def __init__(self, envelope: Envelope, stops: Mapping[str, FinishReason]) -> None:
         self._envelope = envelope
@@ -55,6 +57,12 @@ class BlockEvents:
         self._state = _State.WAITING
         self._tools = ToolCalls()
         self._raw = ""
+        self._usual: UsualDelta | None = None
+
+    @property
+    def usual(self) -> UsualDelta | None:
+        """The delta that follows in the block that spoke last, as Converse spells it; None at the end."""
+        return self._usual if self._state is _State.OPEN else None
 
     def event(self, name: str, body: Any, events: list[Event]) -> None:
         """Append what the event called `name` says.
@@ -115,8 +123,11 @@ class BlockEvents:
             else:
                 handle(self, body, delta, events)
 
-    def _text(self, _body: Json, delta: Json, events: list[Event]) -> None:
+    def _text(self, body: Json, delta: Json, events: list[Event]) -> None:
         _say(text(delta, "text"), events)
+        number = body.get("contentBlockIndex")
+        if type(number) is int:  # nobody needs it to be one
+            self._usual = _usual_delta(number)
 
     def _tool_arguments(self, body: Json, delta: Json, events: list[Event]) -> None:
         self._tools.arguments(
@@ -168,6 +179,12 @@ class BlockEvents:
         "reasoningContent": _reasoning,
         "citation": _citation,
     }
+
+
+@lru_cache(maxsize=64)
+def _usual_delta(number: int) -> UsualDelta:
+    before = b'{"contentBlockIndex":%d,"delta":{"text":"' % number
+    return UsualDelta("contentBlockDelta", before, b'"}}', TextDelta)
 
 
 _REASONING: dict[str, Callable[[str], ReasoningDelta]] = {

@@ -68,6 +68,8 @@ class ChatExtractor:
 
     __slots__ = ("_answer", "_envelope", "_words")
 
+    usual: Final = None
+
     def __init__(self, words: ChatWords) -> None:
         self._words = words
         self._envelope = Envelope()

@@ -8,12 +8,14 @@ to 3.5.
 from __future__ import annotations
 
 from enum import Enum, auto
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final, NoReturn
 
 from gateway.codecs import claude_request
 from gateway.codecs.claude_blocks import ClaudeBlocks
 from gateway.codecs.invocation import Envelope, InvokedFamily
+from gateway.codecs.protocol import UsualDelta
 from gateway.codecs.shapes import (
     Json,
     count,
@@ -26,7 +28,7 @@ from gateway.codecs.shapes import (
     text,
 )
 from gateway.codecs.stops import finish_reason
-from gateway.domain import FinishReason, Usage
+from gateway.domain import FinishReason, ReasoningDelta, TextDelta, Usage
 from gateway.errors import (
     GatewayError,
     UpstreamFailed,
@@ -66,6 +68,15 @@ ERRORS: Mapping[str, type[GatewayError]] = MappingProxyType(
 """What an `error` in the answer becomes; every other type is UpstreamFailed."""
 
 
+_DELTAS: Mapping[str, tuple[bytes, Callable[[str], Event]]] = MappingProxyType(
+    {
+        "text": (b'{"type":"text_delta","text":"', TextDelta),
+        "thinking": (b'{"type":"thinking_delta","thinking":"', ReasoningDelta),
+    }
+)
+"""How the usual delta of a block begins, by the block's type."""
+
+
 class _State(Enum):
     WAITING = auto()  # for message_start
     OPEN = auto()
@@ -79,13 +90,14 @@ class ClaudeExtractor:
     with the last chunk.
     """
 
-    __slots__ = ("_blocks", "_envelope", "_raw", "_state")
+    __slots__ = ("_blocks", "_envelope", "_raw", "_state", "_usual")
 
     def __init__(self) -> None:
         self._envelope = Envelope()
         self._blocks = ClaudeBlocks(self._envelope.unknown)
         self._state = _State.WAITING
         self._raw: str | None = None
+        self._usual: UsualDelta | None = None
 
     @property
     def unknown(self) -> AbstractSet[str]:
@@ -96,6 +108,11 @@ class ClaudeExtractor:
     def finished(self) -> bool:
         """Whether `message_stop` has been seen."""
         return self._state is _State.ENDED
+
+    @property
+    def usual(self) -> UsualDelta | None:
+        """The delta of the block that began last, while the answer is open."""
+        return self._usual if self._state is _State.OPEN else None
 
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
         """Append to `events` what this chunk says."""
@@ -124,7 +141,9 @@ class ClaudeExtractor:
 
     def _block_start(self, chunk: Json, events: list[Event]) -> None:
         self._expect(_State.OPEN, "content_block_start")
-        self._blocks.begin(index(chunk, "index"), record(chunk, "content_block"), events)
+        number, block = index(chunk, "index"), record(chunk, "content_block")
+        self._blocks.begin(number, block, events)
+        self._usual = _usual_delta(text(block, "type"), number)
 
     def _block_delta(self, chunk: Json, events: list[Event]) -> None:
         if self._state is not _State.OPEN:
@@ -165,6 +184,15 @@ class ClaudeExtractor:
         "ping": _ping,
         "error": _error,
     }
+
+
+@lru_cache(maxsize=64)
+def _usual_delta(block: str, number: int) -> UsualDelta | None:
+    if block not in _DELTAS:
+        return None
+    delta, make = _DELTAS[block]
+    before = b'{"type":"content_block_delta","index":%d,"delta":%b' % (number, delta)
+    return UsualDelta("chunk", before, b'"}}', make)
 
 
 def _count(parent: Json, envelope: Envelope, events: list[Event]) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from gateway.catalog.model import Model
+    from gateway.codecs.protocol import UsualDelta
     from gateway.domain import CompletionRequest, Event
 
 STOP_REASONS = MappingProxyType(
@@ -59,6 +60,11 @@ class ConverseExtractor:
     def finished(self) -> bool:
         """Whether `metadata` has been seen."""
         return self._blocks.finished
+
+    @property
+    def usual(self) -> UsualDelta | None:
+        """The text that follows in the block that spoke last."""
+        return self._blocks.usual
 
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
         """Append to `events` what this event says."""

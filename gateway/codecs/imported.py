@@ -84,6 +84,8 @@ class ImportedExtractor:
 
     __slots__ = ("_extractor", "_unknown")
 
+    usual: Final = None
+
     def __init__(self) -> None:
         self._extractor: ChatExtractor | TextExtractor | None = None
         self._unknown: set[str] = set()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.codecs.parameters import check_metadata
 from gateway.codecs.shapes import Json, count, load, malformed, optional_record, optional_text
@@ -164,6 +164,8 @@ class ChunkExtractor(ABC):
     """The frame of a family's extractor: chunk by chunk, until one gives the raw reason of the stop."""
 
     __slots__ = ("_envelope", "_raw")
+
+    usual: Final = None
 
     def __init__(self) -> None:
         self._envelope = Envelope()

@@ -40,6 +40,8 @@ class NovaExtractor:
 
     __slots__ = ("_blocks", "_envelope")
 
+    usual: Final = None
+
     def __init__(self) -> None:
         self._envelope = Envelope()
         self._blocks = BlockEvents(self._envelope, STOP_REASONS)

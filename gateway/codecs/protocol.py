@@ -7,14 +7,30 @@ operation's answer, streamed or whole, into events. A new family is one module i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
     from gateway.catalog.model import Model
     from gateway.domain import CompletionRequest, Event
+
+
+class UsualDelta(NamedTuple):
+    """What a family's usual delta looks like, byte by byte, so that it need not be parsed.
+
+    A promise: as long as the extractor names it, a payload that is `before`, the rest of a JSON string and
+    `behind` means `make(text)` if the text is not empty, nothing if it is, and changes nothing else. Payloads
+    that are spelt otherwise are parsed, so a spelling that Bedrock gives up costs time and no more.
+    """
+
+    event_type: str
+    before: bytes
+    """With the quotation mark that opens the text."""
+    behind: bytes
+    """With the one that closes it; ends with the end of the payload's outermost object."""
+    make: Callable[[str], Event]
 
 
 class Extractor(Protocol):
@@ -40,6 +56,13 @@ class Extractor(Protocol):
         What may still come tells of the answer and is not part of it: counters, metrics, a verdict. A payload
         that goes on with the answer itself is an error (`feed` raises). If this is true, `close` succeeds or
         finds a fault in what was said, such as no stop reason; it never finds the answer truncated.
+        """
+
+    @property
+    def usual(self) -> UsualDelta | None:
+        """What most payloads that may come now look like, None if that is not known or no delta may come.
+
+        It changes with `feed` only. Payloads of this look need not be fed.
         """
 
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:

@@ -57,6 +57,8 @@ class TextExtractor:
 
     __slots__ = ("_counted", "_envelope", "_output", "_raw", "_shape", "_tagged", "finished")
 
+    usual: Final = None
+
     def __init__(self, shape: TextShape) -> None:
         self.finished = False
         """Whether the terminal chunk has been seen."""

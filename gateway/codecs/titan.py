@@ -45,6 +45,8 @@ class TitanExtractor:
 
     __slots__ = ("_envelope", "_raw", "finished")
 
+    usual: Final = None
+
     def __init__(self) -> None:
         self.finished = False
         self._envelope = Envelope()
