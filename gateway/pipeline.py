@@ -187,15 +187,17 @@ class CompletionStream:
         self.ended = True
 
     def _account(self, events: list[Event]) -> None:
+        characters = 0
         for event in events:
             if type(event) is TextDelta:
-                self._characters += len(event.text)
+                characters += len(event.text)
             elif type(event) is ReasoningDelta:
-                self._characters += len(event.text or "")
+                characters += len(event.text or "")
             elif type(event) is Usage:
                 self.usage = self.usage.merge(event)
             elif type(event) is Stop:
                 self.stop = event
+        self._characters += characters
 
 
 class OpenCompletion:

@@ -18,7 +18,7 @@ from gateway.server.heartbeat import Heartbeat
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from gateway.domain import Event, Stop, Usage
+    from gateway.domain import Stop, Usage
     from gateway.errors import GatewayError
     from gateway.pipeline import CompletionStream
     from gateway.server.exchange import Exchange
@@ -70,7 +70,7 @@ class StreamResponder:
         )
         self._commit(stream.upstream_request_id)
         while batch is not None:
-            data += _encode(batch, self._form)
+            data += self._form.encode_events(batch)
             if stream.ended:
                 break
             batch = None  # it is bytes now: nobody who reads slowly holds both
@@ -142,10 +142,3 @@ def whole(stream: CompletionStream) -> Stop:
     if stream.stop is None:
         raise UpstreamProtocolError("The answer ended without a stop reason.")
     return stream.stop
-
-
-def _encode(batch: list[Event], form: Format) -> bytes:
-    if form.frame is None:
-        return b"".join([form.encode_text(event) for event in batch])
-    records = [native_records.delta(event) for event in batch]
-    return b"".join([form.encode(record) for record in records if record is not None])

@@ -106,10 +106,13 @@ class Check:
         text = text_of(data)
         said = events(text)
         records = records_of(said, text)
+        for form in (NDJSON, SSE):
+            singly = [form.encode(record) for record in map(native_records.delta, said) if record]
+            demand(form.encode_events(said) == b"".join(singly), "a batch differs from its records", said)
         expected = [_as_read(record) for record in records]
         self._check_ndjson([NDJSON.encode(record) for record in records], expected, rng)
         self._check_sse([SSE.encode(record) for record in records], expected, rng)
-        bare = b"".join(TEXT.encode_text(event) for event in said).decode()
+        bare = TEXT.encode_events(said).decode()
         spoken = [event.text for event in said if isinstance(event, TextDelta)]
         demand(
             bare == "".join(re.sub("[\ud800-\udfff]", "?", text) for text in spoken),

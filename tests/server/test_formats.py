@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import sys
+from itertools import filterfalse
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.dialects import native_records
 from gateway.domain import FinishReason, ReasoningDelta, Stop, TextDelta, ToolCallDelta, Usage
 from gateway.errors import NotAcceptable
 from gateway.server.formats import NDJSON, SSE, TEXT, Format, negotiate
+
+if TYPE_CHECKING:
+    from gateway.domain import Event
 
 ACCEPTS: list[tuple[str | None, Format]] = [
     # nothing said, or the choice left to us
@@ -144,20 +151,45 @@ def test_bare_text_has_no_records() -> None:
     assert TEXT.encode(RECORD) == b""
 
 
-@pytest.mark.parametrize(
-    ("event", "data"),
-    [
-        (TextDelta("é\n"), "é\n".encode()),
-        (TextDelta("a\ud800b"), b"a?b"),
-        (ReasoningDelta(text="hm"), b""),
-        (ToolCallDelta(0, "{}"), b""),
-        (Usage(), b""),
-        (Stop(FinishReason.STOP, "x"), b""),
-    ],
-)
-def test_bare_text(event: TextDelta | ReasoningDelta | ToolCallDelta | Usage | Stop, data: bytes) -> None:
+TEXTS = st.text() | st.text(st.characters(categories=["Cc", "Cs", "Zl", "Zp"]) | st.sampled_from('"\\a'))
+OTHERS: list[Event] = [
+    ReasoningDelta(text="hm"),
+    ToolCallDelta(0, "{}"),
+    Usage(input_tokens=1),
+    Stop(FinishReason.STOP, "x"),
+]
+EVENTS = st.lists(TEXTS.map(TextDelta) | TEXTS.map(TextDelta) | st.sampled_from(OTHERS), max_size=8)
+
+
+def test_bare_text() -> None:
     """Bare text keeps the answer's text and nothing else."""
-    assert TEXT.encode_text(event) == data
+    events = [TextDelta("é\n"), *OTHERS, TextDelta("a\ud800b"), TextDelta("!")]
+
+    assert TEXT.encode_events(events) == "é\na?b!".encode()
+    assert TEXT.encode_events(OTHERS) == b""
+
+
+@pytest.mark.parametrize("form", [NDJSON, SSE])
+@given(events=EVENTS)
+def test_a_batch_is_its_records_one_by_one(form: Format, events: list[Event]) -> None:
+    """Encoding many at a time gives the bytes of each, whatever the text."""
+    records = [native_records.delta(event) for event in events]
+
+    assert form.encode_events(events) == b"".join(form.encode(record) for record in records if record)
+
+
+def test_any_character() -> None:
+    """Characters that Python calls printable, and those that it does not, are encoded as in any record."""
+    characters = [chr(point) for point in range(sys.maxunicode + 1)]
+    printable = "".join(filter(str.isprintable, characters))
+    batches = [[printable], list(filterfalse(str.isprintable, characters[:0x10000])), ['"', "\\", "a"]]
+
+    for texts in batches:
+        records = [NDJSON.encode({"type": "text_delta", "text": text}) for text in texts]
+        assert NDJSON.encode_events([TextDelta(text) for text in texts]) == b"".join(records)
+    assert NDJSON.encode_events([TextDelta(printable.translate({34: "", 92: ""}))]) == NDJSON.encode(
+        {"type": "text_delta", "text": printable.translate({34: "", 92: ""})}
+    )
 
 
 @given(st.dictionaries(st.text(), st.text() | st.integers(-9, 9)))
