@@ -1,82 +1,93 @@
-"""`python -m tests.benchmarks`: what a request and a delta cost in CPU time, beside others under equal load.
+"""`python -m tests.benchmarks`: what this gateway costs, beside others under equal load, in one run.
 
-Subjects share one core, one at a time; the emulator and the callers share another. Wall time decides
-nothing here: the machine may be busy, and a figure is worth its range.
+Subjects share one core, one at a time; the emulator and the callers share another. What decides is CPU time
+and ratios within the run: the machine may be busy, and a figure is worth its range. LiteLLM and Portkey take
+part once `python -m tests.benchmarks install` has installed them, outside the repository.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
+import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import orjson
-
-from tests.benchmarks import report, scenarios, subjects
-from tests.benchmarks.cpu import pinned
+from tests.benchmarks import peers, publication, report, run, subjects
 from tests.benchmarks.load import StreamFailedError
-from tests.benchmarks.measure import measure, results
+from tests.comparison import packages
+from tests.comparison.processes import StartError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.benchmarks.measure import Sample
-    from tests.benchmarks.scenarios import Scenario
-
-MIN_REPETITIONS = 3
-REPETITIONS = 7
+COMMAND = "python -m tests.benchmarks"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, show, and return the exit code: 1 if a stream failed."""
+    """Measure, show, and return the exit code: 1 if a stream failed, or a gateway could not be had or run."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(arguments)
-    repetitions = options.repetitions or (MIN_REPETITIONS if options.quick else REPETITIONS)
-    if repetitions < MIN_REPETITIONS:
-        _parser().error(f"a median takes {MIN_REPETITIONS} repetitions at least")
-    cores = subjects.choose_cores()
-    names = [name for name in subjects.STARTERS if name != subjects.NGINX or subjects.nginx_binary()]
-    notes = _notes(cores, names)
-    table = scenarios.QUICK if options.quick else scenarios.DEFAULT
     try:
-        samples = asyncio.run(_samples(names, table, cores, repetitions))
+        if options.action == "install":
+            peers.install(options.packages)
+            return 0
+        if options.action == "render":
+            publication.render()
+            return 0
+        record = asyncio.run(run.run(_plan(options, arguments), _progress))
     except StreamFailedError as error:
         sys.stderr.write(f"a stream failed, so nothing was measured: {error}\n")
         return 1
-    figures = results(samples)
-    sys.stdout.write(f"{report.table(figures)}\n\n")
-    sys.stdout.writelines(f"{note}\n" for note in notes)
+    except (packages.PackageError, StartError, TimeoutError) as error:
+        sys.stderr.write(f"no benchmark: {str(error) or 'a process took too long'}\n")
+        return 1
+    sys.stdout.write(report.markdown(record))
+    sys.stdout.writelines(f"{note}\n" for note in record.about["notes"])
     if options.json is not None:
-        document = report.document(figures, samples, cores, notes)
-        options.json.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+        options.json.write_bytes(record.encode())
+    if options.publish:
+        publication.publish(record)
     return 0
 
 
+def _plan(options: argparse.Namespace, arguments: Sequence[str]) -> run.Plan:
+    starters = {**subjects.available(), **peers.installed(options.packages)}
+    missing = set(options.subjects or ()) - set(starters)
+    if missing:
+        _parser().error(f"not installed: {', '.join(sorted(missing))}; see `{COMMAND} install`")
+    return run.Plan(
+        starters={name: start for name, start in starters.items() if name in (options.subjects or starters)},
+        parts=frozenset(options.parts),
+        scenario=options.scenario,
+        quick=options.quick,
+        repetitions=options.repetitions,
+        command=shlex.join([*COMMAND.split(), *arguments]),
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter runs, for a first look")
-    parser.add_argument("--repetitions", type=int, help=f"default {REPETITIONS}, quick {MIN_REPETITIONS}")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
+    parser.add_argument("action", nargs="?", choices=("run", "install", "render"), default="run")
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer and shorter runs: two minutes, not twelve"
+    )
+    parser.add_argument("--parts", nargs="+", choices=run.PARTS, default=run.PARTS)
+    parser.add_argument("--subjects", nargs="+", metavar="NAME", help="default: all that are installed")
+    parser.add_argument(
+        "--scenario", default="", metavar="TEXT", help="CPU scenarios with TEXT in their name"
+    )
+    parser.add_argument("--repetitions", type=int, choices=range(run.MIN_REPETITIONS, 100), metavar="N")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured there")
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="write RESULTS.md, its plot and its JSON; `render` does it anew",
+    )
+    parser.add_argument("--packages", type=Path, default=packages.default_folder(), metavar="FOLDER")
     return parser
-
-
-async def _samples(
-    names: Sequence[str], table: Sequence[Scenario], cores: subjects.Cores, repetitions: int
-) -> list[Sample]:
-    with pinned({cores.others}):
-        async with subjects.started(names, cores) as running:
-            return await measure(running, table, repetitions, _progress)
-
-
-def _notes(cores: subjects.Cores, names: Sequence[str]) -> list[str]:
-    notes = [f"Load average at the start: {', '.join(f'{load:.2f}' for load in os.getloadavg())}."]
-    if not cores.apart:
-        notes.append("There is one core only: subject, emulator and callers shared it.")
-    if subjects.NGINX not in names:
-        notes.append("nginx is not installed (no such binary in PATH), so it was left out.")
-    return notes
 
 
 def _progress(line: str) -> None:
@@ -84,4 +95,5 @@ def _progress(line: str) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started is ended too
     sys.exit(main())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
@@ -14,13 +16,17 @@ from tests.benchmarks.load import StreamFailedError, encode_post
 from tests.benchmarks.scenarios import CLAUDE
 
 if TYPE_CHECKING:
-    from tests.benchmarks.scenarios import Point, Scenario
+    from collections.abc import Callable
 
 
 class Api(Protocol):
     """How a subject is spoken to."""
 
-    def request(self, scenario: Scenario, point: Point) -> bytes:
+    @property
+    def text(self) -> re.Pattern[bytes]:
+        """Finds the first text in a body as far as it has come."""
+
+    def request(self, model: str, prompt: str) -> bytes:
         """Return the bytes of the HTTP request."""
 
     def check(self, body: bytes, deltas: int) -> None:
@@ -30,12 +36,11 @@ class Api(Protocol):
 class NativeApi:
     """The gateway's own API, and that of the naive loop: NDJSON."""
 
-    def request(self, scenario: Scenario, point: Point) -> bytes:
+    text = re.compile(rb'"text_delta"')
+
+    def request(self, model: str, prompt: str) -> bytes:
         """Return the bytes of the HTTP request."""
-        body = {
-            "model": scenario.model,
-            "messages": [{"role": "user", "content": scenario.prompt(point)}],
-        }
+        body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
         return encode_post("/chat/completions/stream", orjson.dumps(body))
 
     def check(self, body: bytes, deltas: int) -> None:
@@ -49,17 +54,19 @@ class NativeApi:
 class BedrockApi:
     """Bedrock's own API, which is what a proxy that only passes bytes speaks."""
 
-    def request(self, scenario: Scenario, point: Point) -> bytes:
+    text = re.compile(rb"contentBlockDelta|chunk(?s:.*)chunk(?s:.*)chunk")
+    """Claude's text is base64; it stands in the third frame."""
+
+    def request(self, model: str, prompt: str) -> bytes:
         """Return the bytes of the HTTP request, unsigned: the emulator is told to take it."""
-        text = scenario.prompt(point)
-        if scenario.model == CLAUDE:
-            operation, content = "invoke-with-response-stream", [{"type": "text", "text": text}]
+        if model == CLAUDE:
+            operation, content = "invoke-with-response-stream", [{"type": "text", "text": prompt}]
         else:
-            operation, content = "converse-stream", [{"text": text}]
+            operation, content = "converse-stream", [{"text": prompt}]
         body: dict[str, object] = {"messages": [{"role": "user", "content": content}]}
-        if scenario.model == CLAUDE:
+        if model == CLAUDE:
             body |= {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 4096}
-        return encode_post(f"/model/{quote(scenario.model, safe='')}/{operation}", orjson.dumps(body))
+        return encode_post(f"/model/{quote(model, safe='')}/{operation}", orjson.dumps(body))
 
     def check(self, body: bytes, deltas: int) -> None:
         """Raise `StreamFailedError` unless frames and deltas are whole and the terminal event is last."""
@@ -74,6 +81,32 @@ class BedrockApi:
         counted = kinds.count("delta")
         if counted != deltas or kinds[-1:] != ["end"]:
             raise StreamFailedError(f"{counted} of {deltas} deltas, last event {kinds[-1:]}")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatApi:
+    """OpenAI's chat completions as server-sent events, which is what the other gateways speak.
+
+    `encode` makes the request of a prompt; which model answers is in the gateway's own configuration.
+    """
+
+    encode: Callable[[str], bytes]
+    text: re.Pattern[bytes] = re.compile(rb'"content":\s*"[^"]')
+
+    def request(self, model: str, prompt: str) -> bytes:
+        """Return the bytes of the HTTP request."""
+        del model
+        return self.encode(prompt)
+
+    def check(self, body: bytes, deltas: int) -> None:
+        """Raise `StreamFailedError` unless `[DONE]` is last, behind a finish reason and all deltas."""
+        data = [line[5:].strip() for line in body.split(b"\n") if line.startswith(b"data:")]
+        events = [orjson.loads(line) for line in data[:-1]]
+        choices = [choice for event in events for choice in event.get("choices", ())]
+        counted = sum(bool(choice["delta"].get("content")) for choice in choices)
+        finished = any(choice.get("finish_reason") for choice in choices)
+        if counted != deltas or not finished or data[-1:] != [b"[DONE]"]:
+            raise StreamFailedError(f"{counted} of {deltas} deltas, the end is {body[-200:]!r}")
 
 
 def _kind(message: Message) -> str:

@@ -1,18 +1,14 @@
-"""CPU time of a process, which core it runs on, and the line through what was measured."""
+"""Which core a process runs on, and the line through what was measured."""
 
 from __future__ import annotations
 
 import os
-import time
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-_SCHEDULER_CLOCK = 2
 
 
 class Line(NamedTuple):
@@ -20,21 +16,6 @@ class Line(NamedTuple):
 
     per_request: float
     per_delta: float
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time, user and system, that a process and its living children have used.
-
-    This is the clock that `/proc/<pid>/stat` shows in ticks of 10 ms, read in nanoseconds: the id is what
-    `clock_getcpuclockid(3)` computes.
-    """
-    own = time.clock_gettime((~pid << 3) | _SCHEDULER_CLOCK)
-    return own + sum(map(cpu_seconds, _children(pid)))
-
-
-def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 @contextmanager

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
-from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from tests.benchmarks import load
-from tests.benchmarks.cpu import Line, cpu_seconds, fit
+from tests.benchmarks.cpu import Line, fit
+from tests.benchmarks.process_tree import cpu_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 _SETTLE_S = 0.02
 """Before each reading of the clock: the subject accepts connections and ends its last request by itself."""
 _US = 1e6
-_WARM_UP_REQUESTS = 5
-"""By connection. Python specialises code that has run a few times, and both sides fill their pools."""
+PEER_REPETITIONS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One run. `cpu_us` and `wall_s` are of all its requests together; wall time is there to be looked at."""
+    """One run. `cpu_us` and `wall_s` are of all its requests together; wall time is there to be looked at.
+
+    `others_us` is the CPU time of the far end and the callers, who share the other core. `reads` counts how
+    often the callers got something.
+    """
 
     scenario: str
     subject: str
@@ -35,7 +38,9 @@ class Sample:
     deltas: int
     requests: int
     cpu_us: float
+    others_us: float
     wall_s: float
+    reads: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,7 @@ class Result:
 
 
 async def measure(
+    upstream: Subject,
     subjects: Sequence[Subject],
     scenarios: Sequence[Scenario],
     repetitions: int,
@@ -60,27 +66,25 @@ async def measure(
         StreamFailedError: a stream of a subject was not whole; the message names both.
     """
     for scenario in scenarios:
-        for subject in subjects:
-            await _run(subject, scenario, scenario.points[0], _WARM_UP_REQUESTS * scenario.concurrency)
+        for subject in _asked(subjects, scenario, 0):
+            enough = max(subject.warm_up, scenario.concurrency) * subject.slowness
+            await _run(upstream, subject, scenario, scenario.points[0]._replace(requests=enough), -1)
     samples: list[Sample] = []
     for repetition in range(repetitions):
         for scenario in scenarios:
             progress(f"repetition {repetition + 1} of {repetitions}: {scenario.name}")
-            for point in scenario.points:
-                for subject in _from(subjects, repetition):
-                    cpu, wall = await _run(subject, scenario, point, point.requests)
-                    samples.append(
-                        Sample(
-                            scenario=scenario.name,
-                            subject=subject.name,
-                            repetition=repetition,
-                            deltas=point.deltas,
-                            requests=point.requests,
-                            cpu_us=cpu * _US,
-                            wall_s=wall,
-                        )
-                    )
+            samples += [
+                await _run(upstream, subject, scenario, point, repetition)
+                for point in scenario.points
+                for subject in _from(_asked(subjects, scenario, repetition), repetition)
+            ]
     return samples
+
+
+def _asked(subjects: Sequence[Subject], scenario: Scenario, repetition: int) -> list[Subject]:
+    """Return who is asked. Peers are slow, and far from the others: for them three repetitions will do."""
+    peers = scenario.peers and repetition < PEER_REPETITIONS
+    return [subject for subject in subjects if peers or not subject.peer]
 
 
 def _from(subjects: Sequence[Subject], turn: int) -> list[Subject]:
@@ -89,21 +93,49 @@ def _from(subjects: Sequence[Subject], turn: int) -> list[Subject]:
     return [*subjects[first:], *subjects[:first]]
 
 
-async def _run(subject: Subject, scenario: Scenario, point: Point, requests: int) -> tuple[float, float]:
-    """Return the seconds of CPU and of wall time that these requests took."""
-    request = subject.api.request(scenario, point)
-    check = partial(subject.api.check, deltas=point.deltas)
-    spread = scenario.pace_ms / 1000
+async def _run(
+    upstream: Subject, subject: Subject, scenario: Scenario, point: Point, repetition: int
+) -> Sample:
+    """Ask as often as the point says, of a slow subject its share, and return what that took."""
+    request = subject.api.request(scenario.model, scenario.prompt(point.deltas))
+    requests = max(point.requests // subject.slowness, scenario.concurrency)
+    turns = iter(range(requests))
+    apart = scenario.pace_ms / 1000 / scenario.concurrency
     try:
-        async with load.connected(subject.port, scenario.concurrency) as connections:
+        with load.crowd() as crowd:
+            callers = [
+                crowd.join(subject.port, request, subject.api.text, turns, delay=number * apart)
+                for number in range(scenario.concurrency)
+            ]
             await asyncio.sleep(_SETTLE_S)
-            cpu, wall = cpu_seconds(subject.pid), time.monotonic()
-            await load.run(connections, request, requests, check, spread=spread)
-            wall = time.monotonic() - wall
+            clocks = _clocks(upstream, subject)
+            crowd.run()
+            wall_s = time.monotonic() - clocks[2]
             await asyncio.sleep(_SETTLE_S)
-            return cpu_seconds(subject.pid) - cpu, wall
+            cpu, others, _ = (
+                now - then for now, then in zip(_clocks(upstream, subject), clocks, strict=True)
+            )
+        answers = [answer for caller in callers for answer in caller.answers]
+        for answer in answers:
+            subject.api.check(answer.body, point.deltas)
     except (load.StreamFailedError, OSError) as error:
         raise load.StreamFailedError(f"{subject.name}, {scenario.name}: {error}") from error
+    return Sample(
+        scenario=scenario.name,
+        subject=subject.name,
+        repetition=repetition,
+        deltas=point.deltas,
+        requests=requests,
+        cpu_us=cpu * _US,
+        others_us=others * _US,
+        wall_s=wall_s,
+        reads=sum(answer.reads for answer in answers),
+    )
+
+
+def _clocks(upstream: Subject, subject: Subject) -> tuple[float, float, float]:
+    """Return the CPU seconds of the subject, those of all else, and the time."""
+    return cpu_seconds(subject.pid), cpu_seconds(upstream.pid) + time.process_time(), time.monotonic()
 
 
 def results(samples: Sequence[Sample]) -> list[Result]:

@@ -41,6 +41,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
         async for record in events:
             await response.write(orjson.dumps(record) + b"\n")
         await response.write_eof()
+    except ConnectionResetError:
+        pass  # the caller left
     finally:
         answer.close()
     return response
@@ -100,7 +102,7 @@ async def _converse_records(answer: Any) -> AsyncIterator[dict[str, Any]]:
 
 async def open_client(app: web.Application) -> AsyncIterator[None]:
     """Keep one client for the life of the process."""
-    config = AioConfig(max_pool_connections=200, read_timeout=120)
+    config = AioConfig(max_pool_connections=4096, read_timeout=120)
     async with get_session().create_client(
         "bedrock-runtime", endpoint_url=app[ENDPOINT], config=config
     ) as client:

@@ -10,7 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
@@ -18,28 +19,51 @@ from gateway.emulator import EmulatorSettings
 from tests.benchmarks.apis import BedrockApi, NativeApi
 from tests.benchmarks.cpu import pinned
 from tests.benchmarks.load import HOST
+from tests.comparison.processes import is_ready
 from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from tests.benchmarks.apis import Api
 
 
+class Starter(Protocol):
+    """Runs a subject in front of an emulator for as long as the block runs."""
+
+    def __call__(self, upstream: int, cores: Cores, scratch: Path) -> AbstractAsyncContextManager[Subject]:
+        """Start it; `upstream` is the emulator's port, and `scratch` a folder for what it writes."""
+
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-GATEWAY, NAIVE, NGINX = "gateway", "naive", "nginx"
+GATEWAY, NAIVE, NGINX, DIRECT = "gateway", "naive", "nginx", "direct"
+SETTINGS = {"GATEWAY_LOG__FORMAT": "json", "GATEWAY_MAX_CONCURRENCY": "2000"}
+"""By default it lets a hundred calls to Bedrock run, and queues the others."""
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 5.0
+_POLL_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A running process that answers on `port`."""
+    """A running process that answers on `port`.
+
+    It gets a share of `1 / slowness` of the requests, so that a slow one does not take all the time, and as
+    many as `warm_up` before anything is measured: what compiles itself as it runs is as fast as it will be.
+    """
 
     name: str
     pid: int
     port: int
     api: Api
+    slowness: int = 1
+    warm_up: int = 40
+
+    @property
+    def peer(self) -> bool:
+        """Whether this is somebody else's gateway."""
+        return self.slowness > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +94,32 @@ def nginx_binary() -> str | None:
 
 
 @asynccontextmanager
-async def emulator(cores: Cores, scratch: Path) -> AsyncIterator[int]:
-    """Run the emulator and give its port.
+async def emulator(cores: Cores, scratch: Path) -> AsyncIterator[Subject]:
+    """Run the emulator, which is a subject too: asked directly it shows what the others add.
 
     It checks no signatures: then a proxy that passes bytes needs no signing caller, and one emulator serves
     all. The subjects that sign still do, with its keys; that is their cost and stays in their numbers.
     """
     arguments = (sys.executable, "-m", "gateway.emulator", "--port", "0", "--no-verify-signatures")
     async with _process(arguments, _environment(), cores.others, scratch, announces=True) as process:
-        yield int((await _announced(process))["url"].rpartition(":")[2])
+        port = int((await _announced(process))["url"].rpartition(":")[2])
+        yield Subject(DIRECT, process.pid, port, BedrockApi())
 
 
 @asynccontextmanager
 async def gateway(upstream: int, cores: Cores, scratch: Path, **settings: str) -> AsyncIterator[Subject]:
-    """Run this gateway with the settings it has by default but for these, and its JSON log going nowhere."""
+    """Run this gateway, its JSON log going nowhere, with `SETTINGS` and these, and otherwise the defaults."""
     port = free_port()
     environment = _environment(upstream) | {
         "GATEWAY_PORT": str(port),
-        "GATEWAY_LOG__FORMAT": "json",
+        **SETTINGS,
         **settings,
     }
     arguments = (sys.executable, "-m", "gateway", "serve")
     async with _process(arguments, environment, cores.subject, scratch) as process:
         await _listening(process, port)
+        while not await is_ready(port, "/readyz"):  # noqa: ASYNC110 - another process, which cannot tell us
+            await asyncio.sleep(_POLL_S)
         yield Subject(GATEWAY, process.pid, port, NativeApi())
 
 
@@ -120,10 +147,11 @@ async def nginx(upstream: int, cores: Cores, scratch: Path) -> AsyncIterator[Sub
 
 NGINX_CONF = """
 daemon off;
+worker_rlimit_nofile 16384;
 master_process off;
 error_log stderr warn;
 pid {scratch}/nginx.pid;
-events {{ worker_connections 1024; }}
+events {{ worker_connections 8192; }}
 http {{
   access_log /dev/null;
   client_body_temp_path {scratch}/body;
@@ -145,17 +173,27 @@ http {{
 }}
 """
 
-STARTERS = {NAIVE: naive, GATEWAY: gateway, NGINX: nginx}
+STARTERS: Mapping[str, Starter] = MappingProxyType({NAIVE: naive, GATEWAY: gateway, NGINX: nginx})
 """Name to what starts it, in the order of the report."""
 
 
+def available() -> dict[str, Starter]:
+    """Return those that can be started here."""
+    return {name: start for name, start in STARTERS.items() if name != NGINX or nginx_binary()}
+
+
 @asynccontextmanager
-async def started(names: Sequence[str], cores: Cores) -> AsyncIterator[list[Subject]]:
-    """Run the emulator and these subjects in front of it."""
+async def started(
+    names: Sequence[str], cores: Cores, starters: Mapping[str, Starter] = STARTERS
+) -> AsyncIterator[tuple[Subject, list[Subject]]]:
+    """Run the emulator, and these subjects in front of it."""
     async with AsyncExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="gateway-bench-")))
         upstream = await stack.enter_async_context(emulator(cores, scratch))
-        yield [await stack.enter_async_context(STARTERS[name](upstream, cores, scratch)) for name in names]
+        running = [
+            await stack.enter_async_context(starters[name](upstream.port, cores, scratch)) for name in names
+        ]
+        yield upstream, running
 
 
 def _environment(upstream: int | None = None) -> dict[str, str]:
@@ -230,7 +268,7 @@ async def _listening(process: asyncio.subprocess.Process, port: int) -> None:
             try:
                 _, writer = await asyncio.open_connection(HOST, port)
             except ConnectionRefusedError:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(_POLL_S)
                 continue
             writer.close()
             await writer.wait_closed()

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import asyncio
 
-import orjson
 import pytest
 
-from tests.benchmarks import report
-from tests.benchmarks.apis import BedrockApi, NativeApi
+from tests.benchmarks import first_byte, footprint, report, subjects, sustained
+from tests.benchmarks.apis import BedrockApi, ChatApi, NativeApi
 from tests.benchmarks.cpu import Line, fit, pinned
-from tests.benchmarks.load import StreamFailedError, dechunk
-from tests.benchmarks.measure import Result, Sample, measure, results
-from tests.benchmarks.scenarios import CLAUDE, DEFAULT, LLAMA, QUICK, Point, Scenario
-from tests.benchmarks.subjects import (
-    GATEWAY,
-    NAIVE,
-    NGINX,
-    choose_cores,
-    nginx_binary,
-    started,
+from tests.benchmarks.first_byte import FirstByte
+from tests.benchmarks.load import StreamFailedError, crowd, dechunk
+from tests.benchmarks.measure import Sample, measure, results
+from tests.benchmarks.peers import PORTKEY
+from tests.benchmarks.record import Record, about, decode
+from tests.benchmarks.scenarios import (
+    BURST_CLAUDE,
+    BURST_CONVERSE,
+    CLAUDE,
+    DEFAULT,
+    LLAMA,
+    PACED_CLAUDE,
+    QUICK,
+    Point,
+    Scenario,
 )
+from tests.benchmarks.subjects import GATEWAY, NAIVE, NGINX, choose_cores, started
+from tests.benchmarks.sustained import Try
+from tests.benchmarks.verdict import judge
 
 TINY = tuple(
     Scenario(
@@ -35,14 +42,19 @@ TINY = tuple(
 )
 
 
-async def test_every_subject_answers_the_same_load() -> None:
-    """A tiny run has a sample for each scenario, size and subject, and becomes a table and a document."""
-    names = [NAIVE, GATEWAY] + [NGINX] * (nginx_binary() is not None)
-    cores = choose_cores()
+async def test_every_subject_answers_every_load() -> None:
+    """A tiny run of every part has a row for each subject, survives JSON, and becomes tables."""
+    starters = subjects.available()
+    names, cores = list(starters), choose_cores()
     said: list[str] = []
     with pinned({cores.others}):
-        async with started(names, cores) as subjects:
-            samples = await measure(subjects, TINY, 2, said.append)
+        async with started(names, cores) as (upstream, running):
+            samples = await measure(upstream, running, TINY, 2, said.append)
+            seen = first_byte.measure(upstream, running, 1, 8, said.append, deltas=4)
+            tries = sustained.measure(upstream, running, (2,), 1, said.append, deltas=4)
+        footprints = await footprint.measure(
+            starters, cores, {GATEWAY: 1}, {GATEWAY: 3}, said.append, opening_s=0.1
+        )
 
     assert [(s.scenario, s.deltas, s.subject, s.requests) for s in samples] == [
         (scenario.name, point.deltas, name, 2)
@@ -51,15 +63,28 @@ async def test_every_subject_answers_the_same_load() -> None:
         for point in scenario.points
         for name in order
     ]
-    assert all(sample.cpu_us > 0 for sample in samples)
-    assert said == [f"repetition {n} of 2: {scenario.name}" for n in (1, 2) for scenario in TINY]
+    assert all(sample.cpu_us > 0 and sample.others_us > 0 for sample in samples)
+    assert all(sample.reads >= sample.requests for sample in samples)
+    assert said[:4] == [f"repetition {n} of 2: {scenario.name}" for n in (1, 2) for scenario in TINY]
+    assert [(one.streams, one.subject) for one in seen] == [
+        (streams, name) for streams in (1, 32) for name in ("direct", *names)
+    ]
+    assert {one.subject for one in tries} == {"direct", *names}
+    (one,) = footprints
+    assert (one.subject, one.streams, one.idle_rss_mb > 10) == (GATEWAY, 3, True)
     figures = results(samples)
     assert [(f.scenario, f.subject, len(f.repetitions)) for f in figures] == [
         (scenario.name, name, 2) for scenario in TINY for name in names
     ]
-    document = orjson.loads(orjson.dumps(report.document(figures, samples, cores, ["quiet"])))
-    assert document["samples"] == [asdict(sample) for sample in samples]
-    assert document["machine"].keys() >= {"cores", "cpu", "kernel"}
+    circumstances = about("python -m tests.benchmarks", cores, names, ["quiet"])
+    record = Record(
+        about=circumstances, samples=samples, first_bytes=seen, tries=tries, footprints=footprints
+    )
+    assert decode(record.encode()) == record
+    assert circumstances["machine"].keys() >= {"cores", "cpu", "kernel"}
+    tables = report.markdown(record)
+    assert all(f"CPU time: {scenario.name}" in tables for scenario in TINY)
+    assert [row.met for row in judge(record)].count(None) == 10
 
 
 @pytest.mark.parametrize(
@@ -94,7 +119,9 @@ def test_results_are_lines_through_medians() -> None:
             deltas=deltas,
             requests=10,
             cpu_us=10 * (line.per_request + line.per_delta * deltas),
+            others_us=1.0,
             wall_s=1.0,
+            reads=10,
         )
         for repetition, line in enumerate(repetitions)
         for deltas in (0, 10)
@@ -106,24 +133,85 @@ def test_results_are_lines_through_medians() -> None:
     assert tuple(map(round, result.line)) == Line(200, 2)
 
 
-def test_the_table_shows_shares_of_the_naive_loop() -> None:
-    """A row has the figure, the quartiles and the share for requests, and the same for deltas."""
-    alike = (Line(1000, 30), Line(1000, 30))
-    spread = (Line(240, 3), Line(250, 2.5), Line(260, 2))
-    table = report.table(
-        [
-            Result(scenario="burst", subject=NAIVE, line=Line(1000, 30), repetitions=alike),
-            Result(scenario="burst", subject=GATEWAY, line=Line(250, 2.4), repetitions=spread),
-            Result(scenario="alone", subject=GATEWAY, line=Line(250, 2.4), repetitions=spread),
-        ]
-    )
-
-    rows = [line.split() for line in table.splitlines() if line.startswith("  ") and "µs" not in line]
-    assert rows == [
-        ["naive", "1000", "(1000–1000)", "1.00", "30.0", "(30.0–30.0)", "1.00"],
-        ["gateway", "250", "(245–255)", "0.25", "2.4", "(2.2–2.8)", "0.08"],
-        ["gateway", "250", "(245–255)", "–", "2.4", "(2.2–2.8)", "–"],
+def _samples(scenario: str, subject: str, *lines: Line) -> list[Sample]:
+    """Return what a subject with these costs, one for each repetition, would have been seen to use."""
+    return [
+        Sample(
+            scenario=scenario,
+            subject=subject,
+            repetition=repetition,
+            deltas=deltas,
+            requests=10,
+            cpu_us=10 * (line.per_request + line.per_delta * deltas),
+            others_us=1.0,
+            wall_s=1.0,
+            reads=1280,
+        )
+        for repetition, line in enumerate(lines)
+        for deltas in (16, 128)
     ]
+
+
+def test_the_table_shows_shares_of_the_naive_loop() -> None:
+    """A row has the figure, the quartiles and the share for requests, the same for deltas, and the reads."""
+    spread = (Line(240, 3), Line(250, 2.5), Line(260, 2))
+    samples = [
+        *_samples("burst", NAIVE, Line(1000, 30), Line(1000, 30), Line(1000, 30)),
+        *_samples("burst", GATEWAY, *spread),
+        *_samples("alone", GATEWAY, *spread),
+    ]
+
+    table = report.markdown(Record(about={}, samples=samples))
+
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert [row for row in rows if row[0] in {NAIVE, GATEWAY}] == [
+        [NAIVE, "1000", "1000–1000", "1.00", "30.0", "30.0–30.0", "1.00", "1.00"],
+        [GATEWAY, "250", "245–255", "0.25", "2.5", "2.2–2.8", "0.08", "1.00"],
+        [GATEWAY, "250", "245–255", "–", "2.5", "2.2–2.8", "–", "1.00"],
+    ]
+
+
+def test_the_verdict_knows_good_from_bad() -> None:
+    """Bars of this run are met or not by what was found, and say so where nothing was."""
+    naive, nginx = Line(1000, 35), Line(20, 20)
+    samples = [
+        *_samples(BURST_CLAUDE, NAIVE, naive),
+        *_samples(BURST_CLAUDE, GATEWAY, Line(250, 10)),
+        *_samples(PACED_CLAUDE, GATEWAY, Line(250, 50)),
+        *_samples(PACED_CLAUDE, NGINX, nginx),
+        *_samples(BURST_CONVERSE, PORTKEY, Line(1500, 10)),
+        *_samples(BURST_CONVERSE, GATEWAY, Line(300, 10)),
+    ]
+    tries = [_tried("direct", 450), _tried(GATEWAY, 400), _tried(GATEWAY, 450, "a gap of 201 ms")]
+    seen = [
+        FirstByte(subject=name, streams=32, repetition=0, requests=9, p50_ms=p50, p99_ms=p99)
+        for name, p50, p99 in (("direct", 1.0, 2.0), (NAIVE, 3.0, 6.0), (GATEWAY, 2.0, 4.5))
+    ]
+
+    rows = judge(Record(about={}, samples=samples, tries=tries, first_bytes=seen))
+
+    assert [(row.found.split()[0], row.met) for row in rows if row.met is not None] == [
+        ("4.0", True),  # a request in bursts, to the naive loop
+        ("3.5", False),  # a delta in bursts
+        ("2.5", True),  # paced, to nginx
+        ("5.0", False),  # Portkey, a request
+        ("1.0", False),  # Portkey, a delta
+        ("400", True),
+        ("0.50", True),
+        ("0.62", False),
+    ]
+
+
+def _tried(subject: str, streams: int, problem: str = "") -> Try:
+    return Try(
+        subject=subject,
+        streams=streams,
+        problem=problem,
+        gap_ms=30.0,
+        reads_per_delta=1.0,
+        cpu_share=0.5,
+        others_share=0.5,
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,6 +253,50 @@ def test_a_proxy_that_loses_bytes_fails_the_run(body: bytes, words: str) -> None
     """Frames must be whole, and the terminal event must be there."""
     with pytest.raises(StreamFailedError, match=words):
         BedrockApi().check(body, 0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\ndata: [DONE]\n\n',
+        b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n',
+        b'data: {"choices":[{"delta":{"content":""},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
+    ],
+)
+def test_a_peer_that_loses_words_fails_the_run(body: bytes) -> None:
+    """Chat completions need their deltas, a finish reason and `[DONE]`."""
+    api = ChatApi(str.encode)
+    api.check(b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n', 1)
+
+    with pytest.raises(StreamFailedError, match="of 1 deltas"):
+        api.check(body, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", "not a stream"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "not a stream"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "broke after 55 bytes"),
+    ],
+)
+async def test_callers_take_no_excuse(said: bytes, words: str) -> None:
+    """A refusal, an answer that is no stream, and one that breaks off fail the run."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(said)
+        writer.close()
+
+    def ask(port: int) -> None:
+        with crowd() as callers:
+            callers.join(port, b"GET", NativeApi.text, iter(range(1)))
+            callers.run()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        with pytest.raises(StreamFailedError, match=words):
+            await asyncio.to_thread(ask, server.sockets[0].getsockname()[1])
 
 
 @pytest.mark.parametrize("table", [DEFAULT, QUICK])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import platform
 import signal
 import sys
@@ -79,12 +78,15 @@ def _run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bedrock-gateway-comparison"
     parser = argparse.ArgumentParser(prog=report.COMMAND, description=__doc__)
     parser.add_argument("--peers", nargs="*", choices=("litellm", "portkey"), default=["litellm", "portkey"])
     parser.add_argument("--litellm", default=packages.LITELLM, metavar="VERSION", help="default %(default)s")
     parser.add_argument(
-        "--packages", type=Path, default=cache, metavar="FOLDER", help="where they are installed"
+        "--packages",
+        type=Path,
+        default=packages.default_folder(),
+        metavar="FOLDER",
+        help="where they are installed",
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="rows with TEXT in their name")
     parser.add_argument(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 LITELLM = "1.106.2"
 """The newest whose requirements could all be installed when this table was last made."""
@@ -23,9 +24,29 @@ class PackageError(Exception):
     """A package cannot be had; the message says which, and how its installer put it."""
 
 
+def default_folder() -> Path:
+    """Return where they are installed unless somebody says otherwise."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bedrock-gateway-comparison"
+
+
+def litellm_home(folder: Path, version: str = LITELLM) -> Path:
+    """Return where LiteLLM is, or is to be."""
+    return folder / f"litellm-{version}-python{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def portkey_home(folder: Path, version: str = PORTKEY) -> Path:
+    """Return where Portkey's gateway is, or is to be."""
+    return folder / f"portkey-{version}"
+
+
+def is_installed(home: Path) -> bool:
+    """Return whether everything is there."""
+    return (home / _COMPLETE).exists()
+
+
 def litellm(folder: Path, version: str = LITELLM) -> Path:
     """Return the command of LiteLLM's proxy, in a virtual environment of its own, made if need be."""
-    home = folder / f"litellm-{version}-python{sys.version_info[0]}.{sys.version_info[1]}"
+    home = litellm_home(folder, version)
     python = home / "bin" / "python"
     steps = (
         (sys.executable, "-m", "venv", "--clear", str(home)),
@@ -42,7 +63,7 @@ def frozen(command: Path) -> list[str]:
 
 def portkey(folder: Path, version: str = PORTKEY) -> Path:
     """Return the script of Portkey's gateway, installed if need be."""
-    home = folder / f"portkey-{version}"
+    home = portkey_home(folder, version)
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         raise PackageError(
@@ -61,12 +82,11 @@ def install(home: Path, what: str, steps: Sequence[Sequence[str]]) -> None:
     Raises:
         PackageError: one of them failed, or took too long.
     """
-    mark = home / _COMPLETE
-    if mark.exists():
+    if is_installed(home):
         return
     for step in steps:
         _run(step, what)
-    mark.touch()
+    (home / _COMPLETE).touch()
 
 
 def _run(step: Sequence[str], what: str) -> str:

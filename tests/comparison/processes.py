@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.comparison.transcripts import HOST, parse
 
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 10.0
+POLL_S = 0.01
+
+
+class Started(NamedTuple):
+    """Where a process listens, and its id."""
+
+    port: int
+    pid: int
 
 
 class StartError(Exception):
@@ -25,8 +33,10 @@ class StartError(Exception):
 @asynccontextmanager
 async def running(
     arguments: Sequence[str], environment: Mapping[str, str], folder: Path, port: int, ready: str
-) -> AsyncIterator[None]:
-    """Run a process, and all that it starts, for as long as the block runs; `ready` is a path that says 200.
+) -> AsyncIterator[Started]:
+    """Run a process, and all that it starts, for as long as the block runs.
+
+    `ready` is a path that says 200 as soon as it is ready.
 
     Raises:
         StartError: it ended, or was not ready in time.
@@ -45,18 +55,19 @@ async def running(
     try:
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                while not await _is_ready(port, ready):
+                while not await is_ready(port, ready):
                     if process.returncode is not None:
                         raise StartError(f"{arguments[0]} ended:\n{log.read_text()[-2000:]}")
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise StartError(f"{arguments[0]} is not ready:\n{log.read_text()[-2000:]}") from None
-        yield
+        yield Started(port, process.pid)
     finally:
         await _stop(process)
 
 
-async def _is_ready(port: int, path: str) -> bool:
+async def is_ready(port: int, path: str) -> bool:
+    """Return whether a GET of this path is answered with 200."""
     try:
         reader, writer = await asyncio.open_connection(HOST, port)
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())

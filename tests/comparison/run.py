@@ -60,10 +60,10 @@ async def compare(
             folder.mkdir()
             asked = [(row, way) for row in scenarios for way in peer.ways if way.streams or not row.streams]
             for batch in [[one] for one in asked] if peer.fresh else [asked]:
-                async with peer.running(emulator.url, folder, [row for row, _ in batch]) as port:
+                async with peer.running(emulator.url, folder, [row for row, _ in batch]) as started:
                     for row, way in batch:
                         progress(f"{way.key}: {row.name}")
-                        cells.append(await _cell(peer, way, row, port, emulator))
+                        cells.append(await _cell(peer, way, row, started.port, emulator))
         # only now: a retry may come long after its caller's end
         calls = [(orjson.dumps(call.body).decode(), call.outcome) for call in emulator.calls]
     return [replace(cell, outcomes=_outcomes(cell, calls)) for cell in cells]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from tests.comparison.answers import Reader
+    from tests.comparison.processes import Started
     from tests.comparison.scenarios import Api, Scenario
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
@@ -153,7 +154,9 @@ class Gateway:
     )
 
     @asynccontextmanager
-    async def running(self, upstream: str, folder: Path, scenarios: Sequence[Scenario]) -> AsyncIterator[int]:
+    async def running(
+        self, upstream: str, folder: Path, scenarios: Sequence[Scenario]
+    ) -> AsyncIterator[Started]:
         """Run it with two aliases, one for each API of Bedrock."""
         port = free_port()
         lines = ["[aliases]", *(f'{api} = "{MODEL}"' for api in ("converse", "invoke"))]
@@ -172,8 +175,8 @@ class Gateway:
                 "GATEWAY_BEDROCK__GAP_TIMEOUT_MS": milliseconds,
             }
         command = (sys.executable, "-m", "gateway", "serve")
-        async with processes.running(command, environment, folder, port, "/readyz"):
-            yield port
+        async with processes.running(command, environment, folder, port, "/readyz") as started:
+            yield started
 
     def request(self, way: Way, scenario: Scenario, said: str, upstream: str) -> bytes:
         """Ask the alias of the way."""
@@ -205,7 +208,9 @@ class LiteLlm:
     key: str = field(default_factory=lambda: f"sk-{secrets.token_urlsafe(32)}")
 
     @asynccontextmanager
-    async def running(self, upstream: str, folder: Path, scenarios: Sequence[Scenario]) -> AsyncIterator[int]:
+    async def running(
+        self, upstream: str, folder: Path, scenarios: Sequence[Scenario]
+    ) -> AsyncIterator[Started]:
         """Run it; JSON is YAML."""
         port = free_port()
         groups = [
@@ -221,8 +226,8 @@ class LiteLlm:
         path.write_text(json.dumps(configuration))
         environment = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "AWS_EC2_METADATA_DISABLED": "true"}
         command = (str(self.command), "--config", str(path), "--host", "127.0.0.1", "--port", str(port))
-        async with processes.running(command, environment, folder, port, "/health/liveliness"):
-            yield port
+        async with processes.running(command, environment, folder, port, "/health/liveliness") as started:
+            yield started
 
     def request(self, way: Way, scenario: Scenario, said: str, upstream: str) -> bytes:
         """Ask the model group of the row."""
@@ -277,13 +282,15 @@ class Portkey:
     )
 
     @asynccontextmanager
-    async def running(self, upstream: str, folder: Path, scenarios: Sequence[Scenario]) -> AsyncIterator[int]:
+    async def running(
+        self, upstream: str, folder: Path, scenarios: Sequence[Scenario]
+    ) -> AsyncIterator[Started]:
         """Run it without its console."""
         del upstream, scenarios
         port = free_port()
         command = ("node", str(self.script), f"--port={port}", "--headless")
-        async with processes.running(command, {}, folder, port, "/"):
-            yield port
+        async with processes.running(command, {}, folder, port, "/") as started:
+            yield started
 
     def request(self, way: Way, scenario: Scenario, said: str, upstream: str) -> bytes:
         """Ask for the model, and name provider, keys and host."""
