@@ -1,0 +1,28 @@
+"""No commit makes a request more expensive in silence: calls and memory, counted, under their ceilings."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from tests.harness import ROOT
+
+
+def test_no_request_costs_more_calls_or_memory_than_it_may() -> None:
+    """A call more for each delta breaks this; in a process of its own, where nothing measures coverage.
+
+    Where the cost is worth it, `python -m tests.benchmarks.counts --write` makes new ceilings, and the commit
+    says why. Lower them with it when a cost has gone.
+    """
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        (sys.executable, "-m", "tests.benchmarks.counts"),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
