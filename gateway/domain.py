@@ -182,8 +182,14 @@ class Usage(NamedTuple):
 
     def merge(self, later: Usage) -> Usage:
         """Return the counters of `later` where it has them, else mine."""
+        if self is UNTOLD:
+            return later
         told = zip(self, later, strict=True)
         return Usage(*[mine if theirs is None else theirs for mine, theirs in told])
+
+
+UNTOLD = Usage()
+"""What is known before anything was told."""
 
 
 @dataclass(frozen=True, slots=True)

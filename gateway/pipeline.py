@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from gateway.domain import ReasoningDelta, Stop, TextDelta, Usage
+from gateway.domain import UNTOLD, ReasoningDelta, Stop, TextDelta, Usage
 from gateway.errors import GatewayError
 from gateway.ids import new_id
 
@@ -109,7 +109,7 @@ class CompletionStream:
         self.id = new_id("cmpl")
         self.model = call.model
         self.upstream_request_id = answer.request_id
-        self.usage = Usage()
+        self.usage = UNTOLD
         """What Bedrock has told so far."""
         self.stop: Stop | None = None
         self._characters = 0
@@ -162,7 +162,7 @@ class CompletionStream:
                 return None
             events: list[Event] = []
             try:
-                await self._extract(events)
+                self._extract(await self._answer.read(), events)
             except GatewayError as fault:
                 fault.upstream_request_id = fault.upstream_request_id or self.upstream_request_id
                 self._fault = fault
@@ -170,8 +170,7 @@ class CompletionStream:
                 self._account(events)
                 return events
 
-    async def _extract(self, events: list[Event]) -> None:
-        data = await self._answer.read()
+    def _extract(self, data: bytes, events: list[Event]) -> None:
         if not data:
             self._close(events)
         else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from gateway.bedrock import faults
-from gateway.bedrock.usual_deltas import usual_deltas
+from gateway.bedrock.usual_deltas import ENDINGS, OPENING, usual_deltas
 from gateway.codecs.stop_sequences import STOPPED, StopFilter
 from gateway.errors import GatewayError, UpstreamProtocolError
 from gateway.wire.eventstream import MAX_PAYLOAD_LENGTH, Decoder, Message
@@ -197,6 +197,16 @@ class CuttingReader:
 
 def _open_envelope(payload: bytes) -> bytes:
     """Return the provider's JSON out of `{"bytes": base64, "p": padding}`; `bytes` may be absent (§1.1)."""
+    end = payload.find(b'"', len(OPENING))
+    if payload.startswith(OPENING) and payload[end:] in ENDINGS:  # as ever: nothing to parse
+        try:
+            return a2b_base64(payload[len(OPENING) : end], strict_mode=True)
+        except Base64Error:  # an escape, or no base64 at all
+            return _parse_envelope(payload)
+    return _parse_envelope(payload)
+
+
+def _parse_envelope(payload: bytes) -> bytes:
     try:
         return a2b_base64(orjson.loads(payload).get("bytes", ""), strict_mode=True)
     except (orjson.JSONDecodeError, Base64Error, AttributeError, TypeError, ValueError) as error:

@@ -26,6 +26,10 @@ _PADDING: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 """What Bedrock pads with: a beginning of this, of random length (bedrock-wire.md §1.1)."""
 _PADDED: Final = tuple(b',"p":"%b"' % _PADDING[:length] for length in range(len(_PADDING) + 1))
 
+OPENING: Final = b'{"bytes":"'
+ENDINGS: Final = frozenset(b'"%b}' % padding for padding in (b"", *_PADDED))
+"""What stands behind the base64 of a chunk: its padding, or none."""
+
 _loads = orjson.loads
 
 
@@ -34,12 +38,10 @@ class EnvelopedDeltas:
 
     __slots__ = ("_before", "_behind", "_make", "_opening")
 
-    _ENDINGS: Final = frozenset(b'"%b}' % padding for padding in (b"", *_PADDED))
-
     def __init__(self, usual: UsualDelta) -> None:
         # Whole groups of three bytes are four characters of base64, whatever follows.
         cut = (len(usual.before) - 1) // 3 * 3
-        self._opening = b'{"bytes":"' + b2a_base64(usual.before[:cut], newline=False)
+        self._opening = OPENING + b2a_base64(usual.before[:cut], newline=False)
         self._before = usual.before[cut:]
         self._behind = usual.behind
         self._make: Callable[[str], Event] = usual.make
@@ -58,7 +60,7 @@ class EnvelopedDeltas:
             if found is not headers or not payload.startswith(opening):
                 return number
             end = payload.find(b'"', skipped)
-            if payload[end:] not in self._ENDINGS:
+            if payload[end:] not in ENDINGS:
                 return number
             try:
                 rest = a2b_base64(payload[skipped:end], strict_mode=True)

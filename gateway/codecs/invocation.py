@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.codecs.parameters import check_metadata
 from gateway.codecs.shapes import Json, count, load, malformed, optional_record, optional_text
-from gateway.domain import FinishReason, Stop, Usage
+from gateway.domain import UNTOLD, FinishReason, Stop, Usage
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Envelope:
     def __init__(self) -> None:
         self.unknown: set[str] = set()
         self.intervened = False
-        self._given = Usage()
+        self._given = UNTOLD
 
     def open(self, event_type: str, payload: bytes, events: list[Event]) -> Json | None:
         """Return the provider's JSON in a chunk; None if the chunk has nothing of the provider's."""
@@ -114,7 +114,7 @@ class Envelope:
 
     def count(self, usage: Usage, events: list[Event]) -> None:
         """Take the provider's own counters."""
-        if usage != Usage():
+        if usage != UNTOLD:
             self._given = self._given.merge(usage)
             events.append(usage)
 
@@ -141,19 +141,16 @@ class Envelope:
 
     def _fill(self, weaker: Usage, events: list[Event]) -> None:
         """Append of `weaker` only the counters that no stronger source gave."""
+        given = self._given
         filler = Usage(
-            input_tokens=_missing(self._given.input_tokens, weaker.input_tokens),
-            output_tokens=_missing(self._given.output_tokens, weaker.output_tokens),
-            cache_read_tokens=_missing(self._given.cache_read_tokens, weaker.cache_read_tokens),
-            cache_write_tokens=_missing(self._given.cache_write_tokens, weaker.cache_write_tokens),
+            input_tokens=weaker.input_tokens if given.input_tokens is None else None,
+            output_tokens=weaker.output_tokens if given.output_tokens is None else None,
+            cache_read_tokens=weaker.cache_read_tokens if given.cache_read_tokens is None else None,
+            cache_write_tokens=weaker.cache_write_tokens if given.cache_write_tokens is None else None,
         )
-        if filler != Usage():
-            self._given = weaker.merge(self._given)
+        if filler != UNTOLD:
+            self._given = weaker.merge(given)
             events.append(filler)
-
-
-def _missing(given: int | None, weaker: int | None) -> int | None:
-    return weaker if given is None else None
 
 
 def _only_ours(answer: Json) -> bool:

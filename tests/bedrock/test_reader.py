@@ -128,6 +128,28 @@ def test_faults(frame: bytes, error: type[GatewayError]) -> None:
     assert events == [TextDelta("Hel")]
 
 
+ENVELOPES = (
+    b'{"bytes":"%b","p":"abc"}',
+    b'{"bytes":"%b"}',
+    b'{"bytes" : "%b", "p" : "abc"}',
+    b'{"p":"xyz","bytes":"%b"}',
+)
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES)
+@pytest.mark.parametrize("escaped", [False, True])
+def test_any_spelling_of_an_envelope(envelope: bytes, *, escaped: bool) -> None:
+    """What is in a chunk does not depend on how its JSON is written."""
+    inner = base64.b64encode(orjson.dumps({"outputText": "????"}))
+    assert b"/" in inner
+    inner = inner.replace(b"/", rb"\/") if escaped else inner
+    reader, events = _reader(), list[Any]()
+
+    reader.feed(encode({":message-type": "event", ":event-type": "chunk"}, envelope % inner), events)
+
+    assert events == [TextDelta("????")]
+
+
 def test_unknown_event_type_is_reported() -> None:
     """A frame type that we do not know breaks nothing and does not vanish."""
     reader, events = _reader("converse"), list[Any]()
