@@ -6,13 +6,14 @@ import re
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 from botocore.exceptions import EndpointVariantError, UnknownServiceError
 from botocore.loaders import Loader, create_loader
 from botocore.regions import EndpointResolver
 
 from gateway.bedrock.credentials.opening import sdk_session
-from gateway.bedrock.sdk_data import SERVICES, sdk_data
+from gateway.bedrock.sdk_data import OTHERS, SERVICES, endpoints, sdk_data
 from gateway.settings import AwsSettings
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def test_endpoints_are_the_same(theirs: Loader, flags: dict[str, bool]) -> None:
     """Every service has the same endpoint, signing name and region in every region of every partition."""
     regions = [region for one in theirs.load_data("endpoints")["partitions"] for region in one["regions"]]
 
-    def endpoints(loader: Loader) -> dict[tuple[str, str], Any]:
+    def resolved(loader: Loader) -> dict[tuple[str, str], Any]:
         resolver = EndpointResolver(loader.load_data("endpoints"))
 
         def endpoint(service: str, region: str) -> Any:
@@ -44,10 +45,20 @@ def test_endpoints_are_the_same(theirs: Loader, flags: dict[str, bool]) -> None:
             for region in [*regions, "aws-global", "xx-nowhere-9"]
         }
 
-    expected = endpoints(theirs)
+    expected = resolved(theirs)
 
     assert len(expected) > 100
-    assert endpoints(sdk_data(None)) == expected
+    assert resolved(sdk_data(None)) == expected
+
+
+def test_the_layout_does_not_matter() -> None:
+    """Other services are cut out of the text of the SDK's own file; laid out otherwise it is parsed whole."""
+    data = (resources.files("botocore") / "data" / "endpoints.json").read_bytes()
+    compact = orjson.dumps(orjson.loads(data))
+
+    assert len(OTHERS.sub(b"", data)) < len(data) / 10
+    assert OTHERS.sub(b"", compact) == compact
+    assert endpoints(compact) == endpoints(data)
 
 
 @pytest.mark.parametrize("service", SERVICES)
