@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import re
 import signal
 import sys
 import time
@@ -23,6 +22,7 @@ import orjson
 
 from tests.benchmarks import subjects
 from tests.benchmarks.load import HOST, encode_post
+from tests.benchmarks.process_tree import memory
 from tests.benchmarks.scenarios import CLAUDE
 from tests.ports import free_port
 
@@ -35,7 +35,8 @@ DELTAS: Final = 600
 FIRST_DELTA_S: Final = 120.0
 """Seconds for the streams to open, on a machine that does other things."""
 REPORT_S: Final = 60.0
-KIB: Final = 1024
+KB: Final = 1e3
+MB: Final = 1e6
 ASKED_AT_ONCE: Final = 100
 SETTLE_S: Final = 3.0
 """Each stream has had some deltas by then."""
@@ -55,12 +56,6 @@ class Memory:
     def per_stream(self) -> float:
         """Bytes that one open stream adds."""
         return (self.open - self.idle) / self.streams
-
-
-def resident(pid: int) -> int:
-    """Return the resident bytes of a process."""
-    found = re.search(r"^Rss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
-    return 0 if found is None else int(found[1]) * KIB
 
 
 @asynccontextmanager
@@ -89,14 +84,14 @@ async def measured(streams: int = STREAMS, *, parts: bool = True) -> Memory:
     cores = subjects.choose_cores()
     async with AsyncExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="gateway-memory-")))
-        upstream = await stack.enter_async_context(subjects.emulator(cores, scratch))
+        upstream = (await stack.enter_async_context(subjects.emulator(cores, scratch))).port
         async with subjects.gateway(upstream, cores, scratch, **settings) as gateway:
             await _ask(gateway.port, deltas=2)
-            idle = resident(gateway.pid)
+            idle = memory(gateway.pid).rss
             async with _streams(gateway.port, streams):
-                opened = resident(gateway.pid)
+                opened = memory(gateway.pid).rss
             await asyncio.sleep(SETTLE_S)
-            after = resident(gateway.pid)
+            after = memory(gateway.pid).rss
         found: dict[str, int] = {}
         if parts:
             async with inside(scratch / "report", upstream, **settings) as (pid, port):
@@ -164,7 +159,7 @@ async def _streams(port: int, count: int) -> AsyncIterator[None]:
 
 
 async def _read_on(reader: asyncio.StreamReader) -> None:
-    while await reader.read(64 * KIB):
+    while await reader.read(65_536):
         pass
 
 
@@ -182,17 +177,17 @@ async def _ask(port: int, *, deltas: int) -> None:
     await writer.wait_closed()
 
 
-def report(memory: Memory, parts: int = 30) -> str:
+def report(found: Memory, parts: int = 30) -> str:
     """Return the figures as text."""
     lines = [
-        f"idle (after one stream)      {memory.idle / KIB / KIB:7.1f} MiB",
-        f"{memory.streams} open streams         {memory.open / KIB / KIB:7.1f} MiB",
-        f"after them                   {memory.after / KIB / KIB:7.1f} MiB",
-        f"one stream                   {memory.per_stream / KIB:7.1f} KiB",
+        f"idle (after one stream)      {found.idle / MB:7.1f} MB",
+        f"{found.streams} open streams         {found.open / MB:7.1f} MB",
+        f"after them                   {found.after / MB:7.1f} MB",
+        f"one stream                   {found.per_stream / KB:7.1f} kB",
     ]
-    if memory.parts:
-        lines.append(f"  of which Python allocates  {sum(memory.parts.values()) / KIB:7.1f} KiB")
-        lines += [f"  {size:7d} B  {part}" for part, size in list(memory.parts.items())[:parts]]
+    if found.parts:
+        lines.append(f"  of which Python allocates  {sum(found.parts.values()) / KB:7.1f} kB")
+        lines += [f"  {size:7d} B  {part}" for part, size in list(found.parts.items())[:parts]]
     return "\n".join(lines)
 
 

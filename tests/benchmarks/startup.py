@@ -25,9 +25,9 @@ from typing import Any, Final
 import orjson
 
 from tests.benchmarks import subjects
-from tests.benchmarks.cpu import cpu_seconds
 from tests.benchmarks.load import HOST, encode_post
-from tests.benchmarks.memory import KIB, inside, read_report, resident
+from tests.benchmarks.memory import MB, inside, read_report
+from tests.benchmarks.process_tree import cpu_seconds, memory
 from tests.benchmarks.scenarios import CLAUDE
 from tests.ports import free_port
 
@@ -79,7 +79,7 @@ async def measured(starts: int = STARTS) -> Startup:
     """Start it so often, import what it stands on as often in between, and hold a stopwatch to its loop."""
     async with AsyncExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="gateway-start-")))
-        upstream = await stack.enter_async_context(subjects.emulator(subjects.choose_cores(), scratch))
+        upstream = (await stack.enter_async_context(subjects.emulator(subjects.choose_cores(), scratch))).port
         found, ground = [], []
         for _ in range(starts):
             found.append(await start_once(upstream))
@@ -103,7 +103,7 @@ async def start_once(upstream: int) -> Start:
         async with asyncio.timeout(START_TIMEOUT_S):
             while not await _is_ready(port):  # noqa: ASYNC110 - another process gives no event
                 await asyncio.sleep(POLL_S)
-        return Start(time.perf_counter() - begun, cpu_seconds(process.pid), resident(process.pid))
+        return Start(time.perf_counter() - begun, cpu_seconds(process.pid), memory(process.pid).rss)
     finally:
         process.kill()
         await process.wait()
@@ -201,7 +201,7 @@ def report(startup: Startup) -> str:
         f"CPU of a start           {startup.cpu_s * 1000:7.0f} ms",
         f"  of importing its ground{startup.ground_s * 1000:7.0f} ms",
         f"wall, of {len(walls)} starts        {min(walls):7.2f} to {max(walls):.2f} s",
-        f"resident when ready      {max(start.idle for start in startup.starts) / KIB / KIB:7.1f} MiB",
+        f"resident when ready      {max(start.idle for start in startup.starts) / MB:7.1f} MB",
         f"load average             {os.getloadavg()[0]:7.1f}",
         "longest step of the event loop, CPU ms:",
         *(f"  {block.cpu_s * 1000:7.1f}  {block.phase}: {block.what}" for block in startup.blocks),
