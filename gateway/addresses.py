@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.server import listening
 
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import socket
 
     from gateway.settings import MetricsSettings, Settings
+
+
+LAST_PORT: Final = 65_535
 
 
 class ListenError(Exception):
@@ -34,15 +37,17 @@ def listen_privately(metrics: MetricsSettings) -> list[socket.socket]:
     """
     if metrics.port is None:
         return []
-    settings = "GATEWAY_METRICS__HOST, GATEWAY_METRICS__PORT; each worker needs a port of its own"
-    return _listen(metrics.host, metrics.port, f"cannot serve metrics on {{}} ({settings})")
+    words = (
+        "cannot serve metrics on {} (GATEWAY_METRICS__HOST, GATEWAY_METRICS__PORT; each worker has its own)"
+    )
+    if metrics.port > LAST_PORT:  # a late worker's; the C library would take the rest by 65536
+        raise ListenError(f"{words.format(f'{metrics.host}:{metrics.port}')}: there is no such port")
+    return _listen(metrics.host, metrics.port, words)
 
 
 def _listen(host: str, port: int, failing: str) -> list[socket.socket]:
     try:
         return listening.listen(host, port)
-    except OverflowError as error:  # worker k's port may be beyond the last there is
-        raise ListenError(f"{failing.format(f'{host}:{port}')}: there is no such port") from error
     except OSError as error:
         words = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
         raise ListenError(f"{failing.format(f'{host}:{port}')}: {words}") from error

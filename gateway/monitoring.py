@@ -128,7 +128,13 @@ class Monitoring:
             "gateway_clock_skew_seconds", "gauge", "How far this host's clock is ahead of AWS's; AWS refuses "
             "signatures that are 300 s off.", ("target",),
         )  # fmt: skip
+        pool = Family(
+            "gateway_upstream_connections", "gauge", "Connections to a target's endpoint, which targets that "
+            "differ in nothing share.", ("target", "state"),
+        )  # fmt: skip
         for name, target in self._targets.items():
+            for state, count in zip(("in_use", "idle"), target.client.pool.connections(), strict=True):
+                pool.add(name, state, value=count)
             source = target.client.credentials
             left.add(name, value=source.seconds_left if isinstance(source, Refresher) else float("inf"))
             skew.add(name, value=target.client.clock_skew_s)
@@ -136,7 +142,7 @@ class Monitoring:
             counts = _attempts_of(self._targets[name]) if name in self._targets else (0, 0)
             renewals.add(name, value=self._retired[name][0] + counts[0])
             failures.add(name, value=self._retired[name][1] + counts[1])
-        yield from (left, renewals, failures, skew)
+        yield from (left, renewals, failures, skew, pool)
 
 
 @asynccontextmanager

@@ -23,11 +23,11 @@ from gateway.wire.http1 import NO_HTTP
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
-PRIVATE: Final = ("_endpoint", "_get_session", "_proxy_config", "_factory", "_get")
+PRIVATE: Final = ("_endpoint", "_get_session", "_proxy_config", "_factory", "_get", "_acquired", "_conns")
 """Of the client its endpoint, which has the `AIOHTTPSession`; of that the `aiohttp.ClientSession` for a
 proxy, and which proxy is meant. `AIOHTTPSession.send` itself follows redirects, and would post prompt and
 session token wherever one points. Of aiohttp's connector what makes the protocol of a new connection, and
-what looks for an idle one."""
+what looks for an idle one, and those in use and idle, to count them."""
 
 
 class Pool:
@@ -55,6 +55,14 @@ class Pool:
         if proxy.user is None:
             return None
         return "Basic " + b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
+
+    def connections(self) -> tuple[int, int]:
+        """Return how many connections are in use, and how many are idle."""
+        connector = self._connector
+        if connector is None:
+            return 0, 0
+        idle = sum(map(len, connector._conns.values()))  # noqa: SLF001 - see PRIVATE
+        return len(connector._acquired), idle  # noqa: SLF001 - see PRIVATE
 
     async def date_of_root(self) -> str | None:
         """Ask for the endpoint's root, unsigned and by aiohttp's own way; return the answer's `Date`.

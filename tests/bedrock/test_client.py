@@ -53,7 +53,7 @@ class TestGround:
             assert client.meta.service_model.signing_name == "bedrock"
 
     async def test_connector_makes_protocols_and_finds_idle_connections(self) -> None:
-        """`_factory` makes the protocol of each connection; `_get` gives an idle one, or None, at once."""
+        """`_factory` makes a connection's protocol; `_get` gives an idle one, or None; both are counted."""
         async with (
             aiohttp.TCPConnector() as connector,
             await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server,
@@ -66,7 +66,9 @@ class TestGround:
             connector._factory = partial(ExchangeProtocol, loop=loop)  # type: ignore[assignment]
             connection = await connector.connect(request, [], aiohttp.ClientTimeout())
             made = connection.protocol
+            assert (len(connector._acquired), [*map(len, connector._conns.values())]) == (1, [])
             connection.release()
+            assert (len(connector._acquired), [*map(len, connector._conns.values())]) == (0, [1])
             idle = connector._get(request.connection_key, [])
             with pytest.raises(StopIteration) as given:  # without waiting for anything
                 idle.send(None)

@@ -137,6 +137,18 @@ async def test_serve_on_a_port_in_use(emulator: Emulator) -> None:
     assert f"cannot listen on 127.0.0.1:{port}" in err
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_serve_with_metrics_on_a_port_in_use(emulator: Emulator, workers: int) -> None:
+    """So does a port that a worker's metrics cannot have, with the setting that names it."""
+    port = int(emulator.url.rpartition(":")[2])
+    taken = {"GATEWAY_METRICS__PORT": str(port - workers + 1)}  # of the last worker
+    code, _, err = await _run("serve", f"--workers={workers}", **_environment(emulator), **taken)
+
+    assert code == 69
+    assert "cannot serve metrics on 127.0.0.1:" in err
+    assert "GATEWAY_METRICS__PORT" in err
+
+
 async def test_demo_once() -> None:
     """The demo prints what to paste and streams one answer as NDJSON, with no AWS account."""
     code, out, err = await _run("demo", "--once", "--port", "0")

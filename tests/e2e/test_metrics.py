@@ -9,17 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from pydantic import SecretStr
 
-from gateway import addresses
-from gateway.settings import BreakerSettings, DrainSettings, MetricsSettings, RetrySettings
+from gateway import addresses, app
+from gateway.settings import (
+    AwsSettings,
+    BedrockSettings,
+    BreakerSettings,
+    CredentialSettings,
+    DrainSettings,
+    MetricsSettings,
+    RetrySettings,
+    RoleSettings,
+    Settings,
+)
 from tests.e2e.test_targets import gateway_of, regions, settings_for
-from tests.harness import LLAMA, NOVA, StartGateway, ask
+from tests.harness import LLAMA, NOVA, Caller, StartGateway, ask
 from tests.raw import connected, exchanged, post
 from tests.scraping import OPENMETRICS, moves, scrape
+from tests.soak.credentials import EXTERNAL_ID, ROLE, stage
 
 if TYPE_CHECKING:
     from gateway.emulator import Emulator
-    from tests.harness import Caller
 
 METRICS = MetricsSettings(port=0)
 QUICK = RetrySettings(backoff_ms=1, max_backoff_ms=2)
@@ -319,6 +330,38 @@ async def test_callers_make_no_series(emulator: Emulator, start: StartGateway) -
 
     assert after == before
     assert moved.all["gateway_queue_wait_seconds_count{model=other}"] > 0
+
+
+async def test_credentials_and_their_source_changed() -> None:
+    """Renewals are counted by target, and go on from there when a reload brings a new source."""
+    async with stage(3600.0) as on, aiohttp.ClientSession() as session:
+        settings = Settings(
+            port=0,
+            metrics=METRICS,
+            aws=AwsSettings(
+                access_key_id=SecretStr(on.bedrock.settings.access_key_id),
+                secret_access_key=SecretStr(on.bedrock.settings.secret_access_key),
+                region=on.bedrock.settings.region,
+                endpoint_url=on.bedrock.url,
+                sts_endpoint_url=on.sts.url,
+            ),
+            credentials=CredentialSettings(roles=(RoleSettings(role_arn=ROLE, external_id=EXTERNAL_ID),)),
+        )
+        async with app.running(settings) as gateway:
+            caller = Caller(gateway, session)
+            await caller.stream(ask(model=NOVA))
+            before = await scrape(str(gateway.metrics_url))
+            other = settings.model_copy(update={"bedrock": BedrockSettings(connect_timeout_ms=2_999)})
+            await gateway.reload(other)
+            after = await scrape(str(gateway.metrics_url))
+
+    renewals, left = "gateway_credentials_renewals_total{target=default}", "gateway_credentials_seconds_left"
+    assert (before[renewals], after[renewals]) == (1, 2)
+    assert 0 < before[f"{left}{{target=default}}"] < 3600
+    assert before["gateway_credentials_failures_total{target=default}"] == 0
+    pool = "gateway_upstream_connections{{state={},target=default}}"
+    assert [before[pool.format(state)] for state in ("in_use", "idle")] == [0, 1]
+    assert [after[pool.format(state)] for state in ("in_use", "idle")] == [0, 0]
 
 
 # ── the private port ──────────────────────────────────────────────────────────────────────────────────

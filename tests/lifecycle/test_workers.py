@@ -16,16 +16,18 @@ import aiohttp
 import pytest
 
 from gateway.commands.supervisor import WorkerPlace
-from gateway.settings import Settings
+from gateway.settings import MetricsSettings, Settings
 from tests.harness import ask
 from tests.lifecycle.load import load
 from tests.lifecycle.processes import PATIENCE_S, Process, emulator, environment
+from tests.scraping import scrape
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 FEW_DESCRIPTORS = 20_000
 WORKERS = 3
+SERVED = "gateway_requests_total{method=POST,outcome=ok,route=/chat/completions/stream,status=2xx}"
 
 
 @asynccontextmanager
@@ -144,6 +146,7 @@ async def test_workers_end_with_their_supervisor() -> None:
         pytest.param({"GATEWAY_MAX_CONCURRENCY": "2"}, 78, id="fewer slots than workers"),
         pytest.param({"GATEWAY_MAX_CONNECTIONS": "1000000"}, 78, id="what only a worker finds out"),
         pytest.param({"GATEWAY_HOST": "192.0.2.1"}, 69, id="an address that is not ours"),
+        pytest.param({"GATEWAY_METRICS__PORT": "65535"}, 69, id="no port for the metrics of the second"),
     ],
 )
 async def test_start_that_cannot_work(settings: dict[str, str], code: int) -> None:
@@ -179,3 +182,32 @@ def test_settings_of_a_worker() -> None:
 
     assert (settings.max_concurrency, settings.max_queue, settings.max_connections) == (3, 1, 20)
     assert settings.max_bodies_bytes == settings.max_body_bytes
+
+
+@pytest.mark.parametrize(("port", "ports"), [(9464, [9464, 9465, 9466]), (0, [0] * 3), (None, [None] * 3)])
+def test_metrics_of_workers(port: int | None, ports: list[int | None]) -> None:
+    """Each worker has a port of its own, one behind the other."""
+    settings = Settings(metrics=MetricsSettings(port=port))
+
+    assert [WorkerPlace(number, 3, 5, ()).settings(settings).metrics.port for number in (1, 2, 3)] == ports
+
+
+async def test_metrics_of_all_workers() -> None:
+    """Each request is counted by the worker that served it, and by no other."""
+    async with (
+        _supervised(2, GATEWAY_METRICS__PORT="0") as (supervisor, url),
+        aiohttp.ClientSession() as session,
+    ):
+        for _ in range(4):
+            async with session.post(f"{url}/chat/completions/stream", json=ask()) as response:
+                await response.read()
+        urls = {line["worker"]: line["url"] for line in supervisor.events("metrics")}
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                scraped = [await scrape(one) for one in urls.values()]
+                counted = sum(samples.get(SERVED, 0.0) for samples in scraped)
+                if counted >= 4:
+                    break
+                await asyncio.sleep(0.05)  # the last byte comes before the count
+
+    assert (sorted(urls), counted) == ([1, 2], 4)
