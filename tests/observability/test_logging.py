@@ -7,6 +7,7 @@ import io
 import json
 import logging as standard
 import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 CANARY = "CANARY-51af"
 KEY_ID = "AKIAIOSFODNN7CANARY51"
 NOTHING: dict[str, str] = {}
+TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 LEVELS = ["debug", "info", "warning", "error"]
 
 
@@ -59,7 +61,7 @@ class Log:
     def lines(self) -> list[dict[str, Any]]:
         """The JSON lines, without their timestamps, which are UTC."""
         lines = [json.loads(line) for line in self.text.split("\n")[:-1]]
-        assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", line.pop("timestamp")) for line in lines)
+        assert all(TIMESTAMP.fullmatch(line.pop("timestamp")) for line in lines)
         return lines
 
 
@@ -219,9 +221,22 @@ def test_quoted_text_is_redacted(fields: dict[str, Any], written: dict[str, Any]
     assert log.lines == [{"event": "request", "level": "error", **written}]
 
 
+@given(st.lists(st.integers(0, 3 * 10**18), min_size=1, max_size=3), st.integers(0, 2 * 10**9))
+def test_when_it_was(moments: list[int], step: int) -> None:
+    """The timestamp is the event's microsecond, also in the next second and when the clock is set back."""
+    moments = [*moments, moments[-1] + step, moments[0]]
+    clock = iter(moments)
+    stamp = logging.Stamp(lambda: next(clock))
+
+    for moment in moments:
+        text = stamp(None, "info", {})["timestamp"]
+        told = datetime.fromisoformat(text)
+        assert told - datetime.fromtimestamp(0, UTC) == timedelta(microseconds=moment // 1000)
+        assert TIMESTAMP.fullmatch(text)
+
+
 # ── past structlog's binding ──────────────────────────────────────────────────────────────────────────
 
-TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 TEXT = st.text("a\u00e9\u2028\n\ud800'\"=:", max_size=8) | st.just("Bearer x")
 NAMES = [*sorted(logging.FIELDS - {"event", "timestamp", "exception", "logger"}), "prompt", "headers"]
 VALUES = st.none() | st.integers() | st.floats() | TEXT | st.lists(TEXT, max_size=2)
