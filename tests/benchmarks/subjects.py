@@ -38,8 +38,8 @@ class Starter(Protocol):
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GATEWAY, NAIVE, NGINX, DIRECT = "gateway", "naive", "nginx", "direct"
-SETTINGS = {"GATEWAY_LOG__FORMAT": "json", "GATEWAY_MAX_CONCURRENCY": "2000"}
-"""By default it lets a hundred calls to Bedrock run, and queues the others."""
+SETTINGS = {"GATEWAY_LOG__FORMAT": "json", "GATEWAY_MAX_CONCURRENCY": "2000", "GATEWAY_METRICS__PORT": "0"}
+"""By default it lets a hundred calls to Bedrock run, and queues the others; and it measures nothing."""
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 5.0
 _POLL_S = 0.005
