@@ -26,6 +26,8 @@ EXIT_CONFIG = 78
 """`EX_CONFIG` of sysexits.h: the configuration is wrong, a restart will not help."""
 EXIT_UNAVAILABLE = 69
 """`EX_UNAVAILABLE`: the address cannot be listened on."""
+LOADING = (10_000, 50, 1_000)
+"""Thresholds of the collector: young garbage is looked for, for without that imports take 1 MB more."""
 
 
 def run(*, workers: int | None = None, place: str | None = None) -> int:
@@ -34,14 +36,6 @@ def run(*, workers: int | None = None, place: str | None = None) -> int:
     `workers` is how many processes serve, where it is not the settings' number; `place` is what a supervisor
     tells its worker.
     """
-    gc.disable()  # imports make objects that stay: to look for garbage among them is a tenth of the start
-    try:
-        return _run(workers, place)
-    finally:
-        gc.enable()
-
-
-def _run(workers: int | None, place: str | None) -> int:
     worker = None if place is None else WorkerPlace.parse(place)
     try:
         settings = load()
@@ -101,17 +95,26 @@ class StopSignals:
             self.first.set_result(number)
 
 
-def _keep_what_is_loaded() -> None:
-    """Let the collector never look at it again: each time all streams would stand still for 35 ms."""
-    gc.collect()
-    gc.freeze()
-    gc.enable()
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Import what stays: the collector looks for garbage in it once, and never again.
+
+    Else it would look many times meanwhile, and each time that it does while we serve, all streams stand
+    still for 35 ms.
+    """
+    usual = gc.get_threshold()
+    gc.set_threshold(*LOADING)
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*usual)
 
 
 async def _serve(settings: Settings, worker: WorkerPlace | None = None) -> None:
-    from gateway import app  # noqa: PLC0415 - a supervisor does without: 45 MB, and half of its start
-
-    _keep_what_is_loaded()
+    with _loading():
+        from gateway import app  # noqa: PLC0415 - a supervisor does without: 30 MB, and most of its start
     stop = StopSignals()
     reload = asyncio.Event()  # from the first moment on: by default SIGHUP ends a process
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)

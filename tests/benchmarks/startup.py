@@ -127,7 +127,7 @@ def _cpu_of_importing(statement: str) -> float:
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
-async def first_requests(upstream: int, report: Path) -> tuple[Block, ...]:
+async def first_requests(upstream: int, report: Path, calls: int = CALLS) -> tuple[Block, ...]:
     """Return the longest step of the loop at the first request of each kind, and under some load after."""
     begun: list[tuple[str, float]] = []
     async with inside(report, upstream, **_role(upstream)) as (pid, port):
@@ -135,7 +135,7 @@ async def first_requests(upstream: int, report: Path) -> tuple[Block, ...]:
             begun.append((phase, time.monotonic()))
             await _ask(port, path, body)
         begun.append((f"{CALLERS} callers", time.monotonic()))
-        await asyncio.gather(*(_call(port) for _ in range(CALLERS)))
+        await asyncio.gather(*(_call(port, calls) for _ in range(CALLERS)))
         begun.append(("end", time.monotonic()))
         steps: list[dict[str, Any]] = (await read_report(report, pid))["steps"]
     blocks = []
@@ -172,8 +172,8 @@ def _body(directive: str) -> bytes:
     return orjson.dumps(whole)
 
 
-async def _call(port: int) -> None:
-    for _ in range(CALLS):
+async def _call(port: int, calls: int) -> None:
+    for _ in range(calls):
         await _ask(port, "/chat/completions/stream", _body("deltas=20 frames_per_write=1"))
 
 
