@@ -26,7 +26,7 @@ import gateway
 from gateway import app
 from gateway.emulator import Emulator, EmulatorSettings
 from gateway.observability import logging
-from gateway.settings import AwsSettings, Settings
+from gateway.settings import AwsSettings, MetricsSettings, Settings
 from tests.benchmarks import lockstep
 from tests.benchmarks.load import HOST
 from tests.benchmarks.lockstep import FarEnd, Stream
@@ -89,6 +89,7 @@ async def _gateway(far_end: FarEnd) -> AsyncIterator[int]:
     keys = EmulatorSettings()
     settings = Settings(
         port=0,
+        metrics=MetricsSettings(port=0),
         aws=AwsSettings(
             access_key_id=SecretStr(keys.access_key_id),
             secret_access_key=SecretStr(keys.secret_access_key),
