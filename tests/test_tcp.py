@@ -47,3 +47,31 @@ async def test_reset() -> None:
         assert peer.recv(100) == b"unread"
         with pytest.raises(ConnectionResetError):
             peer.recv(100)
+
+
+async def test_a_read_brings_no_more_than_a_piece() -> None:
+    """The size of asyncio is an attribute of its transports, whose name it does not promise to keep."""
+    sizes: list[int] = []
+    whole = asyncio.Event()
+    sent = 0
+
+    class Sizes(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            sizes.append(len(data))
+            if sum(sizes) == sent:
+                whole.set()
+
+    ours, peers = socket.socketpair()
+    with peers:
+        peers.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * 1024)
+        transport, _ = await asyncio.get_running_loop().connect_accepted_socket(Sizes, ours)
+        tcp.read_in_pieces(transport)
+        transport.pause_reading()
+        peers.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+        sent = peers.send(bytes(150_000))
+        transport.resume_reading()
+        async with asyncio.timeout(20):
+            await whole.wait()
+        transport.abort()
+
+    assert max(sizes) == tcp.READ_SIZE < sent

@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from gateway.errors import GatewayError, UpstreamProtocolError
+from gateway.tcp import read_in_pieces
 from gateway.wire.http1 import ResponseParser
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ class ExchangeProtocol(ResponseHandler):
     """aiohttp's protocol of a client's connection, until an exchange takes what comes."""
 
     exchange: Exchange | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Read in pieces from here on."""
+        super().connection_made(transport)
+        read_in_pieces(transport)
 
     def data_received(self, data: bytes) -> None:
         """Take what a read brought."""

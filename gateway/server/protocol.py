@@ -23,7 +23,7 @@ from gateway.observability.events import Events
 from gateway.server import framing, routes
 from gateway.server.connections import Connections
 from gateway.server.request_loop import RequestLoop, malformed
-from gateway.tcp import reset
+from gateway.tcp import read_in_pieces, reset
 
 if TYPE_CHECKING:
     import asyncio
@@ -112,6 +112,7 @@ class GatewayRequestHandler(RequestLoop):
         """Let the connection in; its first head is waited for from now on."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(WRITE_BUFFER)
+        read_in_pieces(transport)
         self._within = self._gateway.counted.add(self)
         seconds = self._gateway.bounds.head_timeout
         self._wait_for_head(seconds if self._within else min(seconds, SURPLUS_HEAD_TIMEOUT))
