@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _plan(options: argparse.Namespace, arguments: Sequence[str]) -> run.Plan:
-    starters = {**subjects.available(), **peers.installed(options.packages)}
+    starters = {**subjects.available(options.against), **peers.installed(options.packages)}
     missing = set(options.subjects or ()) - set(starters)
     if missing:
         _parser().error(f"not installed: {', '.join(sorted(missing))}; see `{COMMAND} install`")
@@ -64,8 +64,15 @@ def _plan(options: argparse.Namespace, arguments: Sequence[str]) -> run.Plan:
         scenario=options.scenario,
         quick=options.quick,
         repetitions=options.repetitions,
-        command=shlex.join([*COMMAND.split(), *arguments]),
+        command=_shown(arguments),
     )
+
+
+def _shown(arguments: Sequence[str]) -> str:
+    """Return the command without the folders of this machine."""
+    words = [*COMMAND.split(), *arguments]
+    places = {words.index(option) for option in ("--json", "--packages", "--against") if option in words}
+    return shlex.join(word for at, word in enumerate(words) if at not in places and at - 1 not in places)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
         "--publish",
         action="store_true",
         help="write RESULTS.md, its plot and its JSON; `render` does it anew",
+    )
+    parser.add_argument(
+        "--against", type=Path, metavar="CHECKOUT", help="another commit's gateway takes part, as `before`"
     )
     parser.add_argument("--packages", type=Path, default=packages.default_folder(), metavar="FOLDER")
     return parser

@@ -1,11 +1,11 @@
-"""What is published beside this module: RESULTS.md, made from results.json and nothing else."""
+"""What is published beside this module: RESULTS.md and its plot, made from results.json and nothing else."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.benchmarks import report
+from tests.benchmarks import plot, report
 from tests.benchmarks.record import decode
 
 if TYPE_CHECKING:
@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 HERE: Final = Path(__file__).resolve().parent
 JSON: Final = HERE / "results.json"
 TABLE: Final = HERE / "RESULTS.md"
+PLOT: Final = HERE / "results.svg"
 OPENING: Final = """\
 # What the gateway costs
 
 Written by `python -m tests.benchmarks --publish` from [results.json](results.json), which has every sample.
+
+![CPU time of a request and of a delta](results.svg)
 
 """
 CLOSING: Final = """\
@@ -57,6 +60,7 @@ def render() -> None:
     """Write what is made from the record that is kept."""
     record = decode(JSON.read_bytes())
     TABLE.write_text(markdown(record))
+    PLOT.write_text(plot.svg(record))
 
 
 def markdown(record: Record) -> str:

@@ -12,7 +12,7 @@ from tests.benchmarks import first_byte, footprint, measure, scenarios, subjects
 from tests.benchmarks.cpu import pinned
 from tests.benchmarks.peers import LITELLM, PORTKEY
 from tests.benchmarks.record import Record, about
-from tests.benchmarks.subjects import GATEWAY, NAIVE, NGINX
+from tests.benchmarks.subjects import BEFORE, GATEWAY, NAIVE, NGINX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PARTS: Final = ("cpu", "first-byte", "sustained", "footprint")
 MIN_REPETITIONS: Final = 3
-_OWN: Final = (NAIVE, GATEWAY, NGINX)
+_OWN: Final = (NAIVE, GATEWAY, NGINX, BEFORE)
 """Who is asked to hold a thousand streams, and timed: of the peers, a benchmark of hours would come of it."""
 _QUICK_STEPS: Final = (100, 200, 300, 400, 500)
 
@@ -96,9 +96,11 @@ async def _loads(plan: Plan, cores: Cores, record: Record, progress: Callable[[s
 
 def _notes(plan: Plan, cores: Cores) -> list[str]:
     notes = [f"Load average at the end: {', '.join(f'{load:.2f}' for load in os.getloadavg())}."]
+    if os.sched_getscheduler(0) != os.SCHED_OTHER:
+        notes.append("Everything ran with real-time priority (`chrt`), because others used the machine too.")
     if not cores.apart:
         notes.append("There is one core only: subject, emulator and callers shared it.")
-    absent = [name for name in (*_OWN, LITELLM, PORTKEY) if name not in plan.starters]
+    absent = [name for name in (NAIVE, GATEWAY, NGINX, LITELLM, PORTKEY) if name not in plan.starters]
     if absent:
         notes.append(f"Not measured, because not installed or not asked for: {', '.join(absent)}.")
     return notes

@@ -8,6 +8,7 @@ import shutil
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -38,6 +39,7 @@ class Starter(Protocol):
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GATEWAY, NAIVE, NGINX, DIRECT = "gateway", "naive", "nginx", "direct"
+BEFORE = "before"
 SETTINGS = {"GATEWAY_LOG__FORMAT": "json", "GATEWAY_MAX_CONCURRENCY": "2000", "GATEWAY_METRICS__PORT": "0"}
 """By default it lets a hundred calls to Bedrock run, and queues the others; and it measures nothing."""
 START_TIMEOUT = 120.0
@@ -107,11 +109,23 @@ async def emulator(cores: Cores, scratch: Path) -> AsyncIterator[Subject]:
 
 
 @asynccontextmanager
-async def gateway(upstream: int, cores: Cores, scratch: Path, **settings: str) -> AsyncIterator[Subject]:
-    """Run this gateway, its JSON log going nowhere, with `SETTINGS` and these, and otherwise the defaults."""
+async def gateway(
+    upstream: int,
+    cores: Cores,
+    scratch: Path,
+    *,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    root: Path = ROOT,
+    name: str = GATEWAY,
+) -> AsyncIterator[Subject]:
+    """Run this gateway, its JSON log going nowhere, with `SETTINGS` and these, and otherwise the defaults.
+
+    `root` is where its code is, another commit's for example.
+    """
     port = free_port()
     environment = _environment(upstream) | {
         "GATEWAY_PORT": str(port),
+        "PYTHONPATH": str(root),
         **SETTINGS,
         **settings,
     }
@@ -120,7 +134,7 @@ async def gateway(upstream: int, cores: Cores, scratch: Path, **settings: str) -
         await _listening(process, port)
         while not await is_ready(port, "/readyz"):  # noqa: ASYNC110 - another process, which cannot tell us
             await asyncio.sleep(_POLL_S)
-        yield Subject(GATEWAY, process.pid, port, NativeApi())
+        yield Subject(name, process.pid, port, NativeApi())
 
 
 @asynccontextmanager
@@ -177,9 +191,12 @@ STARTERS: Mapping[str, Starter] = MappingProxyType({NAIVE: naive, GATEWAY: gatew
 """Name to what starts it, in the order of the report."""
 
 
-def available() -> dict[str, Starter]:
-    """Return those that can be started here."""
-    return {name: start for name, start in STARTERS.items() if name != NGINX or nginx_binary()}
+def available(against: Path | None) -> dict[str, Starter]:
+    """Return those that can be started here; `against` is another checkout, whose gateway is `BEFORE`."""
+    found = {name: start for name, start in STARTERS.items() if name != NGINX or nginx_binary()}
+    if against is not None:
+        found[BEFORE] = partial(gateway, root=against.resolve(), name=BEFORE)
+    return found
 
 
 @asynccontextmanager

@@ -44,7 +44,7 @@ TINY = tuple(
 
 async def test_every_subject_answers_every_load() -> None:
     """A tiny run of every part has a row for each subject, survives JSON, and becomes tables."""
-    starters = subjects.available()
+    starters = subjects.available(None)
     names, cores = list(starters), choose_cores()
     said: list[str] = []
     with pinned({cores.others}):

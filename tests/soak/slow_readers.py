@@ -249,7 +249,9 @@ async def run(
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="gateway-soak-")))
         far_end, bedrock = await stack.enter_async_context(_bedrock())
         cores = subjects.choose_cores()
-        gateway = await stack.enter_async_context(subjects.gateway(bedrock, cores, scratch, **settings))
+        gateway = await stack.enter_async_context(
+            subjects.gateway(bedrock, cores, scratch, settings=settings)
+        )
         session = await stack.enter_async_context(aiohttp.ClientSession())
         others = Others(f"http://{HOST}:{gateway.port}", session)
         tasks = [asyncio.ensure_future(others.one()) for _ in range(OTHERS)]
