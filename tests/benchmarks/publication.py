@@ -35,6 +35,8 @@ CLOSING: Final = """\
   write an event, and no admission, deadlines, log or validation. **nginx** passes Bedrock's bytes and does
   not translate. **gateway** has its full feature set on and its defaults but for `max_concurrency` 2000.
   LiteLLM and Portkey are configured as in [the comparison](../comparison/TABLE.md), and asked by Converse.
+- **before**, where it is in the tables, is the gateway of another commit (`--against`), under the same load.
+- The peers are warmed up as well: Portkey by 3,000 requests, after which its compiler has done its work.
 - **Paced** scenarios run at 50 streams (5 ms: 20; one with 4). *Reads a delta* near 1 says that callers got
   each delta by itself, so nothing was put together on the way to them. What does depend on the number of
   streams is how many sockets one turn of the event loop finds ready, which makes many streams cheaper than
