@@ -85,7 +85,7 @@ async def measured(streams: int = STREAMS, *, parts: bool = True) -> Memory:
     async with AsyncExitStack() as stack:
         scratch = Path(stack.enter_context(TemporaryDirectory(prefix="gateway-memory-")))
         upstream = (await stack.enter_async_context(subjects.emulator(cores, scratch))).port
-        async with subjects.gateway(upstream, cores, scratch, **settings) as gateway:
+        async with subjects.gateway(upstream, cores, scratch, settings=settings) as gateway:
             await _ask(gateway.port, deltas=2)
             idle = memory(gateway.pid).rss
             async with _streams(gateway.port, streams):
