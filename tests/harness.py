@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway import app
-from gateway.settings import AwsSettings, Settings
+from gateway.settings import AwsSettings, BedrockSettings, Settings
 
 if TYPE_CHECKING:
     import io
@@ -29,6 +29,7 @@ CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 NOVA = "us.amazon.nova-micro-v1:0"
 TITAN = "amazon.titan-text-express-v1"
 LLAMA = "us.meta.llama3-3-70b-instruct-v1:0"
+NO_CONNECT_CLOCK = {"connect_timeout_ms": 60_000}
 FAMILIES = (CLAUDE, NOVA, TITAN, LLAMA)
 
 
@@ -57,9 +58,17 @@ def shared(name: str, variable: str) -> Path:
 
 
 def settings_for(emulator: Emulator, **changes: Any) -> Settings:
-    """Return the settings of a gateway in front of this emulator."""
+    """Return the settings of a gateway in front of this emulator.
+
+    The usual connect clock would strike on a machine that stands still for three seconds: it is off unless
+    `bedrock` has one.
+    """
     keys = emulator.settings
+    bedrock = changes.pop("bedrock", {})
+    if isinstance(bedrock, dict):
+        bedrock = BedrockSettings.model_validate(NO_CONNECT_CLOCK | bedrock)
     return Settings(
+        bedrock=bedrock,
         port=0,
         aws=AwsSettings(
             access_key_id=SecretStr(keys.access_key_id),

