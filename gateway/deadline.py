@@ -49,7 +49,7 @@ class Deadline:
         Raises:
             DeadlinePassed: it did not.
         """
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None, "only a task can be bounded"  # noqa: S101 - asyncio.timeout says the same
         before = task.cancelling()
         self._task, self._until, self._extend = task, until, extend

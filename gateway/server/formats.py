@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from gateway.dialects import native_records
@@ -109,6 +110,7 @@ _UNTRUE_TEXT = 0
 """Bare text wins only where nothing else is accepted equally: it cannot say how a stream ended."""
 
 
+@lru_cache(maxsize=64)  # callers send few different ones, of at most 8 KiB
 def negotiate(accept: str | None) -> Format:
     """Return the form that suits an `Accept` header best; NDJSON where it leaves the choice to us.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 UPSTREAM_REQUEST_ID: Final = "X-Upstream-Request-Id"
 SERVER: Final = "bedrock-gateway"
+_UPSTREAM: Final = UPSTREAM_REQUEST_ID.encode()
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -42,7 +43,7 @@ def stream_fields(content_type: str, request_id: str, upstream_request_id: str |
     before, behind = _stream_constants(content_type)
     fields = before + encode_value(request_id) + behind
     if upstream_request_id is not None:
-        fields += encode_fields({UPSTREAM_REQUEST_ID: upstream_request_id})
+        fields += b"%b: %b\r\n" % (_UPSTREAM, encode_value(upstream_request_id))
     return fields
 
 

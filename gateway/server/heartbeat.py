@@ -8,11 +8,11 @@ never touches the wait for the next event: a timeout around that wait would end 
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 class Heartbeat:
@@ -21,6 +21,8 @@ class Heartbeat:
     One timer serves the whole stream. A write costs one look at the clock: the timer is armed again only when
     it fires and finds that it is not time yet.
     """
+
+    __slots__ = ("_armed_for", "_beat", "_due", "_interval", "_loop", "_timer")
 
     def __init__(self, beat: Callable[[], None], *, grace: float, interval: float) -> None:
         self._beat = beat
@@ -36,15 +38,14 @@ class Heartbeat:
         if self._due < self._armed_for:  # the grace may be longer than the interval
             self._arm()
 
-    @contextmanager
-    def beating(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Beat for as long as the block runs."""
         self._arm()
-        try:
-            yield
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
+
+    def __exit__(self, *_: object) -> None:
+        """Beat no more."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _arm(self) -> None:
         if self._timer is not None:

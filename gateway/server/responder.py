@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 _OK: Final = 200
+_SILENT: Final = nullcontext()
 
 
 class StreamResponder:
@@ -50,7 +51,7 @@ class StreamResponder:
 
     def kept_alive(self) -> AbstractContextManager[None]:
         """Return a block in which heartbeats break the silence."""
-        return nullcontext() if self._heartbeat is None else self._heartbeat.beating()
+        return _SILENT if self._heartbeat is None else self._heartbeat
 
     async def relay(self, stream: CompletionStream) -> bytes:
         """Write what the stream brings until it is whole; return its last bytes, which are still to be sent.
