@@ -28,6 +28,7 @@ MODULES = {
     "requests": "tests.fuzz.requests",
     "encoders": "tests.fuzz.encoders",
     "http": "tests.fuzz.http",
+    "http1": "tests.fuzz.http1",
 }
 DEFAULT_SECONDS = 60.0
 FOLDER = Path("build") / "fuzz"

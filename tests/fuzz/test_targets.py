@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
-EXECUTIONS = {"eventstream": 2500, "readers": 2500, "requests": 4000, "encoders": 900, "http": 250}
+EXECUTIONS = {
+    "eventstream": 2500,
+    "readers": 2500,
+    "requests": 4000,
+    "encoders": 900,
+    "http": 250,
+    "http1": 1500,
+}
 """Each about two seconds of a slow core, the inputs that are kept included."""
 KEPT_BYTES = 200_000
 
