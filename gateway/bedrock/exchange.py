@@ -53,10 +53,9 @@ class ExchangeProtocol(ResponseHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Take the end of the connection; None: an orderly one."""
-        exchange, self.exchange = self.exchange, None
         super().connection_lost(exc)
-        if exchange is not None:
-            exchange.lost(exc)
+        if self.exchange is not None:
+            self.exchange.lost(exc)
 
 
 class Exchange:
@@ -151,7 +150,8 @@ class Exchange:
         pieces.clear()
         self._size = 0
         if self._paused:
-            self._resume()
+            self._paused = False
+            self._transport.resume_reading()
         return data
 
     def arrival(self) -> asyncio.Future[None]:
@@ -235,18 +235,12 @@ class Exchange:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _resume(self) -> None:
-        self._paused = False
-        self._transport.resume_reading()
-
     def _let_go(self, *, reuse: bool) -> None:
         connection, self._connection = self._connection, None
         self._protocol.exchange = None
         if connection is None:
             return
         if reuse:
-            if self._paused:
-                self._resume()
             connection.release()
         else:
             self._protocol.abort()  # `close` would first wait until all of the request is sent

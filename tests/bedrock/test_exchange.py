@@ -17,6 +17,7 @@ from gateway.bedrock.exceptions import before_the_head
 from gateway.bedrock.exchange import HIGH_WATER, SLICE
 from gateway.errors import UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
 from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
+from gateway.tcp import reset
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -91,6 +92,12 @@ async def opened(far_end: FarEnd, **aws: Any) -> AsyncIterator[BedrockClient]:
         open_client(BedrockSettings(), settings, CredentialSettings(), max_concurrency=5) as client,
     ):
         yield client
+
+
+def reset_of(writer: asyncio.StreamWriter) -> None:
+    """Reset this connection."""
+    assert isinstance(writer.transport, asyncio.Transport)
+    reset(writer.transport)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -183,7 +190,7 @@ async def test_a_connection_closed_while_idle() -> None:
 
 async def cut(_: FarEnd, writer: asyncio.StreamWriter) -> None:
     """Reset the connection."""
-    writer.transport.abort()
+    reset_of(writer)
     await asyncio.sleep(0)
 
 
@@ -213,7 +220,7 @@ async def test_half_a_body(start: bytes, *, cutting: bool) -> None:
         writer.write(start + b"hello")
         await torn.wait()
         if cutting:
-            writer.transport.abort()
+            reset_of(writer)
         else:
             writer.close()
         await asyncio.sleep(0)
@@ -226,6 +233,25 @@ async def test_half_a_body(start: bytes, *, cutting: bool) -> None:
             with pytest.raises(aiohttp.ClientPayloadError):
                 await exchange.read()
         assert not exchange.at_end
+        exchange.close()
+
+
+async def test_a_reset_ends_no_body() -> None:
+    """A body without a length is whole at the orderly end of its connection only."""
+    torn = asyncio.Event()
+
+    async def answer(_: FarEnd, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK + b"\r\nhello")
+        await torn.wait()
+        reset_of(writer)
+        await asyncio.sleep(0)
+
+    async with opened(FarEnd(answer)) as client:
+        exchange = await post(client)
+        assert await exchange.read() == b"hello"
+        torn.set()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await exchange.read()
         exchange.close()
 
 
@@ -377,9 +403,16 @@ async def silent(_: FarEnd, __: asyncio.StreamWriter) -> None:
     await asyncio.sleep(0)
 
 
+async def deaf(_: FarEnd, writer: asyncio.StreamWriter) -> None:
+    """Read no further."""
+    assert isinstance(writer.transport, asyncio.Transport)
+    writer.transport.pause_reading()
+    await asyncio.Event().wait()
+
+
 @pytest.mark.parametrize(
     ("answer", "body", "read_body"),
-    [(silent, b"{}", True), (silent, LARGE * 4, False), (sending(CHUNKED + b"5\r\nhe"), b"{}", True)],
+    [(silent, b"{}", True), (deaf, LARGE * 4, False), (sending(CHUNKED + b"5\r\nhe"), b"{}", True)],
     ids=["head", "request", "body"],
 )
 async def test_cancelled(answer: Answer, body: bytes, *, read_body: bool) -> None:
@@ -390,13 +423,14 @@ async def test_cancelled(answer: Answer, body: bytes, *, read_body: bool) -> Non
         await until(lambda: far_end.requests)
         for _ in range(10):
             await asyncio.sleep(0)
+        connector: Any = client.pool._connector
+        [protocol] = connector._acquired
+        transport = protocol.transport
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        connector: Any = client.pool._connector
         assert not connector._acquired
-        if read_body:
-            await far_end.closed.wait()
+        await until(lambda: transport.get_extra_info("socket").fileno() < 0)
 
 
 async def test_an_abandoned_read() -> None:
