@@ -50,9 +50,12 @@ class Pool:
 
     @property
     def proxy_authorization(self) -> str | None:
-        """What such a proxy wants to see, by the user in its URL; for a tunnel aiohttp sees to it."""
+        """What such a proxy wants to see, by the user in its URL.
+
+        Never anything for a tunnel: aiohttp tells the proxy, and what is inside goes to the endpoint.
+        """
         proxy = URL(self._proxy or "")
-        if proxy.user is None:
+        if not self.proxied or proxy.user is None:
             return None
         return "Basic " + b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
 

@@ -263,7 +263,8 @@ async def _tls(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
         pytest.skip("no openssl to make a certificate with")
     command = [
         openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-keyout", str(key),
-        "-out", str(certificate), "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
+        "-out", str(certificate), "-subj", "/CN=localhost",
+        "-addext", "subjectAltName=IP:127.0.0.1,DNS:bedrock.invalid",
     ]  # fmt: skip
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     assert await process.wait() == 0
@@ -301,3 +302,35 @@ async def test_unknown_ca(tls: tuple[str, Path]) -> None:
             await client.post(CLAUDE, "invoke", b"{}", {})
 
     assert type(from_exception(caught.value)) is UpstreamUnavailable
+
+
+async def test_through_a_tunnel(monkeypatch: pytest.MonkeyPatch, tls: tuple[str, Path]) -> None:
+    """Over HTTPS a proxy opens a tunnel, by aiohttp's own way; the request is made out inside of it."""
+    url, certificate = tls
+    asked: list[bytes] = []
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+        writer.close()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:secret@127.0.0.1:{port}")
+    aws = AwsSettings(**KEYS, endpoint_url="https://bedrock.invalid", ca_bundle=certificate)
+    async with server, open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
+        response = await client.post(CLAUDE, "invoke", b"{}", {})
+        body = await response.read_all(100)
+        response.close()
+        sent = client._draft(CLAUDE, "invoke", {}).head
+
+    assert b"Proxy-Authorization" not in sent, "the proxy's password went to the endpoint"
+    assert (response.status, body) == (404, b"{}")
+    assert asked[0].startswith(b"CONNECT bedrock.invalid:443 HTTP/1.1\r\n")
+    assert b"\r\nProxy-Authorization: Basic " in asked[0]
