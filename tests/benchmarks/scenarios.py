@@ -49,7 +49,6 @@ _QUICK_BURST = (Point(16, 40), Point(128, 20), Point(512, 8))
 _PACED = (Point(20, 50), Point(100, 50))
 _QUICK_PACED = (Point(10, 50), Point(50, 50))
 _FAST = (Point(60, 20), Point(300, 20))
-_QUICK_FAST = (Point(40, 20), Point(160, 20))
 _FEW = (Point(20, 4), Point(100, 4))
 
 BURST_CLAUDE = "whole reply in one write, Claude"
@@ -103,8 +102,6 @@ DEFAULT = (
 QUICK = (
     _burst(BURST_CLAUDE, CLAUDE, _QUICK_BURST),
     _burst(BURST_CONVERSE, LLAMA, _QUICK_BURST, peers=True),
-    _burst(FRAMES_CONVERSE, LLAMA, _QUICK_BURST, 1),
     _paced(PACED_CLAUDE, CLAUDE, _QUICK_PACED),
     _paced(PACED_CONVERSE, LLAMA, _QUICK_PACED),
-    _paced(FAST_CONVERSE, LLAMA, _QUICK_FAST, 20, 5),
 )

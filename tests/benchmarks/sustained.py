@@ -1,7 +1,7 @@
 """How many paced streams a subject sustains on one core: every frame arrives, and nobody waits too long.
 
-Each number of streams is tried for a few answers' time; the number grows until a try fails twice, then the
-last step is halved. The far end is asked directly first: where it or the callers are the limit, it says so.
+Each number of streams is tried for a few answers' time; the number grows until a try fails twice, and then
+one half way back is tried. The far end is asked directly first: where it or the callers are the limit, it says so.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DELTAS: Final = 64
 PACE_MS: Final = 20.0
 MAX_GAP_MS: Final = 200.0
-STEPS: Final = (50, 100, 150, 200, 250, 300, 350, 400, 450, 500, 600, 700, 800, 1000, 1200)
+STEPS: Final = (100, 200, 300, 400, 500, 600, 800, 1000)
 TRIES: Final = 2
 """The machine may do something else for the length of one try."""
 _MS: Final = 1000.0
@@ -61,14 +61,33 @@ def measure(
     """Return all tries; each stream is one of `answers` in a row on its connection."""
     tries: list[Try] = []
     for subject in [upstream, *subjects]:
-        for streams in steps:
+
+        def attempt(streams: int, subject: Subject = subject) -> Try:
             progress(f"sustained: {streams} streams at {subject.name}")
-            for _ in range(TRIES):
-                tries.append(_try(upstream, subject, streams, answers, deltas))
-                if tries[-1].passed:
-                    break
-            if not tries[-1].passed:
-                break
+            return _try(upstream, subject, streams, answers, deltas)
+
+        tries += search(steps, attempt)
+    return tries
+
+
+def search(steps: Sequence[int], attempt: Callable[[int], Try]) -> list[Try]:
+    """Return what was tried: step by step to the first that fails, then half way back from there."""
+    tries: list[Try] = []
+    passed = 0
+    for streams in steps:
+        tries += _tried(streams, attempt)
+        if not tries[-1].passed:
+            break
+        passed = streams
+    if passed and not tries[-1].passed:
+        tries += _tried((passed + tries[-1].streams) // 2, attempt)
+    return tries
+
+
+def _tried(streams: int, attempt: Callable[[int], Try]) -> list[Try]:
+    tries = [attempt(streams)]
+    while not tries[-1].passed and len(tries) < TRIES:
+        tries.append(attempt(streams))
     return tries
 
 

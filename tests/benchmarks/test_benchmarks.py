@@ -215,6 +215,25 @@ def _tried(subject: str, streams: int, problem: str = "") -> Try:
 
 
 @pytest.mark.parametrize(
+    ("limit", "asked", "largest"),
+    [
+        (900, [100, 200, 400], 400),
+        (320, [100, 200, 400, 400, 300], 300),
+        (250, [100, 200, 400, 400, 300, 300], 200),
+        (50, [100, 100], 0),
+    ],
+)
+def test_the_search_finds_what_is_sustained(limit: int, asked: list[int], largest: int) -> None:
+    """Steps go up to the first that fails twice, and half way back; what passed last is the figure."""
+    tries = sustained.search(
+        (100, 200, 400), lambda streams: _tried(GATEWAY, streams, "late" if streams > limit else "")
+    )
+
+    assert [one.streams for one in tries] == asked
+    assert sustained.largest(tries, GATEWAY) == largest
+
+
+@pytest.mark.parametrize(
     ("data", "body"),
     [
         (b"0\r\n\r\n", b""),
