@@ -20,7 +20,7 @@ from gateway.emulator import EmulatorSettings
 from tests.benchmarks.apis import BedrockApi, NativeApi
 from tests.benchmarks.cpu import pinned
 from tests.benchmarks.load import HOST
-from tests.comparison.processes import is_ready
+from tests.comparison.processes import StartError, is_ready
 from tests.ports import free_port
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ async def gateway(
     environment = _environment(upstream) | {
         "GATEWAY_PORT": str(port),
         "PYTHONPATH": str(root),
-        **SETTINGS,
+        **_known(root),
         **settings,
     }
     arguments = (sys.executable, "-m", "gateway", "serve")
@@ -135,6 +135,13 @@ async def gateway(
         while not await is_ready(port, "/readyz"):  # noqa: ASYNC110 - another process, which cannot tell us
             await asyncio.sleep(_POLL_S)
         yield Subject(name, process.pid, port, NativeApi())
+
+
+def _known(root: Path) -> dict[str, str]:
+    """Return those of `SETTINGS` that the gateway of a checkout has: it refuses what it does not know."""
+    source = (root / "gateway" / "settings" / "root.py").read_text()
+    names = {name: name.removeprefix("GATEWAY_").partition("__")[0].lower() for name in SETTINGS}
+    return {name: value for name, value in SETTINGS.items() if f" {names[name]}: " in source}
 
 
 @asynccontextmanager
@@ -273,7 +280,7 @@ async def _announced(process: asyncio.subprocess.Process) -> dict[str, str]:
     async with asyncio.timeout(START_TIMEOUT):
         line = await process.stdout.readline()
     if not line:
-        raise RuntimeError("a process ended before it listened; its complaint is above")
+        raise StartError("a process ended before it listened; its complaint is above")
     announced: dict[str, str] = orjson.loads(line)
     return announced
 
@@ -290,4 +297,4 @@ async def _listening(process: asyncio.subprocess.Process, port: int) -> None:
             writer.close()
             await writer.wait_closed()
             return
-    raise RuntimeError("a process ended before it listened; its complaint is above")
+    raise StartError("a process ended before it listened; its complaint is above")

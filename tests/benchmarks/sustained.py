@@ -1,7 +1,8 @@
 """How many paced streams a subject sustains on one core: every frame arrives, and nobody waits too long.
 
 Each number of streams is tried for a few answers' time; the number grows until a try fails twice, and then
-one half way back is tried. The far end is asked directly first: where it or the callers are the limit, it says so.
+one half way back is tried. The far end is asked directly first: where it or the callers are the limit, it
+says so.
 """
 
 from __future__ import annotations
