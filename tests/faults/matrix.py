@@ -107,8 +107,8 @@ def _refusal(name: str, meaning: str, error: type[GatewayError]) -> Fault:
     )
 
 
-DEADLINE_MS: Final = 2500
-"""More than the second that the end of a transfer is waited for."""
+DEADLINE_MS: Final = 4000
+"""More than the second that the end of a transfer is waited for, and than a busy machine takes before it."""
 
 FAULTS: Final = (
     _refusal("throttling", "Bedrock throttles", UpstreamThrottled),
