@@ -139,7 +139,9 @@ class Emulator:
         )
         self._runner = web.ServerRunner(self._server, shutdown_timeout=_GRACE_S)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.settings.host, self.settings.port).start()
+        # 128, aiohttp's own, drop callers who come by the thousand: theirs is then a connect timeout
+        site = web.TCPSite(self._runner, self.settings.host, self.settings.port, backlog=1024)
+        await site.start()
         host, port = self._runner.addresses[0][:2]
         self.url = f"http://{host}:{port}"
 
