@@ -129,7 +129,7 @@ class RequestLoop(web.RequestHandler):
         finally:
             self._current_request = None
             self._request_in_progress = False
-            if self._handler_waiter is not None:
+            if self._handler_waiter is not None and not self._handler_waiter.done():
                 self._handler_waiter.set_result(None)
         if not body.is_eof():
             await self._take_the_rest(body)
