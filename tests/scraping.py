@@ -50,7 +50,7 @@ class Moves:
 
     async def wait(self, requests: int) -> None:
         """Wait until so many requests are over: a caller has the last byte before it is counted."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 self._take(await scrape(self._url))
                 if self.total("gateway_requests_total") >= requests:

@@ -30,7 +30,7 @@ OK = b"HTTP/1.1 200 OK\r\n"
 WHOLE = OK + b"Content-Length: 5\r\n\r\nhello"
 LARGE = b"%" * (8 * 1024 * 1024)
 Answer: TypeAlias = "Callable[[FarEnd, asyncio.StreamWriter], Awaitable[None]]"
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds; nothing here takes one of them unless it hangs."""
 
 

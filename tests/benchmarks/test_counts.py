@@ -24,7 +24,7 @@ def test_no_request_costs_more_calls_or_memory_than_it_may() -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

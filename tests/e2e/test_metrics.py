@@ -229,7 +229,7 @@ async def test_what_is_under_way(emulator: Emulator, start: StartGateway) -> Non
         holder = asyncio.create_task(caller.stream(ask("[[emulator first_byte_ms=60000]]")))
         await emulator.wait_active(1)
         waiter = asyncio.create_task(caller.stream(ask("[[emulator first_byte_ms=60000]]")))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while caller.gateway.limiter.waiting == 0:  # noqa: ASYNC110 - another task's doing
                 await asyncio.sleep(0.005)
         samples = await scrape(url)
