@@ -65,7 +65,7 @@ ARCHITECTURE = {
     "pipeline": Area("admission retries ids domain errors", types="upstream codecs"),
     "retries": Area("domain errors", types="admission catalog"),
     "admission": Area("domain errors"),
-    "observability": Area("domain errors", types="pipeline"),
+    "observability": Area("domain errors", types="pipeline retries"),
     "emulator": Area("wire errors"),
     "settings": Area(""),
     # sans-IO: values in, values out

@@ -1,4 +1,4 @@
-"""What a process counts of its requests: one observation at each one's end, from the facts of its log line.
+"""What a process counts of its requests: one observation at each one's end, by its log line and its trail.
 
 Nothing here is done per delta, and nothing that a caller chooses becomes a label (reliability.md R60):
 routes, outcomes, phases and codes are the gateway's own words, targets are the operator's, and a model is
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from gateway.observability.request_log import RequestLog
     from gateway.pipeline import Timing
+    from gateway.retries.trail import Trail
 
 OTHER: Final = "other"
 """The label of all that is not on an allow-list."""
@@ -121,8 +122,9 @@ class RequestMetrics:
         durations.observe(fields.get("total_ms", 0.0) / 1000)
         if (model := fields.get("model")) is not None:
             (self._by_id.get(model) or self._cells(model)).observe(log, timing)
-            if "attempts" in fields:
-                self._tried(log)
+            if log.trail is not None:
+                for trail in log.trail.parts or (log.trail,):
+                    self._tried(trail)
         if log.outcome != "ok":
             self._failed(log)
 
@@ -139,20 +141,14 @@ class RequestMetrics:
         elif log.outcome == "disconnected":
             self.disconnects[phase] += 1
 
-    def _tried(self, log: RequestLog) -> None:
-        """Count the attempts of a request; what failed before the first event is told by name."""
-        fields = log.fields
-        came = log.outcome == "ok" or "first_byte_ms" in fields
-        result = "answered" if came else "abandoned"
-        failed = fields.get("failed_with")
-        if failed is None:
-            self.attempts[fields["target"], result] += fields["attempts"]
-            return
-        lanes = [lane.partition("/") for lane in fields["targets"]]
-        results = [fault if fault in self._faults else OTHER for fault in failed]
-        results += [result] * (len(lanes) - len(results))
-        for (target, _, _), told in zip(lanes, results, strict=True):
-            self.attempts[target, told] += 1
+    def _tried(self, trail: Trail) -> None:
+        """Count the calls for one answer; what failed before the first event is told by name."""
+        lanes = [lane.partition("/") for lane in trail.lanes]
+        results = [fault if fault in self._faults else OTHER for fault in trail.failed_with()]
+        if len(results) < len(lanes):  # the last, which no fault has ended
+            results.append("answered" if trail.answered else "abandoned")
+        for (target, _, _), result in zip(lanes, results, strict=True):
+            self.attempts[target, result] += 1
         for (target, _, model), (next_target, _, next_model) in pairwise(lanes):
             what = "target" if target != next_target else "model" if model != next_model else "call"
             self.retries[what] += 1

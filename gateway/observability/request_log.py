@@ -10,6 +10,7 @@ from gateway.observability import logging
 if TYPE_CHECKING:
     from gateway.errors import GatewayError, Level
     from gateway.pipeline import Timing
+    from gateway.retries.trail import Trail
 
 Outcome = Literal["ok", "error", "disconnected", "cut"]
 """`disconnected`: the caller left, a normal outcome; `cut`: the process stopped, and its last record was not
@@ -35,6 +36,8 @@ class RequestLog:
     outcome: Outcome = "ok"
     level: Level = "info"
     held: bool = False
+    trail: Trail | None = None
+    """What was tried upstream."""
     _due: bool = False
     _observer: Observer | None = None
     _timing: Timing | None = None

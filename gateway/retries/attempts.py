@@ -162,6 +162,7 @@ class Attempts(Generic[C]):
 
     def succeeded(self) -> None:
         """The first events have come: whatever happens now, nothing is sent again."""
+        self.trail.answered = True
         if self._era is not None:
             self._breaker.succeeded(self._era)
             self._era = None

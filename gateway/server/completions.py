@@ -114,6 +114,7 @@ class _Completion:
                 log.add(usage_accuracy="unknown")
             raise
         finally:
+            log.trail = self._trail
             log.add(**self._trail.facts())
         _log_model(log, stream.model)
         log.add(completion_id=stream.id, upstream_request_id=stream.upstream_request_id)

@@ -43,6 +43,7 @@ async def create_embeddings(exchange: Exchange) -> Answer:
         total = None if None in counts else sum(count for count in counts if count is not None)
         # a picture has a price of its own, which no counter tells
         cost = None if pictures or not answers else model.cost_usd(_usage(total))
+        log.trail = trail
         log.add(input_tokens=total if answers else None, cost_usd=cost, **trail.facts())
     ids = answer.upstream_request_ids
     log.add(upstream_request_id=",".join(ids[:3]) or None)

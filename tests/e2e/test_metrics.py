@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 METRICS = MetricsSettings(port=0)
 QUICK = RetrySettings(backoff_ms=1, max_backoff_ms=2)
+TITAN = "amazon.titan-embed-text-v2:0"
 LABEL = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 """What every id of this model is called."""
 STREAM = "method=POST,outcome={},route=/chat/completions/stream,status={}"
@@ -217,6 +218,28 @@ async def test_failover_and_open_breakers() -> None:
     assert moved.counted["gateway_upstream_retries_total{to=target}"] == 2
     place = "model=amazon.nova-micro-v1:0,state={},target=east"
     assert moved.all[f"gateway_breaker_state{{{place.format('open')}}}"] == 1
+
+
+async def test_each_call_of_an_embedding_is_one_of_its_own(emulator: Emulator, start: StartGateway) -> None:
+    """Calls side by side are no retries of each other: one is retried, and counted as that, whoever fails."""
+    async with start(emulator, metrics=METRICS, retries=QUICK) as caller:
+        emulator.script("error=ThrottlingException")
+        async with moves(caller.gateway.metrics_url) as moved:
+            body = {"model": TITAN, "input": [f"text {n}" for n in range(4)]}
+            await caller.session.post(f"{caller.url}/embeddings", json=body)
+        async with moves(caller.gateway.metrics_url) as failed:
+            body["input"] = [*(f"text {n}" for n in range(9)), "[[emulator error=ValidationException]]"]
+            await caller.session.post(f"{caller.url}/embeddings", json=body)
+
+    told = {series: count for series, count in moved.counted.items() if "upstream" in series}
+    assert told == {
+        attempts("answered"): 4,
+        attempts("ThrottlingException"): 1,
+        "gateway_upstream_retries_total{to=call}": 1,
+    }
+    assert failed.counted[attempts("answered")] > 0, "what was answered stays so, whatever fails beside it"
+    assert failed.counted[attempts("ValidationException")] == 1
+    assert failed.total("gateway_upstream_retries_total") == 0
 
 
 async def test_what_is_under_way(emulator: Emulator, start: StartGateway) -> None:

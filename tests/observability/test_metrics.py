@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import UpstreamThrottled
+from gateway.errors import GatewayError, UpstreamThrottled
 from gateway.observability.cells import Distribution
 from gateway.observability.events import Events
 from gateway.observability.families import Family, Histogram, of_events, of_requests
 from gateway.observability.metrics import RequestMetrics
 from gateway.observability.request_log import RequestLog
 from gateway.pipeline import Timing
+from gateway.retries.trail import Trail
 
 STREAM = "/chat/completions/stream"
 TOKENS = {"input_tokens": 9, "output_tokens": 40, "cache_read_tokens": 2, "cache_write_tokens": 1}
@@ -77,14 +78,22 @@ def test_pace_is_the_mean_of_a_whole_answer() -> None:
     assert tokens["m", "cache_write", "estimated"] == 1
 
 
+def trail(*lanes: str, failed: tuple[str, ...] = (), answered: bool = False) -> Trail:
+    """Return what was tried for one answer."""
+    faults: list[GatewayError] = [UpstreamThrottled("no", upstream_code=code) for code in failed]
+    return Trail(list(lanes), faults, answered)
+
+
 def test_attempts_by_result() -> None:
     """What failed before the first event is told by a name we know; what told nothing was abandoned."""
     metrics = made("m")
-    lanes = ["east/m", "east/m", "west/m", "west/n"]
-    failed = ["ThrottlingException", "upstream_timeout", "a word of the far end"]
-    metrics.ended(request(attempts=4, target="west", targets=lanes, failed_with=failed), None)
+    failed = ("ThrottlingException", "upstream_timeout", "a word of the far end")
+    tried = request()
+    tried.trail = trail("east/m", "east/m", "west/m", "west/n", failed=failed, answered=True)
+    metrics.ended(tried, None)
     gone = RequestLog("req_2", "POST", STREAM)
-    gone.add(model="m", attempts=1, target="west")
+    gone.add(model="m")
+    gone.trail = trail("west/m")
     gone.leave("disconnected")
     metrics.ended(gone, None)
 
@@ -97,6 +106,31 @@ def test_attempts_by_result() -> None:
     }
     retries = {("call",): 1, ("target",): 1, ("model",): 1}
     assert values(metrics, "gateway_upstream_retries") == retries
+
+
+def test_calls_side_by_side_are_no_retries_of_each_other() -> None:
+    """Each part of a request has its own; a fault is that of the target which had it, in the line as well."""
+    metrics = made("m")
+    log, whole = request(), Trail()
+    whole.join(trail("east/m", answered=True))
+    whole.join(trail("west/m", "east/m", failed=("ThrottlingException",), answered=True))
+    whole.join(trail("west/m", "west/m", failed=("ThrottlingException", "upstream_timeout")))
+    log.fail(UpstreamThrottled("no"))
+    log.trail = whole
+    metrics.ended(log, None)
+
+    assert values(metrics, "gateway_upstream_attempts") == {
+        ("east", "answered"): 2,
+        ("west", "ThrottlingException"): 2,
+        ("west", "upstream_timeout"): 1,
+    }
+    assert values(metrics, "gateway_upstream_retries") == {("call",): 1, ("target",): 1, ("model",): 0}
+    assert whole.facts() == {
+        "attempts": 5,
+        "target": "east",
+        "targets": ["west/m", "west/m", "west/m", "east/m", "east/m"],
+        "failed_with": ["ThrottlingException", "ThrottlingException", "upstream_timeout"],
+    }
 
 
 def test_cut_streams_and_what_has_no_handler() -> None:
@@ -154,13 +188,8 @@ def test_ten_thousand_models_make_no_series() -> None:
     def one() -> None:
         word = f"{rng.getrandbits(64):x}"
         log = RequestLog("req_1", rng.choice(("GET", word)), "other", status=404)
-        log.add(
-            model=rng.choice(("m", word)),
-            attempts=1,
-            target="default",
-            failed_with=[word],
-            targets=["default/m"],
-        )
+        log.add(model=rng.choice(("m", word)))
+        log.trail = trail("default/m", failed=(word,))
         metrics.ended(log, None)
 
     for _ in range(50):
