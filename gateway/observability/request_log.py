@@ -86,8 +86,6 @@ class RequestLog:
             self._write()
 
     def _write(self) -> None:
-        if self._observer is not None:
-            self._observer.ended(self, self._timing)
         head = {
             "request_id": self.request_id,
             "method": self.method,
@@ -96,3 +94,5 @@ class RequestLog:
             "outcome": self.outcome,
         }
         logging.write(self.level, "request", head | self.fields)
+        if self._observer is not None:  # behind the line, which no defect of a metric may lose
+            self._observer.ended(self, self._timing)

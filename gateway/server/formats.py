@@ -110,7 +110,7 @@ _UNTRUE_TEXT = 0
 """Bare text wins only where nothing else is accepted equally: it cannot say how a stream ended."""
 
 
-@lru_cache(maxsize=64)  # callers send few different ones, of at most 8 KiB
+@lru_cache(maxsize=64)  # callers send few different ones, and of 16 KiB at most: a head has no more
 def negotiate(accept: str | None) -> Format:
     """Return the form that suits an `Accept` header best; NDJSON where it leaves the choice to us.
 

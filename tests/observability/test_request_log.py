@@ -16,6 +16,8 @@ from gateway.observability.request_log import RequestLog
 if TYPE_CHECKING:
     import io
 
+    from gateway.pipeline import Timing
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -116,3 +118,16 @@ def test_every_fact_is_allowed() -> None:
     assert facts_in(
         "exchange.log.add(a=1)\nstructlog.get_logger().info('x', b=2)\nlog.warning('x', c=3)"
     ) == {*"abc"}
+
+
+def test_a_defect_in_the_metrics_loses_no_line(log: io.StringIO) -> None:
+    """The line is written first: whoever counts it may fail."""
+
+    class Broken:
+        def ended(self, _log: RequestLog, _timing: Timing | None) -> None:
+            raise RuntimeError("a defect")
+
+    with pytest.raises(RuntimeError):
+        RequestLog("req_1", "GET", "/readyz", status=200).write(Broken())
+
+    assert written(log)["request_id"] == "req_1"
