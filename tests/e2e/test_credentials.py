@@ -39,9 +39,9 @@ async def test_rotation_under_load() -> None:
 
 async def test_a_stream_outlives_its_credentials() -> None:
     """The signature is checked at the start only; the next request uses other keys (R32)."""
-    async with stage(3.0) as on:
+    async with stage(3.0) as on:  # they end with a second: after 4 at most
         before = await on.refresher.current()
-        good = await on.load.one(ask("[[emulator deltas=14 pace_ms=250]]", model=NOVA))
+        good = await on.load.one(ask("[[emulator deltas=18 pace_ms=250]]", model=NOVA))
         key = on.keys.find(before.access_key_id)
         after = await on.refresher.current()
         next_is_good = await on.load.one()
