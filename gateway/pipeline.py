@@ -118,7 +118,7 @@ class CompletionStream:
         self._fault: GatewayError | None = None
         self._peeked: list[Event] | None = None
         self.ended = False
-        """Whether the last batch has been given: `next_batch` would return None."""
+        """Whether all of the answer has been read: behind a batch that is kept, `next_batch` returns None."""
 
     @property
     def unknown(self) -> AbstractSet[str]:

@@ -49,7 +49,7 @@ class _State(Enum):
 class BlockEvents:
     """The state machine of one streamed answer. What is unknown goes into the envelope's set."""
 
-    __slots__ = ("_envelope", "_raw", "_state", "_stops", "_tools", "_usual")
+    __slots__ = ("_block", "_envelope", "_raw", "_state", "_stops", "_tools", "_usual")
 
     def __init__(self, envelope: Envelope, stops: Mapping[str, FinishReason]) -> None:
         self._envelope = envelope
@@ -57,11 +57,12 @@ class BlockEvents:
         self._state = _State.WAITING
         self._tools = ToolCalls()
         self._raw = ""
+        self._block: Any = None  # the number of the block that spoke last
         self._usual: UsualDelta | None = None
 
     @property
     def usual(self) -> UsualDelta | None:
-        """The delta that follows in the block that spoke last, as Converse spells it; None at the end."""
+        """The delta that follows in a block that spoke twice, as Converse spells it; None at the end."""
         return self._usual if self._state is _State.OPEN else None
 
     def event(self, name: str, body: Any, events: list[Event]) -> None:
@@ -126,8 +127,8 @@ class BlockEvents:
     def _text(self, body: Json, delta: Json, events: list[Event]) -> None:
         _say(text(delta, "text"), events)
         number = body.get("contentBlockIndex")
-        if type(number) is int:  # nobody needs it to be one
-            self._usual = _usual_delta(number)
+        again = number == self._block and type(number) is int  # nobody needs it to be one
+        self._block, self._usual = number, _usual_delta(number) if again else None
 
     def _tool_arguments(self, body: Json, delta: Json, events: list[Event]) -> None:
         self._tools.arguments(

@@ -63,7 +63,7 @@ class ConverseExtractor:
 
     @property
     def usual(self) -> UsualDelta | None:
-        """The text that follows in the block that spoke last."""
+        """The text that follows in a block that has spoken twice."""
         return self._blocks.usual
 
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:

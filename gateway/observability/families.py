@@ -104,7 +104,8 @@ def _durations(metrics: RequestMetrics) -> Family:
 def _of_attempts(metrics: RequestMetrics) -> Iterator[Family]:
     attempts = Family(
         "gateway_upstream_attempts", "counter", "Calls to Bedrock. result: answered, abandoned (the caller "
-        "or its time was gone first), or what failed before the first event: AWS's code, else the gateway's.",
+        "or its time was gone first, or a call beside it had failed), or what failed before the first event: "
+        "AWS's code, else the gateway's.",
         ("target", "result"),
     )  # fmt: skip
     for (target, result), count in metrics.attempts.items():

@@ -249,6 +249,7 @@ def converse_streams(draw: st.DrawFn) -> bytes:
     events = [
         ("messageStart", b'{"p":"ab","role":"assistant"}'),
         first,
+        first,
         *middle,
         ("messageStop", b'{"p":"ab","stopReason":"end_turn"}'),
         ("metadata", b'{"usage":{"outputTokens":2}}'),
@@ -294,7 +295,7 @@ def test_both_ways_agree_on_what_is_nearly_usual() -> None:
         pieces = [start + block + frame]
         expected = outcome(AllFed(extractor_of("claude")), "claude", pieces)
         assert outcome(extractor_of("claude"), "claude", pieces) == expected
-    first = usual_frame("messageStart", b"{}") + converse_delta(b'"so"')
+    first = usual_frame("messageStart", b"{}") + 2 * converse_delta(b'"so"')
     for payload in nearly(b'{"contentBlockIndex":0,"delta":{"text":"so"},"p":"abc"}'):
         pieces = [first + usual_frame("contentBlockDelta", payload)]
         expected = outcome(AllFed(extractor_of("converse")), "converse", pieces)
@@ -365,11 +366,23 @@ def test_usual_deltas_of_claude_are_not_parsed(literal: bytes, text: str, number
 @pytest.mark.parametrize(("literal", "text"), LITERAL_TEXTS)
 @pytest.mark.parametrize("number", [0, 1, 23])
 def test_usual_deltas_of_converse_are_not_parsed(literal: bytes, text: str, number: int) -> None:
-    """Only the first of a block is fed to the codec."""
+    """Only the first two of a block are fed to the codec."""
     start = usual_frame("messageStart", b'{"p":"ab","role":"assistant"}')
     deltas = [converse_delta(literal, padding, number) for padding in range(63)]
 
-    assert fed("converse", start + b"".join(deltas)) == ([TextDelta(text)] * 63, 2)
+    assert fed("converse", start + b"".join(deltas)) == ([TextDelta(text)] * 63, 3)
+
+
+def test_deltas_that_each_have_a_number_of_their_own() -> None:
+    """Where numbers do not repeat no delta is expected: looking for it in vain cost four times parsing."""
+    start = usual_frame("messageStart", b'{"p":"ab","role":"assistant"}')
+    extractor, usual = extractor_of("converse"), set[Any]()
+    reader, events = StreamReader(extractor, enveloped=False), list[Any]()
+    for piece in (start, *(converse_delta(b'"x"', number=number) for number in range(9))):
+        reader.feed(piece, events)
+        usual.add(extractor.usual)
+
+    assert (events, usual) == ([TextDelta("x")] * 9, {None})
 
 
 def test_thoughts_of_claude_are_not_parsed() -> None:
@@ -394,7 +407,7 @@ def test_no_delta_behind_the_end(family: Family) -> None:
         end = [claude_chunk(payload) for payload in CLAUDE_END]
     else:
         delta = converse_delta(b'"x"')
-        start = [usual_frame("messageStart", b"{}"), delta]
+        start = [usual_frame("messageStart", b"{}"), delta, delta]
         end = [usual_frame("messageStop", b'{"stopReason":"end_turn"}')]
     reader = StreamReader(extractor_of(family), enveloped=family != "converse")
     reader.feed(b"".join([*start, *end]), [])
