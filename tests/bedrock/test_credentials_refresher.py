@@ -135,9 +135,10 @@ def test_jitter(edge: int, at: float) -> None:
 def test_replicas_do_not_march_in_step() -> None:
     """Eight replicas that start together renew at eight moments, spread over minutes."""
     moments = []
+    chance = random.Random(8)  # noqa: S311 - a seed, no secret: of all draws, one in 200 has a pair
     for _ in range(8):
         sts = FakeSts()
-        live(sts, 3000.0, uniform=random.uniform)
+        live(sts, 3000.0, uniform=chance.uniform)
         moments.append(round(sts.calls[1], 1))
 
     assert len(set(moments)) == 8
