@@ -192,6 +192,16 @@ def test_any_character() -> None:
     )
 
 
+@pytest.mark.parametrize("said", ['"', "\\", "\n", "\u2028", "\ud800", "\x7f"])
+@pytest.mark.parametrize("beside", [[], ["a"], ["\t"], ["\u2029", "é"]])
+def test_one_character_that_needs_an_escape(said: str, beside: list[str]) -> None:
+    """Each one alone is enough: beside plain text, and beside text that needs escapes of its own."""
+    texts = [f"a{said}", *beside]
+    records = [NDJSON.encode({"type": "text_delta", "text": text}) for text in texts]
+
+    assert NDJSON.encode_events([TextDelta(text) for text in texts]) == b"".join(records)
+
+
 @given(st.dictionaries(st.text(), st.text() | st.integers(-9, 9)))
 def test_both_forms_carry_the_same_record(record: dict[str, object]) -> None:
     """Take the frame away, and the record is there."""
