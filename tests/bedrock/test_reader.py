@@ -150,6 +150,24 @@ def test_any_spelling_of_an_envelope(envelope: bytes, *, escaped: bool) -> None:
     assert events == [TextDelta("????")]
 
 
+NOT_QUITE: dict[bytes, list[Event]] = {
+    b'{"bytes":"e30=","p":"abc","bytes":"%b"}': [TextDelta("said")],  # the last one counts
+    b'{"bytes":"%b","p":"abc","bytes":""}': [],
+    b'{"other":"%b","p":"abc"}': [],
+}
+
+
+@pytest.mark.parametrize("envelope", NOT_QUITE)
+def test_what_is_nearly_the_usual_envelope(envelope: bytes) -> None:
+    """It is parsed, not cut."""
+    inner = base64.b64encode(orjson.dumps({"outputText": "said"}))
+    reader, events = _reader(), list[Any]()
+
+    reader.feed(encode({":message-type": "event", ":event-type": "chunk"}, envelope % inner), events)
+
+    assert events == NOT_QUITE[envelope]
+
+
 def test_unknown_event_type_is_reported() -> None:
     """A frame type that we do not know breaks nothing and does not vanish."""
     reader, events = _reader("converse"), list[Any]()

@@ -15,7 +15,7 @@ from gateway.bedrock.reader import StreamReader
 from gateway.codecs import CODECS
 from gateway.domain import ReasoningDelta, TextDelta, Usage
 from gateway.errors import GatewayError, UpstreamProtocolError
-from gateway.wire.eventstream import encode
+from gateway.wire.eventstream import Decoder, Message, encode
 from tests.harness import shared
 
 if TYPE_CHECKING:
@@ -335,6 +335,19 @@ def converse_delta(literal: bytes, padding: int = 30, number: int = 0) -> bytes:
     return usual_frame("contentBlockDelta", b'{"contentBlockIndex":%d,"delta":{"text":%b},"p":"%b"}' % padded)
 
 
+HEADERS: dict[Family, dict[str, str]] = {
+    "claude": {":event-type": "chunk", ":content-type": "application/json"},
+    "converse": {":event-type": "contentBlockDelta", ":content-type": "application/json"},
+}
+
+
+def messages_in(data: bytes) -> list[Message]:
+    """Return the frames in the data."""
+    messages: list[Message] = []
+    Decoder().feed(data, messages)
+    return messages
+
+
 def fed(family: Family, data: bytes) -> tuple[list[Event], int]:
     """Return the events in the data, and how many payloads the extractor was fed for them."""
     extractor, events = Counting(extractor_of(family)), list[Any]()
@@ -396,6 +409,27 @@ def test_thoughts_of_claude_are_not_parsed() -> None:
 
     assert events[1:] == [ReasoningDelta("hm")] * 5 + [TextDelta("so")] * 5
     assert parsed == 3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("kind", ["exception", "error", "novelty"])
+def test_the_headers_say_what_a_frame_is(family: Family, kind: str) -> None:
+    """What looks like a delta is a fault where the frame says so."""
+    if family == "claude":
+        delta, block = claude_chunk(claude_delta(b'"x"')), claude_chunk(CLAUDE_BLOCK)
+        start = claude_chunk(CLAUDE_START) + block
+    else:
+        delta = converse_delta(b'"x"')
+        start = usual_frame("messageStart", b"{}")
+    [message] = messages_in(delta)
+    fault = encode({**HEADERS[family], ":message-type": kind}, message.payload)
+
+    pieces = [start + 3 * delta + fault]
+    events, _, _, told = outcome(extractor_of(family), family, pieces)
+
+    assert told
+    assert events[-3:] == [TextDelta("x")] * 3
+    assert outcome(AllFed(extractor_of(family)), family, pieces)[0] == events
 
 
 @pytest.mark.parametrize("family", FAMILIES)
