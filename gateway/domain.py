@@ -184,8 +184,13 @@ class Usage(NamedTuple):
         """Return the counters of `later` where it has them, else mine."""
         if self is UNTOLD:
             return later
-        told = zip(self, later, strict=True)
-        return Usage(*[mine if theirs is None else theirs for mine, theirs in told])
+        asked, said, read, written = later
+        return Usage(
+            self.input_tokens if asked is None else asked,
+            self.output_tokens if said is None else said,
+            self.cache_read_tokens if read is None else read,
+            self.cache_write_tokens if written is None else written,
+        )
 
 
 UNTOLD = Usage()

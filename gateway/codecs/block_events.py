@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from gateway.codecs.protocol import UsualDelta
 from gateway.codecs.shapes import (
@@ -24,10 +24,11 @@ from gateway.codecs.shapes import (
     record,
     records,
     text,
+    usage,
 )
 from gateway.codecs.stops import finish_reason
 from gateway.codecs.tool_calls import ToolCalls
-from gateway.domain import Citation, FinishReason, ReasoningDelta, TextDelta, Usage
+from gateway.domain import Citation, FinishReason, ReasoningDelta, TextDelta
 from gateway.errors import UpstreamProtocolError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from gateway.domain import Event
 
 _SERVER_TOOL = "server_tool_use"
+_COUNTERS: Final = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheWriteInputTokens")
 
 
 class _State(Enum):
@@ -280,16 +282,14 @@ def _say(said: str, events: list[Event]) -> None:
 
 def _count(answer: Json, envelope: Envelope, events: list[Event]) -> None:
     """Take `usage`. Nova names the cache counters `…Count`; Converse's wire has both names (recorded)."""
-    usage = optional_record(answer, "usage")
-    if usage is None:
+    told = optional_record(answer, "usage")
+    if told is None:
         return
-    read, written = count(usage, "cacheReadInputTokens"), count(usage, "cacheWriteInputTokens")
-    counted = Usage(
-        input_tokens=count(usage, "inputTokens"),
-        output_tokens=count(usage, "outputTokens"),
-        cache_read_tokens=count(usage, "cacheReadInputTokenCount") if read is None else read,
-        cache_write_tokens=count(usage, "cacheWriteInputTokenCount") if written is None else written,
-    )
+    counted = usage(told, _COUNTERS)
+    if counted.cache_read_tokens is None and "cacheReadInputTokenCount" in told:
+        counted = counted._replace(cache_read_tokens=count(told, "cacheReadInputTokenCount"))
+    if counted.cache_write_tokens is None and "cacheWriteInputTokenCount" in told:
+        counted = counted._replace(cache_write_tokens=count(told, "cacheWriteInputTokenCount"))
     envelope.count(counted, events)
 
 

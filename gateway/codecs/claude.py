@@ -18,7 +18,6 @@ from gateway.codecs.invocation import Envelope, InvokedFamily
 from gateway.codecs.protocol import UsualDelta
 from gateway.codecs.shapes import (
     Json,
-    count,
     index,
     load,
     malformed,
@@ -26,9 +25,10 @@ from gateway.codecs.shapes import (
     record,
     records,
     text,
+    usage,
 )
 from gateway.codecs.stops import finish_reason
-from gateway.domain import FinishReason, ReasoningDelta, TextDelta, Usage
+from gateway.domain import FinishReason, ReasoningDelta, TextDelta
 from gateway.errors import (
     GatewayError,
     UpstreamFailed,
@@ -67,6 +67,12 @@ ERRORS: Mapping[str, type[GatewayError]] = MappingProxyType(
 )
 """What an `error` in the answer becomes; every other type is UpstreamFailed."""
 
+_COUNTERS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+)
 
 _DELTAS: Mapping[str, tuple[bytes, Callable[[str], Event]]] = MappingProxyType(
     {
@@ -199,14 +205,7 @@ def _count(parent: Json, envelope: Envelope, events: list[Event]) -> None:
     """Take `usage` where it is: `input_tokens` leaves cached tokens out, output is cumulative."""
     if parent.get("usage") is None:
         return
-    usage = record(parent, "usage")
-    counted = Usage(
-        input_tokens=count(usage, "input_tokens"),
-        output_tokens=count(usage, "output_tokens"),
-        cache_read_tokens=count(usage, "cache_read_input_tokens"),
-        cache_write_tokens=count(usage, "cache_creation_input_tokens"),
-    )
-    envelope.count(counted, events)
+    envelope.count(usage(record(parent, "usage"), _COUNTERS), events)
 
 
 def _stop(raw: str | None, envelope: Envelope, events: list[Event]) -> None:

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from gateway.codecs.parameters import check_metadata
-from gateway.codecs.shapes import Json, count, load, malformed, optional_record, optional_text
+from gateway.codecs.shapes import Json, load, malformed, optional_record, optional_text, usage
 from gateway.domain import UNTOLD, FinishReason, Stop, Usage
 from gateway.errors import InvalidRequest
 
@@ -29,6 +29,12 @@ OURS = "amazon-bedrock-"
 _METRICS = "amazon-bedrock-invocationMetrics"
 _GUARDRAIL = "amazon-bedrock-guardrailAction"
 _INTERVENED = "INTERVENED"
+_COUNTERS: Final = (
+    "inputTokenCount",
+    "outputTokenCount",
+    "cacheReadInputTokenCount",
+    "cacheWriteInputTokenCount",
+)
 
 METADATA_HEADER = "X-Amzn-Bedrock-Request-Metadata"
 _METADATA_LIMIT = 8500  # characters of JSON, from the service model
@@ -92,7 +98,8 @@ class Envelope:
         if not payload:  # a chunk without bytes has been seen by SDKs; there is nothing in it to lose
             self.unknown.add("chunk:empty")
             return None
-        return self.look(load(payload), events)
+        chunk = load(payload)
+        return self.look(chunk, events) if _METRICS in chunk or _GUARDRAIL in chunk else chunk
 
     def look(self, answer: Json, events: list[Event]) -> Json | None:
         """Take what Bedrock added; return `answer` unless it has nothing but that."""
@@ -100,23 +107,16 @@ class Envelope:
             self.intervened = True
         if _METRICS not in answer:
             return None if _GUARDRAIL in answer and _only_ours(answer) else answer
-        metrics = optional_record(answer, _METRICS) or {}
-        self._fill(
-            Usage(
-                input_tokens=count(metrics, "inputTokenCount"),
-                output_tokens=count(metrics, "outputTokenCount"),
-                cache_read_tokens=count(metrics, "cacheReadInputTokenCount"),
-                cache_write_tokens=count(metrics, "cacheWriteInputTokenCount"),
-            ),
-            events,
-        )
+        metrics = optional_record(answer, _METRICS)
+        if metrics is not None:
+            self._fill(usage(metrics, _COUNTERS), events)
         return None if _only_ours(answer) else answer
 
-    def count(self, usage: Usage, events: list[Event]) -> None:
+    def count(self, counted: Usage, events: list[Event]) -> None:
         """Take the provider's own counters."""
-        if usage != UNTOLD:
-            self._given = self._given.merge(usage)
-            events.append(usage)
+        if counted != UNTOLD:
+            self._given = self._given.merge(counted)
+            events.append(counted)
 
     def fill_from_headers(self, headers: Mapping[str, str], events: list[Event]) -> None:
         """Take the token headers of a unary answer; a header that is not a number is reported as unknown."""
@@ -142,19 +142,21 @@ class Envelope:
     def _fill(self, weaker: Usage, events: list[Event]) -> None:
         """Append of `weaker` only the counters that no stronger source gave."""
         given = self._given
-        filler = Usage(
-            input_tokens=weaker.input_tokens if given.input_tokens is None else None,
-            output_tokens=weaker.output_tokens if given.output_tokens is None else None,
-            cache_read_tokens=weaker.cache_read_tokens if given.cache_read_tokens is None else None,
-            cache_write_tokens=weaker.cache_write_tokens if given.cache_write_tokens is None else None,
-        )
-        if filler != UNTOLD:
-            self._given = weaker.merge(given)
-            events.append(filler)
+        for theirs, mine in zip(weaker, given, strict=True):
+            if mine is None and theirs is not None:
+                break
+        else:
+            return  # as ever: both sources say the same
+        told = zip(weaker, given, strict=True)
+        events.append(Usage(*[theirs if mine is None else None for theirs, mine in told]))
+        self._given = weaker.merge(given)
 
 
 def _only_ours(answer: Json) -> bool:
-    return all(key.startswith(OURS) for key in answer)
+    for key in answer:  # noqa: SIM110 - a generator costs more than all it would look at
+        if not key.startswith(OURS):
+            return False
+    return True
 
 
 class ChunkExtractor(ABC):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
+from gateway.domain import Usage
 from gateway.errors import UpstreamProtocolError
 
 if TYPE_CHECKING:
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = dict[str, Any]
 
+Counters: TypeAlias = tuple[str, str, str, str]
+"""What a source calls the counters of `Usage`, in their order."""
+
 _ABSURD = 2**53  # no counter is as large, and no float or JSON reader is exact beyond
+_new = tuple.__new__  # a NamedTuple's own constructor is Python, and takes thrice as long
 
 
 def malformed(what: str) -> UpstreamProtocolError:
@@ -94,3 +99,14 @@ def count(parent: Mapping[str, Any], key: str) -> int | None:
     if (type(value) is int or (type(value) is float and value.is_integer())) and 0 <= value < _ABSURD:
         return int(value)
     raise malformed(f"{key} is not a counter")
+
+
+def usage(parent: Mapping[str, Any], names: Counters) -> Usage:
+    """Return what `count` says of the four names."""
+    get = parent.get
+    first, second, third, fourth = names
+    told = (get(first), get(second), get(third), get(fourth))
+    for value in told:
+        if value is not None and (type(value) is not int or not 0 <= value < _ABSURD):
+            return Usage(*[count(parent, name) for name in names])
+    return _new(Usage, told)
