@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from gateway.bedrock import faults
-from gateway.bedrock.usual_deltas import ENDINGS, OPENING, usual_deltas
+from gateway.bedrock.usual_deltas import ENDINGS, OPENING, bare_deltas, enveloped_deltas
 from gateway.codecs.stop_sequences import STOPPED, StopFilter
 from gateway.errors import GatewayError, UpstreamProtocolError
 from gateway.wire.eventstream import MAX_PAYLOAD_LENGTH, Decoder, Message
@@ -36,6 +36,8 @@ class StreamReader:
         self._usual: UsualDelta | None = None
         self._deltas: EnvelopedDeltas | BareDeltas | None = None  # takes the usual ones
         self._headers: Mapping[str, HeaderValue] = {}  # which have these headers, the very same object
+        self._seen: Mapping[str, HeaderValue] | None = None  # headers of the last event, and what they say
+        self._event_type = ""
 
     @property
     def finished(self) -> bool:
@@ -80,20 +82,28 @@ class StreamReader:
             number += 1
 
     def _extract(self, message: Message, events: list[Event]) -> None:
-        headers = message.headers
-        if headers.get(":message-type") != "event":
-            _raise_fault(message)
-        payload = message.payload
-        event_type = str(headers.get(":event-type", ""))
+        headers, payload = message
+        if headers is not self._seen:  # frames of one kind share them
+            if headers.get(":message-type") != "event":
+                _raise_fault(message)
+            self._event_type = str(headers.get(":event-type", ""))
+            self._seen = headers
+        event_type, extractor = self._event_type, self._extractor
         if self._enveloped and event_type == "chunk":
             payload = _open_envelope(payload)
-        self._extractor.feed(event_type, payload, events)
-        usual = self._extractor.usual
+        extractor.feed(event_type, payload, events)
+        usual = extractor.usual
         if usual is not self._usual:
-            self._usual = usual
-            self._deltas = None if usual is None else usual_deltas(usual, enveloped=self._enveloped)
+            self._expect(usual)
         if usual is not None and event_type == usual.event_type:
             self._headers = headers
+
+    def _expect(self, usual: UsualDelta | None) -> None:
+        self._usual = usual
+        if usual is None:
+            self._deltas = None
+        else:
+            self._deltas = enveloped_deltas(usual) if self._enveloped else bare_deltas(usual)
 
 
 class UnaryReader:

@@ -108,7 +108,7 @@ class BareDeltas:
         return len(messages)
 
 
-@lru_cache(maxsize=256)
-def usual_deltas(usual: UsualDelta, *, enveloped: bool) -> EnvelopedDeltas | BareDeltas:
-    """Return what takes these deltas, in their envelope or without one."""
-    return EnvelopedDeltas(usual) if enveloped else BareDeltas(usual)
+enveloped_deltas = lru_cache(maxsize=256)(EnvelopedDeltas)
+"""What takes these deltas in their envelope."""
+bare_deltas = lru_cache(maxsize=256)(BareDeltas)
+"""What takes them without one."""

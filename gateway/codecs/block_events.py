@@ -48,24 +48,23 @@ class _State(Enum):
     ENDED = auto()  # metadata seen
 
 
+_WAITING, _OPEN, _STOPPED, _ENDED = _State  # looking up an enum's member costs as much as a small call
+
+
 class BlockEvents:
     """The state machine of one streamed answer. What is unknown goes into the envelope's set."""
 
-    __slots__ = ("_block", "_envelope", "_raw", "_state", "_stops", "_tools", "_usual")
+    __slots__ = ("_block", "_envelope", "_raw", "_state", "_stops", "_tools", "usual")
 
     def __init__(self, envelope: Envelope, stops: Mapping[str, FinishReason]) -> None:
         self._envelope = envelope
         self._stops = stops
-        self._state = _State.WAITING
+        self._state = _WAITING
         self._tools = ToolCalls()
         self._raw = ""
         self._block: Any = None  # the number of the block that spoke last
-        self._usual: UsualDelta | None = None
-
-    @property
-    def usual(self) -> UsualDelta | None:
+        self.usual: UsualDelta | None = None
         """The delta that follows in a block that spoke twice, as Converse spells it; None at the end."""
-        return self._usual if self._state is _State.OPEN else None
 
     def event(self, name: str, body: Any, events: list[Event]) -> None:
         """Append what the event called `name` says.
@@ -79,14 +78,14 @@ class BlockEvents:
         if handle is None:  # AWS may add one, at any place
             self._envelope.unknown.add(f"event:{name}")
             return
-        if self._state is _State.ENDED:
+        if self._state is _ENDED:
             raise malformed("an event after the terminal metadata")
         handle(self, body, events)
 
     @property
     def finished(self) -> bool:
         """Whether the terminal event has been seen."""
-        return self._state is _State.ENDED
+        return self._state is _ENDED
 
     def close(self, events: list[Event]) -> None:
         """Append the stop.
@@ -95,16 +94,18 @@ class BlockEvents:
             UpstreamProtocolError: the terminal event has not been seen.
             UpstreamFailed: Bedrock calls the answer malformed.
         """
-        if self._state is not _State.ENDED:
+        if self._state is not _ENDED:
             raise UpstreamProtocolError("the answer is truncated: it ended before its metadata event")
         _stop(self._raw, self._stops, self._envelope, events)
 
     def _message_start(self, _body: Json, _events: list[Event]) -> None:
-        self._expect(_State.WAITING, "messageStart")
-        self._state = _State.OPEN
+        if self._state is not _WAITING:
+            raise malformed("messageStart out of order")
+        self._state = _OPEN
 
     def _block_start(self, body: Json, events: list[Event]) -> None:
-        self._expect(_State.OPEN, "contentBlockStart")
+        if self._state is not _OPEN:
+            raise malformed("contentBlockStart out of order")
         block, start = index(body, "contentBlockIndex"), record(body, "start")
         tool = optional_record(start, "toolUse")
         if tool is not None and tool.get("type") != _SERVER_TOOL:
@@ -116,8 +117,8 @@ class BlockEvents:
             self._envelope.unknown.update(f"start:{kind}" for kind in start)
 
     def _block_delta(self, body: Json, events: list[Event]) -> None:
-        if self._state is not _State.OPEN:
-            self._expect(_State.OPEN, "contentBlockDelta")
+        if self._state is not _OPEN:
+            raise malformed("contentBlockDelta out of order")
         delta = record(body, "delta")
         for kind in delta:
             handle = self._DELTAS.get(kind)
@@ -130,7 +131,7 @@ class BlockEvents:
         _say(text(delta, "text"), events)
         number = body.get("contentBlockIndex")
         again = number == self._block and type(number) is int  # nobody needs it to be one
-        self._block, self._usual = number, _usual_delta(number) if again else None
+        self._block, self.usual = number, _usual_delta(number) if again else None
 
     def _tool_arguments(self, body: Json, delta: Json, events: list[Event]) -> None:
         self._tools.arguments(
@@ -150,23 +151,22 @@ class BlockEvents:
         events.append(Citation(record(delta, "citation")))
 
     def _block_stop(self, body: Json, events: list[Event]) -> None:
-        self._expect(_State.OPEN, "contentBlockStop")
+        if self._state is not _OPEN:
+            raise malformed("contentBlockStop out of order")
         self._tools.end(index(body, "contentBlockIndex"), events)
 
     def _message_stop(self, body: Json, events: list[Event]) -> None:
-        self._expect(_State.OPEN, "messageStop")
+        if self._state is not _OPEN:
+            raise malformed("messageStop out of order")
         self._raw = text(body, "stopReason")
         self._tools.end_all(events)
-        self._state = _State.STOPPED
+        self._state, self.usual = _STOPPED, None
 
     def _metadata(self, body: Json, events: list[Event]) -> None:
-        self._expect(_State.STOPPED, "metadata")
-        self._state = _State.ENDED
+        if self._state is not _STOPPED:
+            raise malformed("metadata out of order")
+        self._state = _ENDED
         _count(body, self._envelope, events)
-
-    def _expect(self, state: _State, name: str) -> None:
-        if self._state is not state:
-            raise malformed(f"{name} out of order")
 
     _EVENTS: ClassVar[dict[str, Callable[[BlockEvents, Json, list[Event]], None]]] = {
         "contentBlockDelta": _block_delta,

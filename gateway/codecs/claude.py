@@ -89,6 +89,9 @@ class _State(Enum):
     ENDED = auto()  # message_stop seen
 
 
+_WAITING, _OPEN, _ENDED = _State  # looking up an enum's member costs as much as a small call
+
+
 class ClaudeExtractor:
     """Reads one streamed Claude answer; `message_stop` is its terminal event.
 
@@ -96,29 +99,22 @@ class ClaudeExtractor:
     with the last chunk.
     """
 
-    __slots__ = ("_blocks", "_envelope", "_raw", "_state", "_usual")
+    __slots__ = ("_blocks", "_envelope", "_raw", "_state", "unknown", "usual")
 
     def __init__(self) -> None:
         self._envelope = Envelope()
         self._blocks = ClaudeBlocks(self._envelope.unknown)
-        self._state = _State.WAITING
+        self._state = _WAITING
         self._raw: str | None = None
-        self._usual: UsualDelta | None = None
-
-    @property
-    def unknown(self) -> AbstractSet[str]:
+        self.unknown: AbstractSet[str] = self._envelope.unknown
         """Names of what this answer held and Claude is not known to say."""
-        return self._envelope.unknown
+        self.usual: UsualDelta | None = None
+        """The delta of the block that began last, while the answer is open."""
 
     @property
     def finished(self) -> bool:
         """Whether `message_stop` has been seen."""
-        return self._state is _State.ENDED
-
-    @property
-    def usual(self) -> UsualDelta | None:
-        """The delta of the block that began last, while the answer is open."""
-        return self._usual if self._state is _State.OPEN else None
+        return self._state is _ENDED
 
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
         """Append to `events` what this chunk says."""
@@ -130,44 +126,49 @@ class ClaudeExtractor:
         if handle is None:  # Anthropic may add one, at any place
             self._envelope.unknown.add(f"event:{kind}")
             return
-        if self._state is _State.ENDED:
+        if self._state is _ENDED:
             raise malformed("a chunk after the terminal message_stop")
         handle(self, chunk, events)
 
     def close(self, events: list[Event]) -> None:
         """Append the stop, or raise `UpstreamProtocolError` if the answer is not whole."""
-        if self._state is not _State.ENDED:
+        if self._state is not _ENDED:
             raise UpstreamProtocolError("the answer is truncated: it ended before message_stop")
         _stop(self._raw, self._envelope, events)
 
     def _message_start(self, chunk: Json, events: list[Event]) -> None:
-        self._expect(_State.WAITING, "message_start")
-        self._state = _State.OPEN
+        if self._state is not _WAITING:
+            raise malformed("message_start out of order")
+        self._state = _OPEN
         _count(record(chunk, "message"), self._envelope, events)
 
     def _block_start(self, chunk: Json, events: list[Event]) -> None:
-        self._expect(_State.OPEN, "content_block_start")
+        if self._state is not _OPEN:
+            raise malformed("content_block_start out of order")
         number, block = index(chunk, "index"), record(chunk, "content_block")
         self._blocks.begin(number, block, events)
-        self._usual = _usual_delta(text(block, "type"), number)
+        self.usual = _usual_delta(text(block, "type"), number)
 
     def _block_delta(self, chunk: Json, events: list[Event]) -> None:
-        if self._state is not _State.OPEN:
-            self._expect(_State.OPEN, "content_block_delta")
+        if self._state is not _OPEN:
+            raise malformed("content_block_delta out of order")
         self._blocks.delta(chunk, events)
 
     def _block_stop(self, chunk: Json, events: list[Event]) -> None:
-        self._expect(_State.OPEN, "content_block_stop")
+        if self._state is not _OPEN:
+            raise malformed("content_block_stop out of order")
         self._blocks.tools.end(index(chunk, "index"), events)
 
     def _message_delta(self, chunk: Json, events: list[Event]) -> None:
-        self._expect(_State.OPEN, "message_delta")
+        if self._state is not _OPEN:
+            raise malformed("message_delta out of order")
         self._raw = optional_text(record(chunk, "delta"), "stop_reason") or self._raw
         _count(chunk, self._envelope, events)
 
     def _message_stop(self, _chunk: Json, events: list[Event]) -> None:
-        self._expect(_State.OPEN, "message_stop")
-        self._state = _State.ENDED
+        if self._state is not _OPEN:
+            raise malformed("message_stop out of order")
+        self._state, self.usual = _ENDED, None
         self._blocks.tools.end_all(events)
 
     def _ping(self, _chunk: Json, _events: list[Event]) -> None:
@@ -175,10 +176,6 @@ class ClaudeExtractor:
 
     def _error(self, chunk: Json, _events: list[Event]) -> None:
         _fail(chunk)
-
-    def _expect(self, state: _State, name: str) -> None:
-        if self._state is not state:
-            raise malformed(f"{name} out of order")
 
     _CHUNKS: ClassVar[dict[str, Callable[[ClaudeExtractor, Json, list[Event]], None]]] = {
         "content_block_delta": _block_delta,

@@ -46,7 +46,8 @@ class ClaudeBlocks:
     def _begin_text(self, _number: int, block: Json, events: list[Event]) -> None:
         if said := text(block, "text"):
             events.append(TextDelta(said))
-        events.extend(Citation(citation) for citation in optional_records(block, "citations"))
+        for citation in optional_records(block, "citations"):
+            events.append(Citation(citation))  # noqa: PERF401 - there are hardly ever any
 
     def _begin_thinking(self, _number: int, block: Json, events: list[Event]) -> None:
         if thought := optional_text(block, "thinking"):

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from gateway.catalog.model import Model
-    from gateway.codecs.protocol import UsualDelta
     from gateway.domain import CompletionRequest, Event
 
 STOP_REASONS = MappingProxyType(
@@ -42,37 +41,20 @@ _TOP_K: tuple[tuple[str, int, Callable[[int], dict[str, Any]]], ...] = (
 """Converse has no field for it: (id, highest, the family's own `additionalModelRequestFields`)."""
 
 
-class ConverseExtractor:
+class ConverseExtractor(BlockEvents):
     """Reads one ConverseStream answer; `metadata` is its terminal event."""
 
-    __slots__ = ("_blocks", "_envelope")
+    __slots__ = ("unknown",)
 
     def __init__(self) -> None:
-        self._envelope = Envelope()
-        self._blocks = BlockEvents(self._envelope, STOP_REASONS)
-
-    @property
-    def unknown(self) -> AbstractSet[str]:
+        envelope = Envelope()
+        super().__init__(envelope, STOP_REASONS)
+        self.unknown: AbstractSet[str] = envelope.unknown
         """Names of what this answer held and Converse is not known to say."""
-        return self._envelope.unknown
-
-    @property
-    def finished(self) -> bool:
-        """Whether `metadata` has been seen."""
-        return self._blocks.finished
-
-    @property
-    def usual(self) -> UsualDelta | None:
-        """The text that follows in a block that has spoken twice."""
-        return self._blocks.usual
 
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
         """Append to `events` what this event says."""
-        self._blocks.event(event_type, load(payload), events)
-
-    def close(self, events: list[Event]) -> None:
-        """Append the stop, or raise `UpstreamProtocolError` if the answer is not whole."""
-        self._blocks.close(events)
+        self.event(event_type, load(payload), events)
 
 
 class ConverseCodec:

@@ -67,8 +67,8 @@ class ToolCalls:
 
     def end_all(self, events: list[Event]) -> None:
         """The message is over, and with it every block that the provider forgot to end."""
-        for block in list(self._open):
-            self.end(block, events)
+        while self._open:
+            self.end(next(iter(self._open)), events)
 
     def whole(self, call: tuple[str, str], arguments: Any, events: list[Event]) -> None:
         """Take a call that came in one piece, as unary answers bring it."""
