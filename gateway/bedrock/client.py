@@ -29,8 +29,10 @@ from gateway.wire.sigv4 import Signer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from gateway.bedrock.clocks import Clocks
     from gateway.bedrock.credentials import CredentialSource, RequestCredentials
     from gateway.bedrock.exchange import Exchange
+    from gateway.bedrock.sending import Message
     from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
     from gateway.tcp import AddressInfo
     from gateway.wire.sigv4 import Form
@@ -93,30 +95,20 @@ class BedrockClient:
         self.skew.observe(date)
         return date is not None
 
-    async def post(
-        self,
-        model_id: str,
-        operation: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        credentials: RequestCredentials | None = None,
-        *,
-        connect_timeout: float | None = None,
-    ) -> Exchange:
+    async def post(self, message: Message, credentials: RequestCredentials, clocks: Clocks) -> Exchange:
         """Send one request and wait for the head of its answer; the caller must close the exchange.
 
-        `credentials` are those of `self.credentials` unless the caller has read them already;
-        `connect_timeout`, in seconds, is the client's own unless given.
-
         Raises what botocore and aiohttp raise, `exceptions.FOREIGN` names it all; `UpstreamProtocolError`
-        where there was no answer to be made out.
+        where there was no answer to be made out; `UpstreamTimeout` where a clock struck.
         """
-        if credentials is None:
-            credentials = await self.credentials.current()
-        exchange = await self.pool.take(connect_timeout)
+        exchange = await self.pool.idle()
+        if exchange is None:
+            exchange = await clocks.bound(self.pool.connect(message.connect_timeout))
         try:
-            draft = self._draft(model_id, operation, headers)
-            await exchange.post(draft.head + _rest_of_head(draft, body, credentials), body)
+            draft = self._draft(message.model_id, message.operation, message.headers)
+            exchange.send(draft.head + _rest_of_head(draft, message.body, credentials), message.body)
+            while not exchange.has_head():
+                await clocks.arrival(exchange)
         except BaseException:
             exchange.close()
             raise

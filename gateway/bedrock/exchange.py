@@ -94,24 +94,14 @@ class Exchange:
 
     # ── the request ─────────────────────────────────────────────────────────────────────────────────────
 
-    async def post(self, head: bytes, body: bytes) -> None:
-        """Send the request, and wait for the head of its answer.
-
-        Raises:
-            UpstreamProtocolError: what came is no HTTP.
-            aiohttp.ClientConnectionError: the connection broke before the head was there.
-        """
+    def send(self, head: bytes, body: bytes) -> None:
+        """Send the request, as much of it as the transport takes for now."""
         if len(body) <= SLICE:
             self._transport.write(head + body)
         else:
             self._transport.write(head)
             self._body, self._unsent = body, len(body)
             self.send_more()
-        while self._parser.head is None:
-            if self._fault is not None:
-                raise self._fault
-            await self.arrival()
-        self.status, self.headers = self._parser.head
 
     def send_more(self) -> None:
         """Hand over the next slices, as many as the transport takes for now."""
@@ -124,6 +114,21 @@ class Exchange:
             self._body = b""
 
     # ── the answer ──────────────────────────────────────────────────────────────────────────────────────
+
+    def has_head(self) -> bool:
+        """Say whether the head of the answer has come, which `status` and `headers` tell from then on.
+
+        Raises:
+            UpstreamProtocolError: what came is no HTTP.
+            aiohttp.ClientConnectionError: the connection broke before the head was there.
+        """
+        head = self._parser.head
+        if head is None:
+            if self._fault is not None:
+                raise self._fault
+            return False
+        self.status, self.headers = head
+        return True
 
     @property
     def ready(self) -> bool:

@@ -95,8 +95,19 @@ class Pool:
             self._connector._factory = factory  # noqa: SLF001 - see PRIVATE
         return session
 
-    async def take(self, connect_timeout: float | None = None) -> Exchange:
-        """Take an idle connection or make one; what an idle one received unasked makes it unusable.
+    async def idle(self) -> Exchange | None:
+        """Take an idle connection, without any IO; what one received unasked makes it unusable."""
+        connector = self._connector
+        if connector is None:
+            return None
+        while (idle := await connector._get(self._key, [])) is not None:  # noqa: SLF001 - see PRIVATE
+            if _silent(idle):
+                return Exchange(idle, asyncio.get_running_loop())
+            idle.close()
+        return None
+
+    async def connect(self, connect_timeout: float | None = None) -> Exchange:
+        """Make a connection; `connect_timeout`, in seconds, is the client's own unless given.
 
         Raises:
             aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError: none can be made; nothing was sent.
@@ -104,10 +115,6 @@ class Pool:
         """
         connector = self._connector or (await self.session()).connector
         assert connector is not None  # noqa: S101 - see `session`
-        while (idle := await connector._get(self._key, [])) is not None:  # noqa: SLF001 - see PRIVATE
-            if _silent(idle):
-                return Exchange(idle, asyncio.get_running_loop())
-            idle.close()
         timeout = _until_connected(connect_timeout or self._connect_timeout)
         try:
             connection = await connector.connect(self._template(), [], timeout)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from gateway.bedrock import faults
 from gateway.bedrock.exceptions import FOREIGN, STALE, before_the_head, from_exception
@@ -11,6 +11,8 @@ from gateway.errors import GatewayError, UpstreamDenied, UpstreamProtocolError
 from gateway.wire.eventstream import CONTENT_TYPE as EVENT_STREAM
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.bedrock.client import BedrockClient
     from gateway.bedrock.clocks import Clocks
     from gateway.bedrock.credentials import RequestCredentials
@@ -20,14 +22,17 @@ MAX_ERROR_BODY = 65_536
 """Bytes; of a longer one the beginning counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+_GOOD: Final = 200
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Message(NamedTuple):
     """What is posted: the body for one operation of one model."""
 
     model_id: str
     operation: str
     body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NO_HEADERS
     streaming: bool = False
     connect_timeout: float | None = None
     """Seconds; None: the client's own."""
@@ -58,54 +63,44 @@ async def _send_once(
     client: BedrockClient, message: Message, clocks: Clocks, credentials: RequestCredentials
 ) -> Exchange:
     try:
-        response = await clocks.bound(
-            client.post(
-                message.model_id,
-                message.operation,
-                message.body,
-                message.headers,
-                credentials,
-                connect_timeout=message.connect_timeout,
-            )
-        )
+        response = await client.post(message, credentials, clocks)
     except FOREIGN as error:
         raise before_the_head(error) from error
-    try:
-        try:
-            if response.status != _GOOD or (message.streaming and not is_event_stream(response)):
-                await clocks.bound(_check(response, streaming=message.streaming))
-        except BaseException:
-            response.close()
-            raise
-    except FOREIGN as error:
-        raise from_exception(error) from error
-    except UpstreamDenied as error:
-        client.skew.explain(error)
-        raise
+    if response.status != _GOOD or (message.streaming and not is_event_stream(response)):
+        await _refuse(client, response, clocks)
     return response
 
 
-_GOOD = 200
+async def _refuse(client: BedrockClient, response: Exchange, clocks: Clocks) -> NoReturn:
+    """Raise what an answer means that is not of the kind that was asked for."""
+    try:
+        fault = await clocks.bound(_fault_of(response))
+    except FOREIGN as error:
+        raise from_exception(error) from error
+    finally:
+        response.close()
+    if isinstance(fault, UpstreamDenied):
+        client.skew.explain(fault)
+    raise fault
 
 
-async def _check(response: Exchange, *, streaming: bool) -> None:
-    """Raise unless this is the kind of answer that was asked for."""
+async def _fault_of(response: Exchange) -> GatewayError:
     if 300 <= response.status < 400:  # noqa: PLR2004 - redirects are not followed: they would carry the prompt
-        raise UpstreamProtocolError("Bedrock's endpoint redirects: it is not Bedrock's.")
+        return UpstreamProtocolError("Bedrock's endpoint redirects: it is not Bedrock's.")
     if response.status != _GOOD:
         body = await response.read_up_to(MAX_ERROR_BODY)
-        raise faults.from_answer(response.status, response.headers, body)
-    if streaming and not is_event_stream(response):
-        raise UpstreamProtocolError(
-            "Bedrock's endpoint answered with something other than an event stream.",
-            detail=f"content type {_media_type(response)[:100]}",
-            upstream_request_id=faults.request_id_of(response.headers),
-        )
+        return faults.from_answer(response.status, response.headers, body)
+    return UpstreamProtocolError(
+        "Bedrock's endpoint answered with something other than an event stream.",
+        detail=f"content type {_media_type(response)[:100]}",
+        upstream_request_id=faults.request_id_of(response.headers),
+    )
 
 
 def is_event_stream(response: Exchange) -> bool:
     """Say whether an answer is what a streaming operation gives."""
-    return _media_type(response) == EVENT_STREAM
+    content_type = response.headers.get("content-type", "")
+    return content_type == EVENT_STREAM or _media_type(response) == EVENT_STREAM
 
 
 def _media_type(response: Exchange) -> str:

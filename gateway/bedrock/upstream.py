@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -22,8 +21,9 @@ from gateway.upstream import EmbeddingCall, UpstreamCall
 from gateway.wire.eventstream import MAX_PAYLOAD_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
     from random import Random
+    from types import TracebackType
 
     from gateway.bedrock.exchange import Exchange
     from gateway.bedrock.routing import Route, Router
@@ -45,6 +45,8 @@ Reader: TypeAlias = StreamReader | UnaryReader | CuttingReader
 
 class BedrockAnswer:
     """One answer with a good status; see `gateway.upstream.UpstreamAnswer`."""
+
+    __slots__ = ("_clocks", "_exchange", "reader", "request_id")
 
     def __init__(self, exchange: Exchange, reader: Reader, clocks: Clocks) -> None:
         self.request_id = faults.request_id_of(exchange.headers)
@@ -82,6 +84,50 @@ class BedrockAnswer:
             return await self._clocks.tail(self._exchange.read())
         except (*FOREIGN, UpstreamProtocolError):
             return b""  # the answer is whole; only the connection and late counters are lost
+
+
+class Invocation:
+    """One call, under way while the block runs: a context manager that gives its answer.
+
+    Not a generator: that costs as much as the signature.
+    """
+
+    __slots__ = ("_call", "_clocks", "_exchange", "_upstream")
+
+    def __init__(self, upstream: BedrockUpstream, call: UpstreamCall) -> None:
+        self._upstream = upstream
+        self._call = call
+        self._clocks: Clocks
+        self._exchange: Exchange | None = None
+
+    async def __aenter__(self) -> BedrockAnswer:
+        """Send the call and wait for the head of the answer.
+
+        Raises:
+            GatewayError: Bedrock refused, failed, or did not answer in time.
+        """
+        call, upstream = self._call, self._upstream
+        model = call.model
+        self._clocks = clocks = upstream.clocks(model, streaming=model.streaming)
+        try:
+            self._exchange = exchange = await upstream.send(call.target, _message(call), model, clocks)
+            return BedrockAnswer(exchange, _reader(call, exchange), clocks)
+        except BaseException:
+            self._close()
+            raise
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._exchange is not None:  # nothing else frees the connection of an answer not read (S1)
+            self._exchange.close()
+        self._clocks.close()
 
 
 class BedrockUpstream:
@@ -144,28 +190,9 @@ class BedrockUpstream:
                 "fallback_left_out", model=asked, fallback=name, reason=error.message, param=error.param
             )
 
-    @asynccontextmanager
-    async def invoke_stream(self, call: UpstreamCall) -> AsyncIterator[BedrockAnswer]:
-        """Send the call; see `gateway.upstream.Upstream`.
-
-        Raises:
-            GatewayError: Bedrock refused, failed, or did not answer in time.
-        """
-        model = call.model
-        clocks = Clocks(self._settings, model.timeouts, streaming=model.streaming)
-        headers = dict(call.headers)
-        if model.streaming and model.api == "invoke":
-            headers["X-Amzn-Bedrock-Accept"] = "application/json"
-        operation = OPERATIONS[model.api, model.streaming]
-        message = Message(model.id, operation, call.body, headers, model.streaming, model.timeouts.connect)
-        try:
-            response = await self._send(call.target, message, model, clocks)
-            try:
-                yield BedrockAnswer(response, _reader(call, response), clocks)
-            finally:
-                response.close()  # nothing else frees a connection whose answer was not read to its end (S1)
-        finally:
-            clocks.close()
+    def invoke_stream(self, call: UpstreamCall) -> Invocation:
+        """Return what sends the call when its block begins; see `gateway.upstream.Upstream`."""
+        return Invocation(self, call)
 
     def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
         """Resolve the model and make a body for each batch of inputs that it takes in one call.
@@ -195,10 +222,10 @@ class BedrockUpstream:
         Raises:
             GatewayError: Bedrock refused, failed, or did not answer in time.
         """
-        clocks = Clocks(self._settings, call.model.timeouts, streaming=False)
+        clocks = self.clocks(call.model, streaming=False)
         try:
             message = Message(call.model.id, "invoke", call.body, connect_timeout=call.model.timeouts.connect)
-            response = await self._send(call.target, message, call.model, clocks)
+            response = await self.send(call.target, message, call.model, clocks)
             try:
                 body = await clocks.bound(response.read_all(MAX_PAYLOAD_LENGTH))
             finally:
@@ -210,7 +237,12 @@ class BedrockUpstream:
         embedded = embedder_for(call.model.base_id).read(body, response.headers, call.count)
         return replace(embedded, request_id=faults.request_id_of(response.headers))
 
-    async def _send(self, name: str, message: Message, model: Model, clocks: Clocks) -> Exchange:
+    def clocks(self, model: Model, *, streaming: bool) -> Clocks:
+        """Start the clocks of one call."""
+        return Clocks(self._settings, model.timeouts, streaming=streaming)
+
+    async def send(self, name: str, message: Message, model: Model, clocks: Clocks) -> Exchange:
+        """Send it to the target of this name; see `gateway.bedrock.sending.send`."""
         target = self._targets[name]
         try:
             return await send(target.client, message, clocks)
@@ -229,6 +261,14 @@ def _body(
     codec = codec_for(model)
     stop = () if codec.stop_is_native(model) else emulated(request)
     return codec.format(request, model), codec.headers(request), stop
+
+
+def _message(call: UpstreamCall) -> Message:
+    model, headers = call.model, call.headers
+    if model.streaming and model.api == "invoke":
+        headers = {**headers, "X-Amzn-Bedrock-Accept": "application/json"}
+    operation = OPERATIONS[model.api, model.streaming]
+    return Message(model.id, operation, call.body, headers, model.streaming, model.timeouts.connect)
 
 
 def _reader(call: UpstreamCall, response: Exchange) -> Reader:

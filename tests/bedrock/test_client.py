@@ -22,6 +22,7 @@ from gateway.bedrock.exchange import ExchangeProtocol
 from gateway.emulator import Emulator, EmulatorSettings
 from gateway.errors import UpstreamDenied, UpstreamUnavailable
 from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
+from tests.bedrock.posting import post
 from tests.harness import CLAUDE, StartGateway, ask
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ async def test_ca_bundle_that_is_none(tmp_path: Path) -> None:
     aws = AwsSettings(**KEYS, endpoint_url="https://127.0.0.1:9", ca_bundle=bundle)
     async with open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
         with pytest.raises(ssl.SSLError):
-            await client.post("amazon.titan-text-express-v1", "invoke", b"{}", {})
+            await post(client, "amazon.titan-text-express-v1", b"{}")
 
 
 async def test_keys_of_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, emulator: Emulator) -> None:
@@ -169,7 +170,7 @@ async def test_keys_of_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     aws = AwsSettings(endpoint_url=emulator.url, region=keys.region)
 
     async with open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
-        response = await client.post("amazon.titan-text-express-v1", "invoke", b'{"inputText":"x"}', {})
+        response = await post(client, "amazon.titan-text-express-v1", b'{"inputText":"x"}')
         status = response.status
         response.close()
 
@@ -192,7 +193,7 @@ async def test_wrong_secret(emulator: Emulator) -> None:
         secret_access_key=SecretStr("wrong"),
     )
     async with open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
-        response = await client.post(CLAUDE, "invoke", b"{}", {})
+        response = await post(client, CLAUDE, b"{}")
         code = response.headers["x-amzn-errortype"]
         response.close()
 
@@ -217,7 +218,7 @@ async def test_chosen_bearer_token() -> None:
         async with open_client(
             BedrockSettings(auth="bearer"), aws, CredentialSettings(), max_concurrency=5
         ) as client:
-            response = await client.post("amazon.titan-text-express-v1", "invoke", b'{"inputText":"x"}', {})
+            response = await post(client, "amazon.titan-text-express-v1", b'{"inputText":"x"}')
             response.close()
 
     assert response.status == 200
@@ -249,7 +250,7 @@ async def test_proxy_is_used_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     aws = AwsSettings(**KEYS, endpoint_url="https://bedrock.invalid")
     async with server, open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
         with pytest.raises(aiohttp.ClientError):
-            await client.post(CLAUDE, "invoke", b"{}", {})
+            await post(client, CLAUDE, b"{}")
 
     assert (await asked).startswith(b"CONNECT bedrock.invalid:443")
 
@@ -287,7 +288,7 @@ async def test_ca_bundle(tls: tuple[str, Path]) -> None:
     url, certificate = tls
     aws = AwsSettings(**KEYS, endpoint_url=url, ca_bundle=certificate)
     async with open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
-        response = await client.post(CLAUDE, "invoke", b"{}", {})
+        response = await post(client, CLAUDE, b"{}")
         response.close()
 
     assert response.status == 404
@@ -299,7 +300,7 @@ async def test_unknown_ca(tls: tuple[str, Path]) -> None:
     aws = AwsSettings(**KEYS, endpoint_url=url)
     async with open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
         with pytest.raises(aiohttp.ClientError) as caught:
-            await client.post(CLAUDE, "invoke", b"{}", {})
+            await post(client, CLAUDE, b"{}")
 
     assert type(from_exception(caught.value)) is UpstreamUnavailable
 
@@ -325,7 +326,7 @@ async def test_through_a_tunnel(monkeypatch: pytest.MonkeyPatch, tls: tuple[str,
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:secret@127.0.0.1:{port}")
     aws = AwsSettings(**KEYS, endpoint_url="https://bedrock.invalid", ca_bundle=certificate)
     async with server, open_client(BedrockSettings(), aws, CredentialSettings(), max_concurrency=5) as client:
-        response = await client.post(CLAUDE, "invoke", b"{}", {})
+        response = await post(client, CLAUDE, b"{}")
         body = await response.read_all(100)
         response.close()
         sent = client._draft(CLAUDE, "invoke", {}).head

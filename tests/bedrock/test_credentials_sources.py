@@ -35,6 +35,7 @@ from gateway.emulator.metadata import CONTAINER_PATH, INSTANCE_PRINCIPAL, TASK_P
 from gateway.errors import UpstreamDenied
 from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings, RoleSettings
 from gateway.wire.sigv4 import Credentials
+from tests.bedrock.posting import post
 from tests.harness import lines
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ async def opened(world: World, *roles: RoleSettings, **aws: Any) -> AsyncIterato
 
 async def status_of_a_call(client: BedrockClient) -> int:
     """Return what Bedrock answers."""
-    response = await client.post("amazon.titan-text-express-v1", "invoke", b'{"inputText":"x"}', {})
+    response = await post(client, "amazon.titan-text-express-v1", b'{"inputText":"x"}')
     response.close()
     return response.status
 

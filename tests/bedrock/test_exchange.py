@@ -18,6 +18,7 @@ from gateway.bedrock.exchange import HIGH_WATER, SLICE
 from gateway.errors import UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
 from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
 from gateway.tcp import reset
+from tests.bedrock.posting import post as post_to
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -108,7 +109,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 async def post(client: BedrockClient, body: bytes = b"{}", **options: Any) -> Exchange:
     """Send a request."""
-    return await client.post(MODEL, "invoke", body, {}, **options)
+    return await post_to(client, MODEL, body, **options)
 
 
 async def ask(client: BedrockClient, body: bytes = b"{}") -> tuple[int, bytes]:
@@ -487,7 +488,7 @@ async def test_no_line_of_a_header_of_elsewhere() -> None:
     far_end = FarEnd(sending(WHOLE))
     async with opened(far_end) as client:
         with pytest.raises(ValueError, match="control character"):
-            await client.post(MODEL, "invoke", b"{}", {"X-Amzn-Bedrock-Request-Metadata": "a\r\nHost: b"})
+            await post_to(client, MODEL, b"{}", {"X-Amzn-Bedrock-Request-Metadata": "a\r\nHost: b"})
         connector: Any = client.pool._connector
         assert not connector._acquired
     assert not far_end.requests
@@ -498,7 +499,7 @@ async def test_many_different_heads() -> None:
     far_end = FarEnd(sending(WHOLE))
     async with opened(far_end) as client:
         for number in range(300):
-            exchange = await client.post(MODEL, "invoke", b"{}", {"X-Number": str(number)})
+            exchange = await post_to(client, MODEL, b"{}", {"X-Number": str(number)})
             await exchange.read_all(5)
             assert len(client._drafts) <= 256
     assert all(f"X-Number: {number}\r\n".encode() in far_end.requests[number][1] for number in range(300))
