@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,7 +66,7 @@ class ConverseCodec:
     def format(self, request: CompletionRequest, model: Model) -> bytes:
         """Return the Converse body; `top_k` only goes where the model's family is known to have it."""
         messages = conversation(request, REASONING_WRITERS)
-        top_k = _top_k(model)
+        top_k = _top_k(model.base_id or "")
         sampled = sampling(request, model, top_k=top_k[0] if top_k else None)
         check_metadata(request)
         optional = {
@@ -98,6 +99,6 @@ class ConverseCodec:
         return envelope.unknown
 
 
-def _top_k(model: Model) -> tuple[int, Callable[[int], dict[str, Any]]] | None:
-    base = model.base_id or ""
+@lru_cache(maxsize=256)
+def _top_k(base: str) -> tuple[int, Callable[[int], dict[str, Any]]] | None:
     return next(((highest, shape) for prefix, highest, shape in _TOP_K if base.startswith(prefix)), None)

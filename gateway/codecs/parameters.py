@@ -76,20 +76,29 @@ def sampling(
     `temperature` and `top_k` are the family's highest (from 0), `top_p` its lowest and highest; `top_k` None:
     the family has no such parameter.
     """
-    given = {
-        name: value
-        for name in ("temperature", "top_p", "top_k")
-        if (value := getattr(request, name)) is not None
-    }
-    if given and not model.sampling:
+    given: dict[str, float | int] = {}
+    if request.temperature is not None:
+        given["temperature"] = request.temperature
+    if request.top_p is not None:
+        given["top_p"] = request.top_p
+    if request.top_k is not None:
+        given["top_k"] = request.top_k
+    if given:
+        _check_sampling(given, model, top_k, {"temperature": (0, temperature), "top_p": top_p})
+    return given
+
+
+def _check_sampling(
+    given: Mapping[str, float], model: Model, top_k: int | None, ranges: dict[str, tuple[float, float]]
+) -> None:
+    if not model.sampling:
         name = next(iter(given))
         raise InvalidRequest(f"{model.base_id} does not accept {name}: it samples its own way.", param=name)
     if "top_k" in given and top_k is None:
         raise InvalidRequest("top_k: this model has no such parameter.", param="top_k")
-    ranges = {"temperature": (0, temperature), "top_p": top_p, "top_k": (0, top_k or 0)}
+    ranges["top_k"] = (0, top_k or 0)
     for name, value in given.items():
         _check_range(name, value, *ranges[name])
-    return given
 
 
 def stop_sequences(request: CompletionRequest, family: str) -> list[str]:

@@ -14,8 +14,6 @@ from gateway.domain import ImagePart, ReasoningPart, TextPart, ToolResultPart, T
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gateway.domain import CompletionRequest, Part, Role
 
 _ALLOWED: dict[Role, tuple[type[Part], ...]] = {
@@ -64,9 +62,8 @@ def turns(request: CompletionRequest) -> list[Turn]:
 
 def has_tool_parts(request: CompletionRequest) -> bool:
     """Tell whether the conversation so far has tool calls or results."""
-    return any(isinstance(part, ToolUsePart | ToolResultPart) for part in _parts(request))
-
-
-def _parts(request: CompletionRequest) -> Iterator[Part]:
     for message in request.messages:
-        yield from message.content
+        for part in message.content:
+            if isinstance(part, ToolUsePart | ToolResultPart):
+                return True
+    return False
