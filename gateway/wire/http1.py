@@ -147,12 +147,12 @@ class ResponseParser:
         if end < 0:
             return len(data)
         first, *fields = data[at:end].decode("latin-1").split("\r\n")
-        status_line = _STATUS_LINE.fullmatch(first)
-        if status_line is None:
+        status, minor = _read_status_line(first)
+        if not status:
             self._refuse("the answer does not begin with a status line")
-        status, headers = int(status_line[2]), self._fields(fields)
+        headers = self._fields(fields)
         if status >= _FINAL:
-            self._frame(status, headers, minor=status_line[1])
+            self._frame(status, headers, minor=minor)
         else:
             self._interim += 1
             if status == _SWITCHING or self._interim > MAX_INTERIM:
@@ -176,7 +176,9 @@ class ResponseParser:
         end = data.find(b"\r\n\r\n", at, at + MAX_HEAD)
         block = data[at : end + 4 if end >= 0 else at + MAX_HEAD]
         breaks = b"\r\n" * block.count(b"\r\n")
-        if block.translate(None, _VISIBLE) != breaks + (b"\r" if block.endswith(b"\r") else b""):
+        if end < 0 and block.endswith(b"\r"):
+            breaks += b"\r"
+        if block.translate(None, _VISIBLE) != breaks:
             self._refuse("a control character, or half a line break, in a head")
         if end < 0:
             self._keep(data, at, MAX_HEAD, "a head is too long")
@@ -266,12 +268,20 @@ class ResponseParser:
         raise UpstreamProtocolError(words, detail=detail)
 
 
+@lru_cache(maxsize=64)
 def _stays_open(connection: str, minor: str) -> bool:
     """Say what the `Connection` of an HTTP/1.`minor` answer means."""
     if not connection:
         return minor == "1"
     options = {option.strip(" \t") for option in connection.lower().split(",")}
     return "close" not in options and (minor == "1" or "keep-alive" in options)
+
+
+@lru_cache(maxsize=64)
+def _read_status_line(line: str) -> tuple[int, str]:
+    """Return the status and the minor version; 0 for what is no status line."""
+    found = _STATUS_LINE.fullmatch(line)
+    return (0, "") if found is None else (int(found[2]), found[1])
 
 
 @lru_cache(maxsize=256)
