@@ -118,6 +118,14 @@ class ClaudeExtractor:
 
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
         """Append to `events` what this chunk says."""
+        plain = _PLAIN.get(payload)
+        if plain is not None and self._state is _OPEN and event_type == "chunk":
+            number, usual = plain
+            if usual is None:
+                self._blocks.tools.end(number, events)
+            else:
+                self.usual = usual
+            return
         chunk = self._envelope.open(event_type, payload, events)
         if chunk is None:
             return
@@ -196,6 +204,15 @@ def _usual_delta(block: str, number: int) -> UsualDelta | None:
     delta, make = _DELTAS[block]
     before = b'{"type":"content_block_delta","index":%d,"delta":%b' % (number, delta)
     return UsualDelta("chunk", before, b'"}}', make)
+
+
+_TEXT = b'{"type":"content_block_start","index":%d,"content_block":{"type":"text","text":""}}'
+_END = b'{"type":"content_block_stop","index":%d}'
+_PLAIN: Mapping[bytes, tuple[int, UsualDelta | None]] = MappingProxyType(
+    {_TEXT % number: (number, _usual_delta("text", number)) for number in range(8)}
+    | {_END % number: (number, None) for number in range(8)}
+)
+"""How a text begins, with the delta to expect, and how a block ends: the same in every answer."""
 
 
 def _count(parent: Json, envelope: Envelope, events: list[Event]) -> None:
