@@ -153,16 +153,16 @@ def _too_deep(skeleton: bytes, max_depth: int) -> bool:
 def _pairs(value: Any) -> int:
     """Return how many key-value pairs `value` has in all its objects; raises if one has too many."""
     pairs = 0
-    rest = [value]
-    while rest:
-        item = rest.pop()
-        if isinstance(item, dict):
+    found = [value]
+    for item in found:  # which grows by what is found in each
+        kind = type(item)
+        if kind is dict:
             if len(item) > MAX_KEYS:
                 raise InvalidRequest(f"The body has a JSON object of more than {MAX_KEYS} keys.")
             pairs += len(item)
-            rest.extend(item.values())
-        elif isinstance(item, list):
-            rest.extend(item)
+            found += item.values()
+        elif kind is list:
+            found += item
     return pairs
 
 
