@@ -122,6 +122,7 @@ class GatewayRequestHandler(RequestLoop):
         if self._manager is not None:  # aiohttp allows for being told twice
             self._gateway.counted.remove(within=self._within, connection=self)
             self._stop_waiting()
+            self.heartbeat.close()
         super().connection_lost(exc)
 
     def turn_away(self) -> None:

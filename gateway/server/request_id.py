@@ -21,5 +21,5 @@ def new_request_id() -> str:
 
 def request_id_of(headers: Mapping[str, str]) -> str:
     """Return the caller's id where it is well formed, else a fresh one (reliability.md R59)."""
-    given = headers.get(HEADER, "")
-    return given if WELL_FORMED.fullmatch(given) else new_request_id()
+    given = headers.get(HEADER)
+    return given if given and WELL_FORMED.fullmatch(given) else new_request_id()

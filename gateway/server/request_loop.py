@@ -21,6 +21,7 @@ from gateway.errors import GatewayError, InternalError, InvalidRequest
 from gateway.observability.request_log import RequestLog
 from gateway.server.answers import error_response
 from gateway.server.head import encode_fields
+from gateway.server.heartbeat import Heartbeat
 from gateway.server.request import Request
 from gateway.server.request_id import new_request_id
 from gateway.server.transfer import Transfer
@@ -50,7 +51,7 @@ class RequestLoop(web.RequestHandler):
     it never saw.
     """
 
-    __slots__ = ("_drain", "_handle", "_observer")
+    __slots__ = ("_drain", "_handle", "_observer", "heartbeat")
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class RequestLoop(web.RequestHandler):
         self._handle = handle
         self._drain = drain
         self._observer = observer
+        self.heartbeat = Heartbeat(self._loop)
 
     # ── what a transfer needs ─────────────────────────────────────────────────────────────────────────
 

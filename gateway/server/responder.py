@@ -13,7 +13,6 @@ from gateway.dialects import native_records
 from gateway.errors import UpstreamProtocolError
 from gateway.server import writing
 from gateway.server.head import stream_fields
-from gateway.server.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.pipeline import CompletionStream
     from gateway.server.exchange import Exchange
     from gateway.server.formats import Format
+    from gateway.server.heartbeat import Heartbeat
 
 
 _OK: Final = 200
@@ -43,15 +43,14 @@ class StreamResponder:
         self._transfer = exchange.transfer
         self._form = form
         self._heartbeat: Heartbeat | None = None
-        limits = exchange.services.limits
-        if limits.heartbeat_interval and form.heartbeat:
-            self._heartbeat = Heartbeat(
-                self._beat, grace=limits.heartbeat_grace, interval=limits.heartbeat_interval
-            )
 
     def kept_alive(self) -> AbstractContextManager[None]:
         """Return a block in which heartbeats break the silence."""
-        return _SILENT if self._heartbeat is None else self._heartbeat
+        limits = self._exchange.services.limits
+        if not limits.heartbeat_interval or not self._form.heartbeat:
+            return _SILENT
+        self._heartbeat = heartbeat = self._transfer.heartbeat
+        return heartbeat.beating(self._beat, grace=limits.heartbeat_grace, interval=limits.heartbeat_interval)
 
     async def relay(self, stream: CompletionStream) -> bytes:
         """Write what the stream brings until it is whole; return its last bytes, which are still to be sent.

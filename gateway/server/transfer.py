@@ -16,6 +16,7 @@ from gateway.server.head import date_line, status_line
 if TYPE_CHECKING:
     import asyncio
 
+    from gateway.server.heartbeat import Heartbeat
     from gateway.server.request import Request
 
 _HEAD: Final = "HEAD"
@@ -27,6 +28,7 @@ class Connection(Protocol):
     """What a transfer needs of the connection that it goes over."""
 
     transport: asyncio.Transport | None
+    heartbeat: Heartbeat
 
     @property
     def writing_paused(self) -> bool:
@@ -62,6 +64,11 @@ class Transfer:
     def transport(self) -> asyncio.Transport | None:
         """What the bytes go to; None once the caller has gone."""
         return self._connection.transport
+
+    @property
+    def heartbeat(self) -> Heartbeat:
+        """What breaks the silences of the connection's streams."""
+        return self._connection.heartbeat
 
     @property
     def blocked(self) -> bool:
