@@ -48,6 +48,9 @@ FIELDS = frozenset(
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+GRAVER = {"exception": "error", "warn": "warning"}
+"""The levels of the methods of structlog's loggers that are not named by theirs."""
+
 SECRETS = (
     (
         re.compile(r"(?i)\b(authorization|x-api-key|x-amz-security-token|cookie)(['\"]?\s*[:=,]\s*).*"),
@@ -86,11 +89,8 @@ def configure(
     structlog.configure(
         processors=[
             *([] if worker is None else [_Worker(worker)]),
-            structlog.processors.add_log_level,
             Stamp(),
-            _render_exception,
-            allow_listed,
-            _redact_texts,
+            _only_what_may_be_said,
             _json_line if json else _ConsoleLine(colors=out.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -140,6 +140,8 @@ class _Sink:
 
     def __init__(self, out: TextIO, least: int) -> None:
         self._out = out
+        self._bytes = getattr(out, "buffer", None)
+        """Below the text, whose layer costs as much as the rest of writing does; not all streams have it."""
         self.least = least
         """The number of the lowest level that is written."""
 
@@ -147,10 +149,14 @@ class _Sink:
         """Return what structlog asks its factory for."""
         return self
 
-    def msg(self, line: str) -> None:
+    def msg(self, line: str | bytes) -> None:
         """Write one line."""
         try:  # `suppress` would cost half of what both calls do
-            self._out.write(line + "\n")
+            if self._bytes is not None and isinstance(line, bytes):
+                self._bytes.write(line + b"\n")
+                self._bytes.flush()
+                return
+            self._out.write((line if isinstance(line, str) else line.decode()) + "\n")
             self._out.flush()
         except (OSError, ValueError):  # ValueError: the file is closed
             return
@@ -159,7 +165,10 @@ class _Sink:
 
 
 class Stamp:
-    """Says of each event when it was, in UTC; a second's text is made once. `clock` gives nanoseconds."""
+    """Says of each event how grave it is and when it was, in UTC; a second's text is made once.
+
+    `clock` gives nanoseconds.
+    """
 
     def __init__(self, clock: Callable[[], int] = time.time_ns) -> None:
         self._clock = clock
@@ -167,9 +176,10 @@ class Stamp:
         self._text = ""
 
     def __call__(
-        self, _logger: object, _method: str, event: MutableMapping[str, Any]
+        self, _logger: object, method: str, event: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
-        """Add the timestamp."""
+        """Add the level and the timestamp."""
+        event["level"] = GRAVER.get(method, method)
         second, rest = divmod(self._clock(), 1_000_000_000)
         if second != self._second:
             self._second = second
@@ -178,15 +188,26 @@ class Stamp:
         return event
 
 
-def allow_listed(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Keep the fields of `FIELDS`; name the others without their values."""
-    if FIELDS.issuperset(event):
-        return event
+def _only_what_may_be_said(
+    _logger: object, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Make an exception its type and places, keep the fields of `FIELDS`, and redact those that quote."""
+    if "exc_info" in event:
+        _render_exception(event)
+    if not FIELDS.issuperset(event):
+        _drop_strangers(event)
+    if not FREE_TEXT.isdisjoint(event):
+        for name in FREE_TEXT.intersection(event):
+            event[name] = _redacted(event[name])
+    return event
+
+
+def _drop_strangers(event: MutableMapping[str, Any]) -> None:
+    """Name them without their values."""
     strangers = sorted(event.keys() - FIELDS)
     for name in strangers:
         del event[name]
     event["dropped"] = strangers
-    return event
 
 
 def redact(text: str) -> str:
@@ -238,21 +259,12 @@ def _short(filename: str) -> str:
     return "/".join(filename.rsplit("/", 2)[-2:])
 
 
-def _render_exception(
-    _logger: object, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    error = event.pop("exc_info", None)
+def _render_exception(event: MutableMapping[str, Any]) -> None:
+    error = event.pop("exc_info")
     if error is True:  # `log.exception` means the one being handled
         error = sys.exc_info()[1]
     if isinstance(error, BaseException):
         event["exception"] = describe(type(error), error.__traceback__)
-    return event
-
-
-def _redact_texts(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for name in FREE_TEXT.intersection(event):
-        event[name] = _redacted(event[name])
-    return event
 
 
 def _redacted(value: Any) -> str | list[str]:
@@ -269,8 +281,8 @@ class _ConsoleLine(structlog.dev.ConsoleRenderer):
         return line.encode("utf-8", "backslashreplace").decode()
 
 
-def _json_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> str:
+def _json_line(_logger: object, _method: str, event: MutableMapping[str, Any]) -> bytes:
     try:
-        return orjson.dumps(event, default=repr).decode()
+        return orjson.dumps(event, default=repr)
     except TypeError:  # a lone surrogate, from a header's bytes, or a number beyond 64 bits
-        return stdlib_json.dumps(dict(event), default=repr, skipkeys=True)
+        return stdlib_json.dumps(dict(event), default=repr, skipkeys=True).encode()

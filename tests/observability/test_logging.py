@@ -272,6 +272,22 @@ def test_both_ways_write_the_same(
     assert TIMESTAMP.sub("", log.text) == 2 * TIMESTAMP.sub("", through_structlog)
 
 
+@pytest.mark.parametrize("in_json", [True, False])
+def test_a_stream_of_bytes(*, in_json: bool) -> None:
+    """A file's lines are those that a stream of text gets, in UTF-8, each out at once."""
+    raw = io.BytesIO()
+    text, file = io.StringIO(), io.TextIOWrapper(raw, encoding="utf-8")
+
+    for stream in (text, file):
+        logging.configure(stream=stream, json=in_json)
+        logging.write("info", "request", {"route": "\u00e9\u2028", "param": "\ud800"})
+        structlog.get_logger().info("listening", url="http://x")
+    written = raw.getvalue().decode()
+
+    assert written.count("\n") == 2
+    assert TIMESTAMP.sub("", written) == TIMESTAMP.sub("", text.getvalue())
+
+
 def test_the_short_way_needs_a_configured_log() -> None:
     """Before `configure` nobody has said where lines go."""
     structlog.reset_defaults()
