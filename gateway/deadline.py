@@ -23,6 +23,8 @@ class DeadlinePassed(TimeoutError):
 class Deadline:
     """Bounds one await after the other, never two at a time. `close` it when the stream is over.
 
+    Or let it `rest` and give it to the next stream: that arms no timer where its end is not earlier.
+
     Like `asyncio.timeout` it cancels the task that waits, and turns that cancellation, and no other, into an
     error of its own.
     """
@@ -74,6 +76,10 @@ class Deadline:
         self._future, self._until, self._extend = future, until, None
         if self._timer is None or until < self._armed_for:
             self._arm(until)
+
+    def rest(self) -> None:
+        """Nobody waits any more; the timer stays armed, for the next stream to find it."""
+        self._future = None
 
     def close(self) -> None:
         """Take the timer back."""

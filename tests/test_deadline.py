@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from gateway.bedrock.clocks import Clocks
+from gateway.catalog.timeouts import GENERAL
 from gateway.deadline import Deadline, DeadlinePassed
+from gateway.settings import BedrockSettings
 from tests.virtual_clock import run
 
 
@@ -241,3 +244,46 @@ def test_cancelled_while_a_future_is_watched() -> None:
         return loop.time(), faults
 
     assert run(scene()) == (6, [])
+
+
+def test_rest() -> None:
+    """The next stream finds the timer armed, and its own deadline strikes all the same, earlier or later."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        deadline = Deadline()
+        for first, second in ((10.0, 20.0), (20.0, 5.0)):
+            done = loop.create_future()
+            deadline.watch(done, loop.time() + first)
+            done.set_result(None)
+            await done
+            deadline.rest()
+
+            begun = loop.time()
+            late: asyncio.Future[None] = loop.create_future()
+            deadline.watch(late, begun + second)
+            with pytest.raises(DeadlinePassed):
+                await late
+            assert loop.time() == pytest.approx(begun + second)
+            deadline.rest()
+        await asyncio.sleep(100.0)  # an old timer hits nobody
+
+    run(main())
+
+
+def test_clocks_give_their_deadline_back_once() -> None:
+    """No two calls ever have the same one, even where one of them is closed twice."""
+
+    async def main() -> None:
+        rested: list[Deadline] = []
+        clocks = Clocks(BedrockSettings(), GENERAL, streaming=True, rested=rested)
+        clocks.close()
+        (kept,) = rested
+        again = Clocks(BedrockSettings(), GENERAL, streaming=True, rested=rested)
+        assert not rested
+        clocks.close()
+        assert not rested
+        again.close()
+        assert rested == [kept]
+
+    run(main())

@@ -24,16 +24,36 @@ EOF_PATIENCE = 1.0
 """Seconds to wait for the end of the body behind the last event: closing earlier would cost the pooled
 connection and a TLS handshake for the next request (S2)."""
 
+MAX_RESTED = 256
+"""Deadlines, each with its timer, that are kept for the calls to come."""
+
 
 class Clocks:
-    """The deadlines of one call, in seconds of the loop's clock; the model's own before the general ones."""
+    """The deadlines of one call, in seconds of the loop's clock; the model's own before the general ones.
 
-    def __init__(self, settings: BedrockSettings, own: Timeouts, *, streaming: bool) -> None:
+    `rested`: deadlines of calls that are over, of which one is taken and given back at the end.
+    """
+
+    __slots__ = (
+        "_closed", "_deadline", "_first", "_first_at", "_gap", "_loop", "_rested", "_tail_ends", "_total",
+        "_total_at", "answered",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        settings: BedrockSettings,
+        own: Timeouts,
+        *,
+        streaming: bool,
+        rested: list[Deadline] | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         now = self._loop.time()
         self.answered = False
         """Whether a byte of the body has come: from then on the gap counts."""
-        self._deadline = Deadline()
+        self._closed = False
+        self._rested = rested
+        self._deadline = rested.pop() if rested else Deadline()
         self._tail_ends: float | None = None
         self._gap = own.gap or settings.gap_timeout_ms / 1000
         self._total = own.total or settings.total_timeout_ms / 1000
@@ -89,4 +109,12 @@ class Clocks:
 
     def close(self) -> None:
         """The call is over."""
-        self._deadline.close()
+        if self._closed:  # the deadline may be another call's by now
+            return
+        self._closed = True
+        rested = self._rested
+        if rested is None or len(rested) >= MAX_RESTED:
+            self._deadline.close()
+        else:
+            self._deadline.rest()
+            rested.append(self._deadline)

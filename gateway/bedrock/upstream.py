@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gateway.bedrock.routing import Route, Router
     from gateway.bedrock.targets import Target
     from gateway.catalog.model import Api, Model
+    from gateway.deadline import Deadline
     from gateway.domain import CompletionRequest, Embedded, EmbeddingRequest
     from gateway.settings import BedrockSettings
 
@@ -141,6 +142,7 @@ class BedrockUpstream:
         self._settings = settings
         self._rng = rng
         self._told: set[str] = set()
+        self._rested: list[Deadline] = []
 
     def format(self, request: CompletionRequest) -> list[UpstreamCall]:
         """Make a body for each model that may answer, and a call for each target that has it.
@@ -239,7 +241,7 @@ class BedrockUpstream:
 
     def clocks(self, model: Model, *, streaming: bool) -> Clocks:
         """Start the clocks of one call."""
-        return Clocks(self._settings, model.timeouts, streaming=streaming)
+        return Clocks(self._settings, model.timeouts, streaming=streaming, rested=self._rested)
 
     async def send(self, name: str, message: Message, model: Model, clocks: Clocks) -> Exchange:
         """Send it to the target of this name; see `gateway.bedrock.sending.send`."""
