@@ -141,7 +141,9 @@ def _rest_of_head(draft: Draft, body: bytes, credentials: RequestCredentials) ->
     else:
         added = draft.form.sign(credentials, body, datetime.now(UTC))
     added["Content-Length"] = str(len(body))
-    return encode_lines([*(f"{name}: {value}" for name, value in added.items()), ""])
+    lines = [f"{name}: {value}" for name, value in added.items()]
+    lines.append("")
+    return encode_lines(lines)
 
 
 def path_of(model_id: str, operation: str) -> str:

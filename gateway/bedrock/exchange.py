@@ -207,13 +207,14 @@ class Exchange:
             self._fail(fault)
             return
         self._size += len(data)
-        if parser.ended:
+        ended = parser.ended
+        if ended:
             sent = not self._unsent and not self._transport.get_write_buffer_size()
             self._let_go(reuse=parser.reusable and sent)
         elif self._size > HIGH_WATER and not self._paused and parser.head is not None:
             self._paused = True
             self._transport.pause_reading()
-        if self._pieces or parser.ended or not self.status:
+        if self._pieces or ended or not self.status:
             self._wake()
 
     def lost(self, exc: BaseException | None) -> None:

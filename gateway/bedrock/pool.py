@@ -138,7 +138,8 @@ class Pool:
 
 def _silent(connection: Connection) -> bool:
     """Say whether nothing has come that no exchange was there for."""
-    return connection.protocol is not None and not connection.protocol.should_close
+    protocol = connection.protocol
+    return protocol is not None and not protocol.should_close
 
 
 @cache  # the values are the operator's, and few

@@ -203,7 +203,7 @@ class Breakers:
     def would_let(self, lane: str) -> bool:
         """Say whether a call may go to this lane now."""
         found = self._breakers.get(lane)
-        return found is None or found.would_let()
+        return found is None or found.state == "closed" or found.would_let()
 
     def opens_in(self, lane: str) -> float:
         """Return the seconds until this lane lets a probe through; 0 where it does so now or probes."""
