@@ -95,7 +95,7 @@ class Timing:
 
 
 def _milliseconds(start: float | None, end: float | None) -> float | None:
-    return None if start is None or end is None else round((end - start) * 1000, 3)
+    return None if start is None or end is None else round((end - start) * 1_000_000) / 1000
 
 
 class CompletionStream:
@@ -113,6 +113,7 @@ class CompletionStream:
         """What Bedrock has told so far."""
         self.stop: Stop | None = None
         self._characters = 0
+        self._cost: tuple[Usage, float | None] | None = None
         self._answer = answer
         self._timing = timing
         self._fault: GatewayError | None = None
@@ -137,6 +138,12 @@ class CompletionStream:
         if estimate <= (self.usage.output_tokens or 0):
             return self.usage, "partial"
         return self.usage._replace(output_tokens=estimate), "estimated"
+
+    def cost_usd(self, usage: Usage) -> float | None:
+        """Return what this usage costs with the model; the caller and the log are told the same one."""
+        if self._cost is None or self._cost[0] is not usage:
+            self._cost = usage, self.model.cost_usd(usage)
+        return self._cost[1]
 
     async def peek(self) -> None:
         """Wait for the first batch and keep it for `next_batch`.

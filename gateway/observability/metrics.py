@@ -143,6 +143,10 @@ class RequestMetrics:
 
     def _tried(self, trail: Trail) -> None:
         """Count the calls for one answer; what failed before the first event is told by name."""
+        if len(trail.lanes) == 1 and not trail.faults:
+            result = "answered" if trail.answered else "abandoned"
+            self.attempts[trail.lanes[0].partition("/")[0], result] += 1
+            return
         lanes = [lane.partition("/") for lane in trail.lanes]
         results = [fault if fault in self._faults else OTHER for fault in trail.failed_with()]
         if len(results) < len(lanes):  # the last, which no fault has ended

@@ -73,7 +73,7 @@ async def create_completion(exchange: Exchange) -> Answer:
             provider=stream.model.provider,
             upstream_request_id=stream.upstream_request_id,
         )
-        cost = stream.model.cost_usd(stream.usage)
+        cost = stream.cost_usd(stream.usage)
         last = native_records.done(stop, stream.usage, exchange.timing.milliseconds(), cost_usd=cost)
     return json_response(
         native_records.completion(first, folded, last),
@@ -85,12 +85,13 @@ async def create_completion(exchange: Exchange) -> Answer:
 class _Completion:
     """The pipeline run for one exchange, and what the log line says of it; a context manager."""
 
-    __slots__ = ("_exchange", "_opened", "_stream", "_trail")
+    __slots__ = ("_asked", "_exchange", "_opened", "_stream", "_trail")
 
     def __init__(self, exchange: Exchange, request: CompletionRequest) -> None:
         services = exchange.services
         calls = services.upstream.format(request)
-        _log_model(exchange.log, calls[0].model)
+        self._asked = calls[0].model
+        _log_model(exchange.log, self._asked)
         self._exchange = exchange
         self._trail = Trail()
         self._opened = OpenCompletion(
@@ -116,7 +117,8 @@ class _Completion:
         finally:
             log.trail = self._trail
             log.add(**self._trail.facts())
-        _log_model(log, stream.model)
+        if stream.model is not self._asked:
+            _log_model(log, stream.model)
         log.add(completion_id=stream.id, upstream_request_id=stream.upstream_request_id)
         return stream
 
@@ -157,7 +159,7 @@ def _log_answer(exchange: Exchange, stream: CompletionStream) -> None:
     exchange.log.add(
         **native_records.usage(usage),
         usage_accuracy=accuracy,
-        cost_usd=stream.model.cost_usd(usage),
+        cost_usd=stream.cost_usd(usage),
         finish_reason=stop.reason.value if stop is not None else None,
         stop_reason=stop.raw if stop is not None else None,
         unknown_upstream=sorted(stream.unknown) or None,

@@ -84,7 +84,7 @@ class StreamResponder:
 
     async def finish(self, stream: CompletionStream, last: bytes) -> None:
         """Write the end of an answer that is whole; raises as `relay` does."""
-        cost = stream.model.cost_usd(stream.usage)
+        cost = stream.cost_usd(stream.usage)
         timing = self._exchange.timing.milliseconds()
         done = native_records.done(whole(stream), stream.usage, timing, cost_usd=cost)
         await self._end(last + self._form.encode(done))
