@@ -77,6 +77,10 @@ class Deadline:
         if self._timer is None or until < self._armed_for:
             self._arm(until)
 
+    def postpone(self, until: float) -> None:
+        """Give what is watched until then instead, which is not before what it had."""
+        self._until = until
+
     def rest(self) -> None:
         """Nobody waits any more; the timer stays armed, for the next stream to find it."""
         self._future = None

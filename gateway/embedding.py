@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from gateway.admission.slots import Slot
     from gateway.catalog.model import Model
     from gateway.domain import Embedded
-    from gateway.pipeline import Timing
     from gateway.retries.attempts import Attempts, Retries
+    from gateway.timing import Timing
     from gateway.upstream import EmbeddingCall, Upstream
 
 SIDE_BY_SIDE = 8

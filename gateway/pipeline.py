@@ -6,16 +6,14 @@ ends it (the last event, a fault, the caller's leaving) gives both back.
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gateway.domain import UNTOLD, ReasoningDelta, Stop, TextDelta, Usage
 from gateway.errors import GatewayError
 from gateway.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from collections.abc import Set as AbstractSet
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
@@ -25,77 +23,14 @@ if TYPE_CHECKING:
     from gateway.domain import Event
     from gateway.retries.attempts import Retries
     from gateway.retries.trail import Trail
+    from gateway.timing import Timing
     from gateway.upstream import Upstream, UpstreamAnswer, UpstreamCall
-
-
-Phase: TypeAlias = Literal["request", "queue", "head", "first_byte", "stream", "end"]
-PHASES: tuple[Phase, ...] = get_args(Phase)
-"""Reading and checking the request · waiting for a slot · until Bedrock's head · until the first byte of its
-body · its stream · after its end."""
 
 
 Accuracy: TypeAlias = Literal["final", "partial", "estimated"]
 """Of token counts: of the whole answer · Bedrock's word before the end · reckoned from the text that came."""
 CHARACTERS_PER_TOKEN = 4
 """What English text has on average; other languages have fewer."""
-
-
-@dataclass(slots=True)
-class Timing:
-    """Where the time went, in monotonic seconds; the properties are milliseconds."""
-
-    started: float = field(default_factory=time.monotonic)
-    queued: float | None = None
-    admitted: float | None = None
-    answered: float | None = None
-    first_byte: float | None = None
-    ended: float | None = None
-
-    def mark_queued(self) -> None:
-        """The request wants a slot now."""
-        self.queued = time.monotonic()
-
-    def mark_admitted(self) -> None:
-        """The slot has been taken."""
-        self.admitted = time.monotonic()
-
-    def mark_answered(self) -> None:
-        """The head of the answer has come, with a good status."""
-        self.answered = time.monotonic()
-
-    def mark_first_byte(self) -> None:
-        """The first bytes of the answer's body have been read."""
-        self.first_byte = time.monotonic()
-
-    def mark_sent_again(self) -> None:
-        """What had come of an answer counts for nothing: another call is made."""
-        self.answered = self.first_byte = None
-
-    def mark_ended(self) -> None:
-        """The answer was whole: all that is left is to give it to the caller."""
-        self.ended = time.monotonic()
-
-    @property
-    def phase(self) -> Phase:
-        """Where the request is, or where it ended."""
-        marks = (self.queued, self.admitted, self.answered, self.first_byte, self.ended)
-        return next((phase for phase, mark in zip(PHASES, marks, strict=False) if mark is None), "end")
-
-    def milliseconds(self) -> dict[str, float | None]:
-        """Return the wait for a slot, and first byte and end so far since the request came in, in ms.
-
-        None is for what never happened: a request that was refused at the door was never in the queue.
-        """
-        now = time.monotonic()
-        return {
-            "queue_ms": _milliseconds(self.queued, now if self.admitted is None else self.admitted),
-            "first_byte_ms": _milliseconds(self.started, self.first_byte),
-            "total_ms": _milliseconds(self.started, now),
-        }
-
-
-def _milliseconds(start: float | None, end: float | None) -> float | None:
-    return None if start is None or end is None else round((end - start) * 1_000_000) / 1000
 
 
 class CompletionStream:
@@ -171,11 +106,52 @@ class CompletionStream:
             try:
                 self._extract(await self._answer.read(), events)
             except GatewayError as fault:
-                fault.upstream_request_id = fault.upstream_request_id or self.upstream_request_id
-                self._fault = fault
+                self._fail(fault)
             if events:
                 self._account(events)
                 return events
+
+    async def forward(self, deliver: Callable[[list[Event]], bool]) -> None:
+        """Give `deliver` the batches as they come, without a turn of this task, until it returns False.
+
+        Returns then, and at any other time: `next_batch` knows what comes next, the last events too.
+
+        Raises:
+            GatewayError: a clock struck.
+            Exception: what `deliver` raised.
+        """
+        failed: list[Exception] = []
+
+        def take(data: bytes) -> bool:
+            try:
+                return self._deliver(data, deliver)
+            except Exception as error:  # noqa: BLE001 - it is for the task, not for the loop that calls here
+                failed.append(error)
+                return False
+
+        try:
+            await self._answer.forward(take)
+        except GatewayError as fault:
+            self._fail(fault)
+        if failed:
+            raise failed[0]
+
+    def _deliver(self, data: bytes, deliver: Callable[[list[Event]], bool]) -> bool:
+        events: list[Event] = []
+        try:
+            self._extract(data, events)
+        except GatewayError as fault:
+            self._fail(fault)
+        if events:
+            self._account(events)
+        if self.ended or self._fault is not None:
+            self._peeked = events or None
+            return False
+        return deliver(events) if events else True
+
+    def _fail(self, fault: GatewayError) -> None:
+        fault.upstream_request_id = fault.upstream_request_id or self.upstream_request_id
+        self._fault = fault
 
     def _extract(self, data: bytes, events: list[Event]) -> None:
         if not data:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from collections.abc import Set as AbstractSet
     from contextlib import AbstractAsyncContextManager
 
@@ -83,6 +83,13 @@ class UpstreamAnswer(Protocol):
 
     async def read(self) -> bytes:
         """Return what the next network read brought; empty at the end of the body."""
+
+    async def forward(self, take: Callable[[bytes], bool]) -> None:
+        """Give `take` what network reads bring, each at once where it comes in, with no task's turn between.
+
+        Returns when `take` wants no more, and at any other time: `read` knows what comes next, the end and
+        faults too. `take` never raises.
+        """
 
 
 class Upstream(Protocol):

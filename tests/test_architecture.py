@@ -51,21 +51,22 @@ ARCHITECTURE = {
     "diagnosis": Area("bedrock upstream catalog domain errors", types="settings"),
     # the two shells, which never meet
     "server": Area(
-        "pipeline embedding retries deadline ids tcp dialects wire admission observability completion domain "
-        "errors",
+        "pipeline timing embedding retries deadline ids tcp dialects wire admission observability completion "
+        "domain errors",
         types="upstream abandoned catalog",
     ),
     "bedrock": Area("upstream deadline tcp codecs wire catalog domain errors", types="settings"),
     # what they are built from
     "deadline": Area(""),
     "ids": Area(""),
+    "timing": Area(""),
     "tcp": Area(""),
     "abandoned": Area("errors", types="pipeline"),
-    "embedding": Area("admission retries domain errors", types="upstream catalog pipeline"),
-    "pipeline": Area("admission retries ids domain errors", types="upstream codecs"),
+    "embedding": Area("admission retries domain errors", types="upstream catalog timing"),
+    "pipeline": Area("admission retries ids domain errors", types="upstream codecs timing"),
     "retries": Area("domain errors", types="admission catalog"),
     "admission": Area("domain errors"),
-    "observability": Area("domain errors", types="pipeline retries"),
+    "observability": Area("domain errors", types="timing retries"),
     "emulator": Area("wire errors"),
     "settings": Area(""),
     # sans-IO: values in, values out

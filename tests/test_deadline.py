@@ -246,6 +246,22 @@ def test_cancelled_while_a_future_is_watched() -> None:
     assert run(scene()) == (6, [])
 
 
+def test_what_is_watched_may_have_more_time() -> None:
+    """It fails when the last of its moments has come, not when the first has."""
+
+    async def scene() -> float:
+        loop, deadline = asyncio.get_running_loop(), Deadline()
+        future = loop.create_future()
+        deadline.watch(future, 2.0)
+        loop.call_at(1.5, deadline.postpone, 3.5)
+        loop.call_at(3.0, deadline.postpone, 5.0)
+        with pytest.raises(DeadlinePassed):
+            await future
+        return loop.time()
+
+    assert run(scene()) == 5.0
+
+
 def test_rest() -> None:
     """The next stream finds the timer armed, and its own deadline strikes all the same, earlier or later."""
 

@@ -12,7 +12,7 @@ from gateway.deadline import Deadline, DeadlinePassed
 from gateway.errors import UpstreamTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from gateway.bedrock.exchange import Exchange
     from gateway.catalog.timeouts import Timeouts
@@ -80,6 +80,25 @@ class Clocks:
             UpstreamTimeout: the clock struck first; the message names it.
         """
         future = exchange.arrival()
+        self._deadline.watch(future, self._due())
+        try:
+            await future
+        except DeadlinePassed:
+            raise self._struck() from None
+
+    async def forward(self, exchange: Exchange, take: Callable[[bytes], bool]) -> None:
+        """Let `take` have what comes, as `Exchange.forward` does, each wait under the clock that is due.
+
+        Raises:
+            UpstreamTimeout: the clock struck first; the message names it.
+        """
+
+        def taken(data: bytes) -> bool:
+            self.answered = True
+            self._deadline.postpone(self._due())
+            return take(data)
+
+        future = exchange.forward(taken)
         self._deadline.watch(future, self._due())
         try:
             await future

@@ -18,7 +18,7 @@ from gateway.wire.http1 import ResponseParser
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from aiohttp.connector import Connection
 
@@ -63,7 +63,7 @@ class Exchange:
 
     __slots__ = (
         "_body", "_connection", "_fault", "_loop", "_parser", "_paused", "_pieces", "_protocol", "_size",
-        "_transport", "_unsent", "_waiter", "headers", "status",
+        "_taker", "_transport", "_unsent", "_waiter", "headers", "status",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
@@ -86,6 +86,7 @@ class Exchange:
         self._body = b""
         self._unsent = 0
         self._waiter: asyncio.Future[None] | None = None
+        self._taker: Callable[[bytes], bool] | None = None
         self._fault: Exception | None = None
         protocol.exchange = self
 
@@ -164,6 +165,15 @@ class Exchange:
         waiter = self._waiter = self._loop.create_future()
         return waiter
 
+    def forward(self, take: Callable[[bytes], bool]) -> asyncio.Future[None]:
+        """Give `take` what comes, each read of it at once, until it returns False; it never raises.
+
+        Return what is done then, and before that when the end or a fault has come, which is not for `take`.
+        """
+        waiter = self.arrival()
+        self._taker = take
+        return waiter
+
     async def read(self) -> bytes:
         """Wait for what `take` returns."""
         while not self.ready:
@@ -214,8 +224,15 @@ class Exchange:
         elif self._size > HIGH_WATER and not self._paused and parser.head is not None:
             self._paused = True
             self._transport.pause_reading()
-        if self._pieces or ended or not self.status:
+        if ended or not self.status or (self._pieces and not self._is_taken()):
             self._wake()
+
+    def _is_taken(self) -> bool:
+        """Give what has come to whoever waits for it by `forward`; say whether that one goes on."""
+        waiter, take = self._waiter, self._taker
+        if take is None or waiter is None or waiter.done():  # done: who waited has been cancelled
+            return False
+        return take(self.take())
 
     def lost(self, exc: BaseException | None) -> None:
         """Take the end of the connection; None: an orderly one."""
@@ -236,6 +253,7 @@ class Exchange:
 
     def _wake(self) -> None:
         waiter = self._waiter
+        self._taker = None
         if waiter is not None:
             self._waiter = None
             if not waiter.done():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import structlog
 
 from gateway.bedrock import faults
+from gateway.bedrock.answer import BedrockAnswer
 from gateway.bedrock.clocks import Clocks
 from gateway.bedrock.exceptions import FOREIGN, from_exception
 from gateway.bedrock.reader import CuttingReader, StreamReader, UnaryReader
@@ -16,7 +17,7 @@ from gateway.catalog.defaults import with_defaults
 from gateway.codecs import codec_for
 from gateway.codecs.embeddings import embedder_for
 from gateway.codecs.stop_sequences import emulated
-from gateway.errors import InvalidRequest, UpstreamProtocolError
+from gateway.errors import InvalidRequest
 from gateway.upstream import EmbeddingCall, UpstreamCall
 from gateway.wire.eventstream import MAX_PAYLOAD_LENGTH
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from random import Random
     from types import TracebackType
 
+    from gateway.bedrock.answer import Reader
     from gateway.bedrock.exchange import Exchange
     from gateway.bedrock.routing import Route, Router
     from gateway.bedrock.targets import Target
@@ -40,51 +42,6 @@ OPERATIONS: dict[tuple[Api, bool], str] = {
     ("converse", False): "converse",
 }
 """(API, streaming) to the last segment of the operation's path."""
-
-Reader: TypeAlias = StreamReader | UnaryReader | CuttingReader
-
-
-class BedrockAnswer:
-    """One answer with a good status; see `gateway.upstream.UpstreamAnswer`."""
-
-    __slots__ = ("_clocks", "_exchange", "reader", "request_id")
-
-    def __init__(self, exchange: Exchange, reader: Reader, clocks: Clocks) -> None:
-        self.request_id = faults.request_id_of(exchange.headers)
-        self.reader = reader
-        self._exchange = exchange
-        self._clocks = clocks
-
-    @property
-    def at_end(self) -> bool:
-        """Whether the end of the body has been seen; see `gateway.upstream.UpstreamAnswer`."""
-        return self._exchange.at_end
-
-    async def read(self) -> bytes:
-        """Return the next read of the body; empty at its end, or when no more of it is wanted.
-
-        Raises:
-            UpstreamTimeout: a clock struck; the message names it.
-            UpstreamProtocolError: the connection broke.
-        """
-        if self.reader.cut:  # the model may go on for long: leaving is what ends it, and costs the connection
-            return b""
-        if self.reader.finished:
-            return await self._read_past_the_last_event()
-        try:
-            while not self._exchange.ready:
-                await self._clocks.arrival(self._exchange)
-            data = self._exchange.take()
-        except FOREIGN as error:
-            raise from_exception(error) from error
-        self._clocks.answered = True
-        return data
-
-    async def _read_past_the_last_event(self) -> bytes:
-        try:
-            return await self._clocks.tail(self._exchange.read())
-        except (*FOREIGN, UpstreamProtocolError):
-            return b""  # the answer is whole; only the connection and late counters are lost
 
 
 class Invocation:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from gateway.observability.request_log import RequestLog
-    from gateway.pipeline import Timing
     from gateway.retries.trail import Trail
+    from gateway.timing import Timing
 
 OTHER: Final = "other"
 """The label of all that is not on an allow-list."""

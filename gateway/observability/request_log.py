@@ -9,8 +9,8 @@ from gateway.observability import logging
 
 if TYPE_CHECKING:
     from gateway.errors import GatewayError, Level
-    from gateway.pipeline import Timing
     from gateway.retries.trail import Trail
+    from gateway.timing import Timing
 
 Outcome = Literal["ok", "error", "disconnected", "cut"]
 """`disconnected`: the caller left, a normal outcome; `cut`: the process stopped, and its last record was not

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import GatewayError, InvalidRequest, MethodNotAllowed
 from gateway.observability.request_log import RequestLog
-from gateway.pipeline import Timing
 from gateway.server import routes, writing
 from gateway.server.answers import error_response
 from gateway.server.exchange import DEADLINE_HEADER, Exchange
 from gateway.server.failure import failure
 from gateway.server.request_id import request_id_of
+from gateway.timing import Timing
 
 if TYPE_CHECKING:
     from gateway.server.answers import Answer

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.errors import GatewayError
     from gateway.observability.request_log import Observer, RequestLog
-    from gateway.pipeline import Timing
     from gateway.retries.attempts import Retries
     from gateway.server.request import Request
     from gateway.server.transfer import Transfer
+    from gateway.timing import Timing
     from gateway.upstream import Upstream
 
 

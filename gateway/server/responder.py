@@ -17,7 +17,7 @@ from gateway.server.head import stream_fields
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from gateway.domain import Stop, Usage
+    from gateway.domain import Event, Stop, Usage
     from gateway.errors import GatewayError
     from gateway.pipeline import CompletionStream
     from gateway.server.exchange import Exchange
@@ -76,6 +76,9 @@ class StreamResponder:
             batch = None  # it is bytes now: nobody who reads slowly holds both
             await self._write(data)
             data = b""
+            await stream.forward(self._deliver)
+            if self._transfer.blocked:
+                await writing.drain(self._exchange)
             batch = await stream.next_batch()
         if stream.stop is None:  # the next line raises, and what came before is the caller's
             await self._write(data)
@@ -100,6 +103,13 @@ class StreamResponder:
             raise ConnectionAbortedError("the answer failed")
         record = native_records.error(fault, usage, request_id=self._exchange.log.request_id)
         await self._end(self._form.encode(record))
+
+    def _deliver(self, batch: list[Event]) -> bool:
+        """Write a batch where it comes in, and say whether the caller may have more."""
+        self._transfer.write(self._form.encode_events(batch))
+        if self._heartbeat is not None:
+            self._heartbeat.wrote()
+        return not self._transfer.blocked
 
     async def _write(self, data: bytes) -> None:
         self._transfer.write(data)

@@ -434,6 +434,62 @@ async def test_cancelled(answer: Answer, body: bytes, *, read_body: bool) -> Non
         await until(lambda: transport.get_extra_info("socket").fileno() < 0)
 
 
+async def test_what_is_forwarded() -> None:
+    """Each read goes to whoever takes it, at once, until he has had enough; the end does not."""
+    more = asyncio.Event()
+
+    async def answer(_: FarEnd, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK + b"Content-Length: 8\r\n\r\n")
+        for piece in (b"ab", b"cd", b"ef", b"gh"):
+            await more.wait()
+            more.clear()
+            writer.write(piece)
+
+    taken: list[bytes] = []
+
+    def take(data: bytes) -> bool:
+        taken.append(data)
+        more.set()
+        return len(taken) != 2
+
+    async with opened(FarEnd(answer)) as client:
+        exchange = await post(client)
+        more.set()
+        await exchange.forward(take)  # done when `take` has said no
+        enough = taken.copy()
+        await until(lambda: exchange.ready)
+        kept = exchange.take()
+        more.set()
+        await exchange.forward(take)  # done at the end, with which its bytes have come
+        assert (enough, kept, taken) == ([b"ab", b"cd"], b"ef", enough)
+        assert (exchange.take(), exchange.at_end) == (b"gh", True)
+        exchange.close()
+
+
+async def test_nothing_is_forwarded_to_who_has_left() -> None:
+    """What comes behind a cancellation waits to be taken, or is dropped with the answer."""
+    more = asyncio.Event()
+
+    async def answer(_: FarEnd, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK + b"Content-Length: 5\r\n\r\n")
+        await more.wait()
+        writer.write(b"ab")
+
+    taken: list[bytes] = []
+
+    def take(data: bytes) -> bool:
+        taken.append(data)
+        return True
+
+    async with opened(FarEnd(answer)) as client:
+        exchange = await post(client)
+        exchange.forward(take).cancel()
+        more.set()
+        await until(lambda: exchange.ready)
+        assert (taken, exchange.take()) == ([], b"ab")
+        exchange.close()
+
+
 async def test_an_abandoned_read() -> None:
     """Giving up one wait loses nothing: the next one gets what has come since (S37)."""
     go_on = asyncio.Event()

@@ -22,8 +22,9 @@ from gateway.emulator.directives import defaults
 from gateway.emulator.operations import Asked, reply_to
 from gateway.emulator.replay import split_frames
 from gateway.emulator.settings import EmulatorSettings
-from gateway.pipeline import CompletionStream, Timing
+from gateway.pipeline import CompletionStream
 from gateway.server.formats import NDJSON
+from gateway.timing import Timing
 from gateway.upstream import UpstreamCall
 from tests.benchmarks.scenarios import CLAUDE, LLAMA
 
@@ -67,6 +68,11 @@ class Recorded:
         """Return the next one."""
         self._left -= 1
         return next(self._reads)
+
+    async def forward(self, take: Callable[[bytes], bool]) -> None:
+        """Push all of them but the last."""
+        while self._left > 1 and take(await self.read()):
+            pass
 
 
 def answer_of(model: str, deltas: int) -> bytes:

@@ -249,6 +249,14 @@ async def test_clock_in_the_middle(
         await _until(lambda: emulator.active == 0)
 
 
+async def test_a_gap_begins_anew_with_each_delta(emulator: Emulator, start: StartGateway) -> None:
+    """A stream may be longer than the silence that would end it."""
+    async with start(emulator, bedrock={"gap_timeout_ms": 2000}) as caller:
+        _, records, _ = await caller.stream(ask("[[emulator deltas=8 pace_ms=400]]"))
+
+    assert records[-1]["type"] == "done"
+
+
 @pytest.mark.parametrize(
     ("clock", "directive", "words"),
     [

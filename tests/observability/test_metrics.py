@@ -13,8 +13,8 @@ from gateway.observability.events import Events
 from gateway.observability.families import Family, Histogram, of_events, of_requests
 from gateway.observability.metrics import RequestMetrics
 from gateway.observability.request_log import RequestLog
-from gateway.pipeline import Timing
 from gateway.retries.trail import Trail
+from gateway.timing import Timing
 
 STREAM = "/chat/completions/stream"
 TOKENS = {"input_tokens": 9, "output_tokens": 40, "cache_read_tokens": 2, "cache_write_tokens": 1}

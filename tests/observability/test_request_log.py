@@ -16,7 +16,7 @@ from gateway.observability.request_log import RequestLog
 if TYPE_CHECKING:
     import io
 
-    from gateway.pipeline import Timing
+    from gateway.timing import Timing
 
 ROOT = Path(__file__).parent.parent.parent
 

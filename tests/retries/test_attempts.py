@@ -26,11 +26,12 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.pipeline import OpenCompletion, Timing
+from gateway.pipeline import OpenCompletion
 from gateway.retries.attempts import Retries
 from gateway.retries.breaker import BreakerRules
 from gateway.retries.budget import BudgetRules
 from gateway.retries.trail import Trail
+from gateway.timing import Timing
 from gateway.upstream import UpstreamCall
 from tests import virtual_clock
 
@@ -65,6 +66,9 @@ class Answer:
     async def read(self) -> bytes:
         """Give the next read."""
         return self._reads.popleft()
+
+    async def forward(self, take: Callable[[bytes], bool]) -> None:
+        """Push nothing."""
 
     def feed(self, _data: bytes, events: list[Any]) -> None:
         """Append a text."""

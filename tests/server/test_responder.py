@@ -79,6 +79,11 @@ class Script:
         await asyncio.sleep(0)
         return b"x" if self._next < len(self._reads) else b""
 
+    async def forward(self, take: Callable[[bytes], bool]) -> None:
+        """Push all reads but the last, as long as they are wanted."""
+        while self._next < len(self._reads) - 1 and take(b"x"):
+            pass
+
     def feed(self, data: bytes, events: list[Event]) -> None:
         """Run the next read of the script."""
         del data

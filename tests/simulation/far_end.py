@@ -15,17 +15,17 @@ import orjson
 from botocore.exceptions import ConnectTimeoutError
 
 from gateway.bedrock import faults
+from gateway.bedrock.answer import BedrockAnswer
 from gateway.bedrock.clocks import Clocks
 from gateway.bedrock.exceptions import FOREIGN, before_the_head
 from gateway.bedrock.reader import StreamReader
-from gateway.bedrock.upstream import BedrockAnswer
 from gateway.codecs import codec_for
 from gateway.emulator.frames import CHUNK, encode_event, encode_exception
 from gateway.settings import BedrockSettings
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from gateway.bedrock.exchange import Exchange
     from gateway.upstream import UpstreamCall
@@ -122,6 +122,7 @@ class Answer:
         self._chance = chance
         self._pace = chance.choice([0.0, 0.01, 0.3])
         self._piece = b""
+        self._taker: Callable[[bytes], bool] | None = None
         self._broken = False
         self._eof = False
 
@@ -138,11 +139,19 @@ class Answer:
     def arrival(self) -> asyncio.Future[None]:
         """Return what is done when the next read has come; of a silent end, never."""
         assert self._sent.open, "read after the answer was given back"
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        if self._ending != "silent" or self._sent.delivered < len(self._data):
-            loop.call_later(self._pace * self._chance.random(), self._come, future)
+        future = asyncio.get_running_loop().create_future()
+        self._go_on(future)
         return future
+
+    def forward(self, take: Callable[[bytes], bool]) -> asyncio.Future[None]:
+        """Give reads to whoever wants them at once."""
+        self._taker = take
+        return self.arrival()
+
+    def _go_on(self, future: asyncio.Future[None]) -> None:
+        if self._ending != "silent" or self._sent.delivered < len(self._data):
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._pace * self._chance.random(), self._come, future)
 
     def _come(self, future: asyncio.Future[None]) -> None:
         if future.done():  # nobody waits any more
@@ -154,6 +163,10 @@ class Answer:
             self._broken = True
         elif not left or (size >= len(left) and self._ending == "end" and self._chance.random() < 0.5):
             self._eof = True
+        if self._piece and not self._eof and self._taker is not None and self._taker(self.take()):
+            self._go_on(future)
+            return
+        self._taker = None
         future.set_result(None)
 
     def take(self) -> bytes:

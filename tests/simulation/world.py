@@ -17,9 +17,10 @@ from gateway.admission.queue import ConcurrencyLimiter
 from gateway.catalog.model import Model
 from gateway.domain import TextDelta
 from gateway.errors import GatewayError
-from gateway.pipeline import CompletionStream, OpenCompletion, Timing
+from gateway.pipeline import CompletionStream, OpenCompletion
 from gateway.retries.attempts import Retries
 from gateway.retries.trail import Trail
+from gateway.timing import Timing
 from gateway.upstream import UpstreamCall
 from tests import virtual_clock
 from tests.simulation.far_end import NO_WORK, FarEnd, Sent
