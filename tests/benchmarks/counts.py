@@ -153,7 +153,7 @@ def ceilings() -> dict[str, int]:
 def main(arguments: list[str] | None = None) -> int:
     """Print the counts beside their ceilings and return 1 if one is exceeded; `--write` makes new ones."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.counts", description=__doc__)
-    parser.add_argument("--write", action="store_true", help=f"write ceilings, {HEADROOM - 1:.0%} above")
+    parser.add_argument("--write", action="store_true", help=f"write ceilings, {HEADROOM - 1:.0%}% above")
     options = parser.parse_args(arguments)
     counts = asyncio.run(measure())
     if options.write:
