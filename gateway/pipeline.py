@@ -120,6 +120,8 @@ class CompletionStream:
             GatewayError: a clock struck.
             Exception: what `deliver` raised.
         """
+        if self._fault is not None:  # it came behind the batch that was given last
+            return
         failed: list[Exception] = []
 
         def take(data: bytes) -> bool:

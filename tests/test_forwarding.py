@@ -115,6 +115,26 @@ async def test_fault(read: str, first: list[Event] | None) -> None:
     assert raised.value.upstream_request_id == "aws-1"
 
 
+async def test_a_fault_that_is_known_already() -> None:
+    """The fault behind a batch is not waited for, and nothing that comes behind it is the caller's."""
+    answer = Answer("a!", "b", "c")
+    stream = CompletionStream(CALL, answer, Timing())
+    await stream.peek()
+    assert [await stream.next_batch()] == _texts("a")
+    behind: list[list[Event]] = []
+
+    def deliver(batch: list[Event]) -> bool:
+        behind.append(batch)
+        return True
+
+    await stream.forward(deliver)
+
+    assert behind == []
+    assert not answer.at_end
+    with pytest.raises(UpstreamFailed):
+        await stream.next_batch()
+
+
 async def test_clock() -> None:
     """A clock that strikes is the fault of the stream."""
     stream, _ = await _forwarded(Answer("a", "b", clock=True), wanted=1)

@@ -163,6 +163,7 @@ class Exchange:
     def arrival(self) -> asyncio.Future[None]:
         """Return what is done when there may be something to take."""
         waiter = self._waiter = self._loop.create_future()
+        self._taker = None  # one whose wait was cancelled is still there
         return waiter
 
     def forward(self, take: Callable[[bytes], bool]) -> asyncio.Future[None]:

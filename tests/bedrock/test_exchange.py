@@ -490,6 +490,36 @@ async def test_nothing_is_forwarded_to_who_has_left() -> None:
         exchange.close()
 
 
+async def test_nobody_forwards_for_who_reads_on() -> None:
+    """Who reads an answer on, whose taker has been cancelled, gets all of it himself."""
+    more = asyncio.Event()
+
+    async def answer(_: FarEnd, writer: asyncio.StreamWriter) -> None:
+        writer.write(OK + b"Content-Length: 5\r\n\r\n")
+        await more.wait()
+        writer.write(b"ab")
+
+    taken: list[bytes] = []
+
+    def take(data: bytes) -> bool:
+        taken.append(data)
+        return True
+
+    async with opened(FarEnd(answer)) as client:
+        exchange = await post(client)
+        exchange.forward(take).cancel()
+        reading = asyncio.ensure_future(exchange.read())
+        await asyncio.sleep(0)
+        more.set()
+        async with asyncio.timeout(PATIENCE):
+            await until(lambda: bool(taken) or reading.done())
+        reading.cancel()
+        await asyncio.wait([reading])
+        assert taken == []
+        assert reading.result() == b"ab"
+        exchange.close()
+
+
 async def test_an_abandoned_read() -> None:
     """Giving up one wait loses nothing: the next one gets what has come since (S37)."""
     go_on = asyncio.Event()
