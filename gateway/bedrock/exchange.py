@@ -222,7 +222,7 @@ class Exchange:
         if ended:
             sent = not self._unsent and not self._transport.get_write_buffer_size()
             self._let_go(reuse=parser.reusable and sent)
-        elif self._size > HIGH_WATER and not self._paused and parser.head is not None:
+        elif self._size > HIGH_WATER and not self._paused and self._pieces:
             self._paused = True
             self._transport.pause_reading()
         if ended or not self.status or (self._pieces and not self._is_taken()):

@@ -490,6 +490,24 @@ async def test_nothing_is_forwarded_to_who_has_left() -> None:
         exchange.close()
 
 
+async def test_long_heads_stop_no_reading() -> None:
+    """Heads are no answer that waits for a reader: nobody would take them, and nothing be read any more."""
+    hint = b"HTTP/1.1 103 Early Hints\r\nLink: " + b"%" * (HIGH_WATER // 2) + b"\r\n\r\n"
+    more = asyncio.Event()
+
+    async def answer(_: FarEnd, writer: asyncio.StreamWriter) -> None:
+        writer.write(3 * hint + OK + b"Content-Length: 5\r\n\r\n")
+        await more.wait()
+        writer.write(b"hello")
+
+    async with opened(FarEnd(answer)) as client:
+        exchange = await post(client)
+        more.set()
+        async with asyncio.timeout(PATIENCE):
+            assert await exchange.read() == b"hello"
+        exchange.close()
+
+
 async def test_nobody_forwards_for_who_reads_on() -> None:
     """Who reads an answer on, whose taker has been cancelled, gets all of it himself."""
     more = asyncio.Event()
