@@ -142,6 +142,8 @@ class _Sink:
         self._out = out
         self._bytes = getattr(out, "buffer", None)
         """Below the text, whose layer costs as much as the rest of writing does; not all streams have it."""
+        self._owed = b""
+        """The end of a line of which a pipe that does not wait has taken the beginning."""
         self.least = least
         """The number of the lowest level that is written."""
 
@@ -151,13 +153,19 @@ class _Sink:
 
     def msg(self, line: str | bytes) -> None:
         """Write one line."""
+        data = b""
         try:  # `suppress` would cost half of what both calls do
             if self._bytes is not None and isinstance(line, bytes):
-                self._bytes.write(line + b"\n")
+                data = self._owed + line + b"\n"
+                self._bytes.write(data)
+                self._owed = b""
                 self._bytes.flush()
                 return
             self._out.write((line if isinstance(line, str) else line.decode()) + "\n")
             self._out.flush()
+        except BlockingIOError as full:  # 0 of it where only the flush could not go on: nothing is lost then
+            taken = full.characters_written
+            self._owed = data[taken:] if taken > len(self._owed) else self._owed[taken:]
         except (OSError, ValueError):  # ValueError: the file is closed
             return
 

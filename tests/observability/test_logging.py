@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging as standard
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -310,6 +311,28 @@ def test_a_stream_that_fails_fails_nobody(error: Exception) -> None:
 
     logging.write("info", "request", {"status": 200})
     structlog.get_logger().info("listening")
+
+
+def test_a_pipe_that_is_full_and_does_not_wait() -> None:
+    """Lines are lost there, but whole ones: none is cut short, and none begins inside another."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_blocking(writing, False)
+    written = b""
+    with os.fdopen(reading, "rb", buffering=0) as pipe, os.fdopen(writing, "w", encoding="utf-8") as stream:
+        logging.configure(stream=stream)
+        for number in range(300):
+            logging.write("info", "request", {"status": number, "detail": "x" * (300 + number)})
+            if number > 200:  # it has been full for long
+                written += pipe.read(997) or b""
+        while piece := pipe.read(65536):
+            written += piece
+        logging.write("info", "request", {"status": -1})
+        written += pipe.read(65536) or b""
+
+    lines = [json.loads(line)["status"] for line in written.split(b"\n")[:-1]]
+    assert lines == [*sorted(set(lines) - {-1}), -1]
+    assert 100 < len(lines) < 300
 
 
 # ── what counts as a secret ───────────────────────────────────────────────────────────────────────────
