@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from gateway.domain import (
     Citation,
     Event,
     FinishReason,
+    PassedOn,
     ReasoningDelta,
     ReasoningPart,
     Stop,
@@ -22,6 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from gateway.domain import JsonObject
+
+
+@dataclass(slots=True)
+class FoldedText:
+    """A run of text; `citations` are those that came with it."""
+
+    pieces: list[str] = field(default_factory=list)
+    citations: list[JsonObject] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The text of this run."""
+        return "".join(self.pieces)
 
 
 @dataclass(slots=True)
@@ -51,15 +65,26 @@ class FoldedReasoning:
         """Whether the next piece belongs to another block."""
         return self.signature is not None or self.redacted is not None
 
+    @property
+    def part(self) -> ReasoningPart:
+        """The block as it may be handed back in a later turn."""
+        return ReasoningPart("".join(self.pieces), self.signature, self.redacted)
+
+
+Block: TypeAlias = FoldedText | FoldedReasoning | FoldedToolCall
+
 
 @dataclass(slots=True)
 class Completion:
-    """The state of one answer so far; complete when `finish_reason` is set."""
+    """The state of one answer so far; complete when `finish_reason` is set.
 
-    pieces: list[str] = field(default_factory=list)
-    reasoning_blocks: list[FoldedReasoning] = field(default_factory=list)
+    `blocks` are what the model said, in its order. `passed` are the pieces of an answer that is passed on in
+    the provider's own words.
+    """
+
+    blocks: list[Block] = field(default_factory=list)
     tool_calls: list[FoldedToolCall] = field(default_factory=list)
-    citations: list[JsonObject] = field(default_factory=list)
+    passed: list[bytes] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
     finish_reason: FinishReason | None = None
     stop_reason: str | None = None
@@ -67,29 +92,36 @@ class Completion:
     @property
     def text(self) -> str:
         """The text of the answer so far."""
-        return "".join(self.pieces)
+        return "".join([block.text for block in self.blocks if isinstance(block, FoldedText)])
 
     @property
     def reasoning(self) -> list[ReasoningPart]:
         """The blocks of reasoning so far, as they may be handed back in a later turn."""
-        return [
-            ReasoningPart("".join(block.pieces), block.signature, block.redacted)
-            for block in self.reasoning_blocks
-        ]
+        return [block.part for block in self.blocks if isinstance(block, FoldedReasoning)]
 
-    def add(self, event: Event) -> None:
+    @property
+    def citations(self) -> list[JsonObject]:
+        """The citations so far."""
+        texts = [block for block in self.blocks if isinstance(block, FoldedText)]
+        return [citation for block in texts for citation in block.citations]
+
+    def add(self, event: Event) -> None:  # noqa: C901 - one arm for each kind of event
         """Fold one more event into this answer."""
         match event:
             case TextDelta():
-                self.pieces.append(event.text)
+                self._open_text().pieces.append(event.text)
             case ReasoningDelta():
                 self._add_reasoning(event)
             case ToolCall():
-                self.tool_calls.append(FoldedToolCall(event.id, event.name))
+                call = FoldedToolCall(event.id, event.name)
+                self.blocks.append(call)
+                self.tool_calls.append(call)
             case ToolCallDelta():
                 self.tool_calls[event.index].pieces.append(event.arguments)
             case Citation():
-                self.citations.append(event.citation)
+                self._open_text().citations.append(event.citation)
+            case PassedOn():
+                self.passed.append(event.data)
             case Usage():
                 self.usage = self.usage.merge(event)
             case Stop():
@@ -97,17 +129,23 @@ class Completion:
             case _:
                 assert_never(event)
 
+    def _open_text(self) -> FoldedText:
+        last = self.blocks[-1] if self.blocks else None
+        if not isinstance(last, FoldedText):
+            self.blocks.append(last := FoldedText())
+        return last
+
     def _add_reasoning(self, delta: ReasoningDelta) -> None:
         """Join pieces into blocks: a signature ends its block, a redacted block stands alone."""
         if delta.redacted is not None:
-            self.reasoning_blocks.append(FoldedReasoning(redacted=delta.redacted))
+            self.blocks.append(FoldedReasoning(redacted=delta.redacted))
             return
-        if not self.reasoning_blocks or self.reasoning_blocks[-1].complete:
-            self.reasoning_blocks.append(FoldedReasoning())
-        block = self.reasoning_blocks[-1]
+        last = next((block for block in reversed(self.blocks) if isinstance(block, FoldedReasoning)), None)
+        if last is None or last.complete:
+            self.blocks.append(last := FoldedReasoning())
         if delta.text:
-            block.pieces.append(delta.text)
-        block.signature = delta.signature
+            last.pieces.append(delta.text)
+        last.signature = delta.signature
 
 
 def fold(events: Iterable[Event]) -> Completion:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from gateway.domain import TextPart
+
 if TYPE_CHECKING:
     from gateway.catalog.cards import Card
     from gateway.catalog.model import Model
@@ -69,7 +71,7 @@ def with_defaults(request: CompletionRequest, model: Model) -> CompletionRequest
         request,
         temperature=temperature,
         top_p=top_p,
-        system=defaults.system if request.system is None else request.system,
+        system=request.system or ((TextPart(defaults.system),) if defaults.system else ()),
     )
 
 

@@ -56,7 +56,7 @@ def _tool_use(part: ToolUsePart) -> Block:
 
 
 def _tool_result(part: ToolResultPart) -> Block:
-    content = [_text(item) if isinstance(item, TextPart) else _image(item) for item in part.content]
+    content = [_RESULTS[type(item)](item) for item in part.content]
     result: Block = {"toolUseId": part.tool_use_id, "content": content}
     if part.is_error:  # `status` is only said where it matters: just Claude and Nova take it
         result["status"] = "error"
@@ -72,6 +72,7 @@ def _reasoning(part: ReasoningPart) -> Block:
     return {"reasoningContent": {"reasoningText": text}}
 
 
+_RESULTS: Writers = {TextPart: _text, ImagePart: _image}
 WRITERS: Writers = {
     TextPart: _text,
     ImagePart: _image,

@@ -49,7 +49,7 @@ def chat_messages(request: CompletionRequest, model: Model, shape: ChatShape) ->
     Raises:
         InvalidRequest: the shape, or the model, has no room for a part; `param` is its path.
     """
-    messages: list[Json] = [{"role": "system", "content": request.system}] if request.system else []
+    messages: list[Json] = [{"role": "system", "content": text}] if (text := request.system_text) else []
     for turn in turns(request):
         if turn.role == "user":
             messages.extend(_user(turn, model, shape))

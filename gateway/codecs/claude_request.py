@@ -40,7 +40,7 @@ def body(request: CompletionRequest, model: Model) -> bytes:
         ],
     }
     if request.system:
-        claude["system"] = request.system
+        claude["system"] = request.system_text
     claude |= sampled
     if request.stop:
         claude["stop_sequences"] = stop_sequences(request, "claude")

@@ -33,7 +33,7 @@ _quote_labels = label_quoter("human", "assistant")
 
 
 def _prompt(request: CompletionRequest) -> str:
-    prompt = _quote_labels(request.system) if request.system else ""
+    prompt = _quote_labels(system) if (system := request.system_text) else ""
     said = spoken_by_user_first(request, "Claude's text completion")
     for role, words in said:
         prompt += f"{_LABELS[role]} {_quote_labels(words)}"

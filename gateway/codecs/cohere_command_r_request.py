@@ -64,7 +64,7 @@ def body(request: CompletionRequest, model: Model) -> bytes:
     }
     history = [{"role": _ROLES[turn.role], "message": _said(turn)} for turn in conversation[:asked]]
     optional: Json = {
-        "preamble": request.system,
+        "preamble": request.system_text,
         "chat_history": history,
         "tools": _tools(request, pending=bool(results)),
         "tool_results": results,

@@ -70,7 +70,7 @@ class ConverseCodec:
         sampled = sampling(request, model, top_k=top_k[0] if top_k else None)
         check_metadata(request)
         optional = {
-            "system": [{"text": request.system}] if request.system else None,
+            "system": [{"text": request.system_text}] if request.system else None,
             "inferenceConfig": inference_config(request, model, sampled, "converse"),
             "toolConfig": tool_config(request),
             "additionalModelRequestFields": (

@@ -36,7 +36,7 @@ def _prompt(request: CompletionRequest) -> str:
             param=f"messages[{len(request.messages) - 1}].role",
         )
     prompt = "<｜begin▁of▁sentence｜>"
-    for role, words in under_system(request.system, said):
+    for role, words in under_system(request.system_text, said):
         if role == "user":
             prompt += f"<｜User｜>{_break_tokens(words)}"
         else:

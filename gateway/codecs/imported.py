@@ -127,7 +127,7 @@ class ImportedCodec:
 
     def format(self, request: CompletionRequest, model: Model) -> bytes:
         """Return the InvokeModel body."""
-        messages: list[tuple[str, str]] = [("system", request.system)] if request.system else []
+        messages: list[tuple[str, str]] = [("system", system)] if (system := request.system_text) else []
         messages += spoken(request, "An imported model")
         body: dict[str, Any] = {
             "messages": [{"role": role, "content": words} for role, words in messages],

@@ -38,8 +38,8 @@ _break_headers = token_breaker(BARRED)
 
 def _llama_2(request: CompletionRequest) -> str:
     prompt = "<s>[INST] "
-    if request.system:
-        prompt += f"<<SYS>>\n{_break_instructions(request.system)}\n<</SYS>>\n\n"
+    if text := request.system_text:
+        prompt += f"<<SYS>>\n{_break_instructions(text)}\n<</SYS>>\n\n"
     said = spoken_by_user_first(request, f"{_WHO} 2")
     last = len(said) - 1
     for number, (role, words) in enumerate(said):
@@ -54,7 +54,7 @@ def _headed(start: str, end: str, turn_end: str) -> Callable[[CompletionRequest]
     """Return what writes a prompt of turns with headers: Llama 3's, or 4's with other words for the same."""
 
     def prompt(request: CompletionRequest) -> str:
-        turns: list[tuple[str, str]] = [("system", request.system)] if request.system else []
+        turns: list[tuple[str, str]] = [("system", system)] if (system := request.system_text) else []
         turns += spoken(request, _WHO)
         written = [f"{start}{role}{end}\n\n{_break_headers(words)}" for role, words in turns]
         if turns[-1][0] == "user":

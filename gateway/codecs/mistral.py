@@ -28,7 +28,7 @@ _break_tokens = token_breaker(
 
 def _prompt(request: CompletionRequest) -> str:
     prompt = "<s>"
-    said = under_system(request.system, spoken_by_user_first(request, "Mistral"))
+    said = under_system(request.system_text, spoken_by_user_first(request, "Mistral"))
     last = len(said) - 1
     for number, (role, words) in enumerate(said):
         if role == "assistant":

@@ -87,7 +87,7 @@ class NovaCodec(InvokedFamily):
             "inferenceConfig": config,
         }
         if request.system:
-            body["system"] = [{"text": request.system}]
+            body["system"] = [{"text": request.system_text}]
         tools = tool_config(request)
         if tools:
             body["toolConfig"] = tools

@@ -38,9 +38,9 @@ class Transcripts:
             InvalidRequest: the conversation has anything but text, or tools are asked for.
         """
         said = spoken(request, self._model)
-        if len(request.messages) == 1 and not request.system:
+        if len(request.messages) == 1 and not request.system_text:
             return said[0][1]
-        lines = [self._quoted(request.system)] if request.system else []
+        lines = [self._quoted(text)] if (text := request.system_text) else []
         lines += [f"{self._labels[role]}: {self._quoted(words)}" for role, words in said]
         if said[-1][0] == "user":
             lines.append(f"{self._labels['assistant']}:")

@@ -80,14 +80,14 @@ def of_schema(value: Any) -> domain.CompletionRequest:
 # ── messages ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _split(body: shape.CompletionBody) -> tuple[str | None, list[tuple[int, Any]]]:
+def _split(body: shape.CompletionBody) -> tuple[tuple[domain.TextPart, ...], list[tuple[int, Any]]]:
     """Separate the system text from the turns, which keep their index for error messages."""
     if (body.messages is None) == (body.prompt is None):
         raise InvalidRequest("Give either `messages` or `prompt`.", param="messages")
     texts = [body.system] if body.system is not None else []
     if body.prompt is not None:
         user = shape.UserMessage(role="user", content=[shape.TextPart(type="text", text=body.prompt)])
-        return _join(texts), [(0, user)]
+        return _parts(texts), [(0, user)]
     turns: list[tuple[int, Any]] = []
     for index, message in enumerate(body.messages or ()):
         if not isinstance(message, shape.SystemMessage):
@@ -98,11 +98,11 @@ def _split(body: shape.CompletionBody) -> tuple[str | None, list[tuple[int, Any]
             )
         else:
             texts.extend(part.text for part in message.content)
-    return _join(texts), turns
+    return _parts(texts), turns
 
 
-def _join(texts: Sequence[str]) -> str | None:
-    return "\n\n".join(texts) if any(texts) else None
+def _parts(texts: Sequence[str]) -> tuple[domain.TextPart, ...]:
+    return tuple(domain.TextPart(text) for text in texts if text)
 
 
 def _turns(turns: Iterable[tuple[int, Any]]) -> Iterable[domain.Message]:

@@ -37,7 +37,7 @@ def read(value: Any) -> CompletionRequest | None:
     return CompletionRequest(
         model=model,
         messages=messages,
-        system=system or None,
+        system=(TextPart(system),) if system else (),
         max_tokens=limit,
         temperature=value.get("temperature"),
         top_p=value.get("top_p"),

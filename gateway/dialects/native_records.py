@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from gateway.domain import (
     Citation,
     Event,
+    PassedOn,
     ReasoningDelta,
     Stop,
     TextDelta,
@@ -54,7 +55,7 @@ def delta(event: Event) -> Record | None:
             return {"type": "tool_call_delta", "index": event.index, "arguments": event.arguments}
         case Citation():
             return {"type": "citation", "citation": event.citation}
-        case Usage() | Stop():
+        case Usage() | Stop() | PassedOn():
             return None
         case _:
             assert_never(event)

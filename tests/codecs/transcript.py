@@ -14,6 +14,7 @@ from gateway.domain import (
     CompletionRequest,
     ImagePart,
     Message,
+    PassedOn,
     ReasoningPart,
     TextPart,
     Tool,
@@ -84,7 +85,7 @@ class Transcript:
 
 def said(event: Event) -> dict[str, Any]:
     """Return an event's fields."""
-    return event._asdict() if isinstance(event, Usage) else asdict(event)
+    return event._asdict() if isinstance(event, Usage | PassedOn) else asdict(event)
 
 
 def plain(event: Event) -> dict[str, Any]:
@@ -95,6 +96,8 @@ def plain(event: Event) -> dict[str, Any]:
 def request_from(data: dict[str, Any]) -> CompletionRequest:
     """Return the request that a request.json describes."""
     fields = dict(data)
+    if "system" in data:
+        fields["system"] = (TextPart(data["system"]),)
     fields["messages"] = tuple(
         Message(message["role"], tuple(part_from(part) for part in message["content"]))
         for message in data["messages"]

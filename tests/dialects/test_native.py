@@ -65,7 +65,7 @@ ACCEPTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "prompt": ({"model": "m", "prompt": "hi"}, {"messages": (USER,)}),
     "prompt with a system text": (
         {"model": "m", "prompt": "hi", "system": "be brief"},
-        {"messages": (USER,), "system": "be brief"},
+        {"messages": (USER,), "system": (TextPart("be brief"),)},
     ),
     "parameters": (
         body(max_tokens=5, temperature=0.5, top_p=1, top_k=0, stop=["a", "b"], metadata={"k": "v"}),
@@ -96,7 +96,7 @@ ACCEPTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
                 HI,
             ],
         },
-        {"messages": (USER,), "system": "one\n\ntwo\n\nthree\n\nfour"},
+        {"messages": (USER,), "system": tuple(map(TextPart, ("one", "two", "three", "four")))},
     ),
     "empty system text is none": (
         {"model": "m", "system": "", "messages": [{"role": "system", "content": ""}, HI]},

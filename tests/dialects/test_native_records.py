@@ -13,6 +13,7 @@ from gateway.domain import (
     Citation,
     Event,
     FinishReason,
+    PassedOn,
     ReasoningDelta,
     Stop,
     TextDelta,
@@ -53,6 +54,7 @@ DELTAS: list[tuple[Event, dict[str, Any] | None]] = [
     (ToolCallDelta(0, '{"ci'), {"type": "tool_call_delta", "index": 0, "arguments": '{"ci'}),
     (Citation({"title": "t"}), {"type": "citation", "citation": {"title": "t"}}),
     (Usage(input_tokens=1), None),
+    (PassedOn(b"{}", 0), None),
     (Stop(FinishReason.STOP, "end_turn"), None),
 ]
 

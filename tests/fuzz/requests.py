@@ -234,7 +234,7 @@ def _is_default(request: CompletionRequest, name: str, model: Model) -> bool:
     if name == "max_tokens":
         less = _formatted(replace(request, max_tokens=None), model)
         return less is not None and str(request.max_tokens).encode() in less[0]
-    return name == "system" and not (request.system or "").strip()
+    return name == "system" and not (request.system_text or "").strip()
 
 
 def _marked(request: CompletionRequest, number: int, place: int) -> CompletionRequest:
