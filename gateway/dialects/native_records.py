@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_never
 
+from gateway.dialects.protocol import ErrorAnswer
 from gateway.domain import (
     Citation,
     Event,
@@ -20,9 +21,8 @@ from gateway.domain import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from gateway.completion import Completion
+    from gateway.dialects.protocol import Begun, Ended
     from gateway.domain import ReasoningPart
     from gateway.errors import GatewayError
 
@@ -31,14 +31,14 @@ PING: Record = {"type": "ping"}
 """Says nothing but that the stream is alive."""
 
 
-def start(*, completion_id: str, model: str, provider: str, upstream_request_id: str | None) -> Record:
+def start(begun: Begun) -> Record:
     """Return the first record of a stream."""
     return {
         "type": "start",
-        "id": completion_id,
-        "model": model,
-        "provider": provider,
-        "upstream_request_id": upstream_request_id,
+        "id": begun.id,
+        "model": begun.model,
+        "provider": begun.provider,
+        "upstream_request_id": begun.upstream_request_id,
     }
 
 
@@ -61,19 +61,20 @@ def delta(event: Event) -> Record | None:
             assert_never(event)
 
 
-def done(stop: Stop, tokens: Usage, timing: Mapping[str, float | None], *, cost_usd: float | None) -> Record:
+def done(ended: Ended) -> Record:
     """Return the terminal record of an answer that is whole.
 
     `finish_reason` is ours, `stop_reason` is the model's own word for it. `cost_usd` is null where a counter
     or a price is not known.
     """
+    stop = ended.stop
     return {
         "type": "done",
         "finish_reason": stop.reason.value,
         "stop_reason": stop.raw,
-        "usage": usage(tokens),
-        "cost_usd": cost_usd,
-        "timing": dict(timing),
+        "usage": usage(ended.usage),
+        "cost_usd": ended.cost_usd,
+        "timing": dict(ended.timing),
     }
 
 
@@ -92,6 +93,11 @@ def problem(fault: GatewayError, *, request_id: str) -> Record:
     return record
 
 
+def refusal(fault: GatewayError, request_id: str) -> ErrorAnswer:
+    """Return the answer for an error that came before the first byte."""
+    return ErrorAnswer(fault.status, {"error": problem(fault, request_id=request_id)}, {})
+
+
 def usage(tokens: Usage) -> Record:
     """Return the four counters; null where Bedrock has not told."""
     return {
@@ -102,7 +108,7 @@ def usage(tokens: Usage) -> Record:
     }
 
 
-def completion(first: Record, whole: Completion, last: Record) -> Record:
+def completion(begun: Begun, whole: Completion, ended: Ended) -> Record:
     """Return the unary answer: the records of the stream, folded into one."""
     message: Record = {"role": "assistant", "content": whole.text}
     if whole.reasoning:
@@ -114,7 +120,7 @@ def completion(first: Record, whole: Completion, last: Record) -> Record:
         ]
     if whole.citations:
         message["citations"] = whole.citations
-    return {**first, **last, "type": "completion", "message": message}
+    return {**start(begun), **done(ended), "type": "completion", "message": message}
 
 
 def _given(block: ReasoningDelta | ReasoningPart) -> Record:

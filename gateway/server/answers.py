@@ -1,4 +1,4 @@
-"""Whole HTTP answers: JSON of ours, and errors in their one shape."""
+"""Whole HTTP answers: JSON of ours, and errors in the shape of the caller's dialect."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from gateway.server.request_id import HEADER
 from gateway.wire import json
 
 if TYPE_CHECKING:
+    from gateway.dialects.protocol import ErrorShape
     from gateway.errors import GatewayError
 
 
@@ -45,15 +46,18 @@ def rendered_json(
     return Answer(status, headers, body)
 
 
-def error_response(fault: GatewayError, request_id: str) -> Answer:
-    """Return the HTTP answer for an error that came before the first byte."""
-    problem = native_records.problem(fault, request_id=request_id)
+def error_response(
+    fault: GatewayError, request_id: str, shape: ErrorShape = native_records.refusal
+) -> Answer:
+    """Return the HTTP answer for an error that came before the first byte, in a dialect's shape."""
+    refusal = shape(fault, request_id)
     response = json_response(
-        {"error": problem},
+        refusal.value,
         request_id,
-        status=fault.status,
+        status=refusal.status,
         upstream_request_id=fault.upstream_request_id,
     )
+    response.headers.update(refusal.headers)
     if fault.retry_after is not None:
         response.headers["Retry-After"] = str(fault.retry_after)
     return response

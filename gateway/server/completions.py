@@ -1,55 +1,60 @@
-"""The completion endpoints. Both run the one pipeline; the unary answer folds its stream."""
+"""Running completions, in whatever dialect: one pipeline; the unary answer folds its stream."""
 
 from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.completion import Completion
-from gateway.dialects import native, native_records
+from gateway.dialects import native_records
 from gateway.domain import Usage
-from gateway.errors import InvalidRequest
 from gateway.pipeline import OpenCompletion
 from gateway.retries.trail import Trail
-from gateway.server.answers import json_response
-from gateway.server.body import read_json
 from gateway.server.failure import failure
-from gateway.server.formats import negotiate
-from gateway.server.responder import StreamResponder, whole
+from gateway.server.responder import StreamResponder, begun, ended
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from gateway.catalog.model import Model
-    from gateway.domain import CompletionRequest
+    from gateway.dialects.protocol import Begun, Ended, StreamEncoder
     from gateway.observability.request_log import RequestLog
     from gateway.pipeline import CompletionStream
-    from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
+    from gateway.upstream import UpstreamCall
 
 
 LEFT = (asyncio.CancelledError, ConnectionError)
 """How it is told that nobody is left to answer, or that the exchange has been interrupted."""
 
 
-async def stream_completion(exchange: Exchange) -> None:
-    """`POST /chat/completions/stream`."""
-    form = negotiate(", ".join(exchange.request.headers.getall("Accept", ())))
-    exchange.log.add(format=form.name)
-    request = native.parse(await read_json(exchange), default_model=exchange.services.default_model)
-    if form.frame is None and request.tools:
-        raise InvalidRequest("Bare text has no room for tool calls: accept another format.", param="tools")
-    responder = StreamResponder(exchange, form)
+class Folded(NamedTuple):
+    """A whole answer: what was known at its beginning, what it said, what was known at its end."""
+
+    begun: Begun
+    completion: Completion
+    ended: Ended
+
+
+async def stream(exchange: Exchange, calls: Sequence[UpstreamCall], encoder: StreamEncoder) -> None:
+    """Stream the answer of the best of these calls in a dialect, to its terminal record.
+
+    Raises:
+        GatewayError: the answer failed before its head was sent.
+        ConnectionError: the caller is gone, or does not read, or the dialect cannot say that it failed.
+    """
+    responder = StreamResponder(exchange, encoder)
     usage = Usage()
     with responder.kept_alive():
         try:
-            async with _Completion(exchange, request) as stream:
+            async with _Completion(exchange, calls) as answer:
                 try:
-                    last = await responder.relay(stream)
+                    last = await responder.relay(answer)
                 finally:
-                    usage = stream.usage
-            await responder.finish(stream, last)
+                    usage = answer.usage
+            await responder.finish(answer, last)
         except BaseException as error:
             if not responder.begun or exchange.settled:
                 raise
@@ -58,28 +63,18 @@ async def stream_completion(exchange: Exchange) -> None:
             await responder.fail(fault, usage)
 
 
-async def create_completion(exchange: Exchange) -> Answer:
-    """`POST /chat/completions`."""
-    request = native.parse(await read_json(exchange), default_model=exchange.services.default_model)
-    async with _Completion(exchange, request) as stream:
+async def fold(exchange: Exchange, calls: Sequence[UpstreamCall]) -> Folded:
+    """Return the whole answer of the best of these calls.
+
+    Raises:
+        GatewayError: it failed.
+    """
+    async with _Completion(exchange, calls) as answer:
         folded = Completion()
-        while (batch := await stream.next_batch()) is not None:
+        while (batch := await answer.next_batch()) is not None:
             for event in batch:
                 folded.add(event)
-        stop = whole(stream)
-        first = native_records.start(
-            completion_id=stream.id,
-            model=stream.model.id,
-            provider=stream.model.provider,
-            upstream_request_id=stream.upstream_request_id,
-        )
-        cost = stream.cost_usd(stream.usage)
-        last = native_records.done(stop, stream.usage, exchange.timing.milliseconds(), cost_usd=cost)
-    return json_response(
-        native_records.completion(first, folded, last),
-        exchange.log.request_id,
-        upstream_request_id=stream.upstream_request_id,
-    )
+        return Folded(begun(answer), folded, ended(answer, exchange))
 
 
 class _Completion:
@@ -87,9 +82,8 @@ class _Completion:
 
     __slots__ = ("_asked", "_exchange", "_opened", "_stream", "_trail")
 
-    def __init__(self, exchange: Exchange, request: CompletionRequest) -> None:
+    def __init__(self, exchange: Exchange, calls: Sequence[UpstreamCall]) -> None:
         services = exchange.services
-        calls = services.upstream.format(request)
         self._asked = calls[0].model
         _log_model(exchange.log, self._asked)
         self._exchange = exchange

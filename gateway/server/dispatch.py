@@ -46,16 +46,15 @@ class Dispatcher:
         Raises:
             ConnectionError: there is nobody left to answer.
         """
-        path = request.path
-        known = path in routes.ROUTES
-        log = RequestLog(request_id_of(request.headers), request.method, path if known else "other")
+        route, parameters = routes.find(request)
+        log = RequestLog(request_id_of(request.headers), request.method, route.template)
         task = asyncio.current_task()
         assert task is not None, "a handler runs in a task"  # noqa: S101 - for the type checker
-        exchange = Exchange(request, transfer, log, Timing(), self.services, task)
+        exchange = Exchange(request, transfer, log, Timing(), self.services, task, route, parameters)
         self.exchanges.add(exchange)
         try:
             await self._answer(exchange)
-            if path in routes.QUIET and log.outcome == "ok":
+            if route.template in routes.QUIET and log.outcome == "ok":
                 log.level = "debug"
         except (asyncio.CancelledError, ConnectionError):
             if log.outcome == "ok":
@@ -74,7 +73,7 @@ class Dispatcher:
         try:
             if (patience := exchange.header(DEADLINE_HEADER)) is not None:
                 exchange.expire_in(_milliseconds(patience))
-            answer = await routes.find(request.method, request.path)(exchange)
+            answer = await exchange.route.handler(request.method)(exchange)
         except BaseException as error:  # noqa: BLE001 - `failure` raises what is not to be answered
             fault = failure(exchange, error)
             log.fail(fault)
@@ -88,9 +87,9 @@ class Dispatcher:
 
 def _refusal(exchange: Exchange, fault: GatewayError) -> Answer:
     request = exchange.request
-    response = error_response(fault, exchange.log.request_id)
+    response = error_response(fault, exchange.log.request_id, routes.shape_of(request.path))
     if isinstance(fault, MethodNotAllowed):
-        response.headers["Allow"] = ", ".join(sorted(routes.ROUTES[request.path]))
+        response.headers["Allow"] = ", ".join(sorted(exchange.route.methods))
     if not request.content.at_eof():
         response.last = True  # the rest of this body is not the next request
     return response

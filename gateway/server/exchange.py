@@ -13,7 +13,7 @@ from gateway.server.body_budget import BodyBudget
 from gateway.server.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from gateway.abandoned import AbandonedAnswers
     from gateway.admission.queue import ConcurrencyLimiter
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.observability.request_log import Observer, RequestLog
     from gateway.retries.attempts import Retries
     from gateway.server.request import Request
+    from gateway.server.routes import Route
     from gateway.server.transfer import Transfer
     from gateway.timing import Timing
     from gateway.upstream import Upstream
@@ -92,6 +93,9 @@ class Exchange:
     timing: Timing
     services: Services
     task: asyncio.Task[object]
+    route: Route
+    parameters: Mapping[str, str]
+    """The parts of its path that vary, decoded."""
     expires: float | None = None
     """When the caller's patience ends, by the loop's clock."""
     held_bytes: int = 0

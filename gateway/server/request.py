@@ -22,14 +22,17 @@ _JSON: Final = "application/json"
 class Request:
     """The head of a request, and its body as it comes."""
 
-    __slots__ = ("content", "headers", "method", "path", "should_close", "version")
+    __slots__ = ("content", "headers", "method", "path", "raw_path", "should_close", "version")
 
     headers: MultiMapping[str] | CIMultiDictProxy[str]
 
     def __init__(self, message: RawRequestMessage, content: StreamReader) -> None:
         raw = message.path
         self.method: str = message.method
-        self.path: str = raw if _PLAIN.fullmatch(raw) else message.url.path
+        plain = _PLAIN.fullmatch(raw) is not None
+        self.path: str = raw if plain else message.url.path
+        self.raw_path: str = raw if plain else _undecoded(raw, message)
+        """As it was sent, without its query: an encoded slash in it separates nothing."""
         self.version: HttpVersion = message.version
         self.headers = message.headers
         self.should_close: bool = message.should_close
@@ -58,3 +61,7 @@ class Request:
     def _cancel(self, error: BaseException) -> None:
         """Tell whoever reads the body that it does not come; aiohttp calls this when the caller leaves."""
         self.content.set_exception(error)
+
+
+def _undecoded(raw: str, message: RawRequestMessage) -> str:
+    return raw.partition("?")[0] if raw.startswith("/") else message.url.raw_path

@@ -1,7 +1,8 @@
 """Writing a stream: peek, commit, one write a batch, exactly one terminal record.
 
-Every stream that has begun receives either a `done` or an `error` record, but not both. Where the caller
-has left or does not read, there is nobody to tell: the connection is dropped and the log says so.
+Every stream that has begun receives its dialect's end of a whole answer or of a failed one, but not both.
+Where the caller has left or does not read, there is nobody to tell: the connection is dropped and the log
+says so.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
-from gateway.dialects import native_records
+from gateway.dialects.protocol import Begun, Ended
 from gateway.errors import UpstreamProtocolError
 from gateway.server import writing
 from gateway.server.head import stream_fields
@@ -17,11 +18,11 @@ from gateway.server.head import stream_fields
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from gateway.dialects.protocol import StreamEncoder
     from gateway.domain import Event, Stop, Usage
     from gateway.errors import GatewayError
     from gateway.pipeline import CompletionStream
     from gateway.server.exchange import Exchange
-    from gateway.server.formats import Format
     from gateway.server.heartbeat import Heartbeat
 
 
@@ -36,18 +37,18 @@ class StreamResponder:
     they let wait for longer than the heartbeat's grace does the head go out before.
     """
 
-    def __init__(self, exchange: Exchange, form: Format) -> None:
+    def __init__(self, exchange: Exchange, encoder: StreamEncoder) -> None:
         self.begun = False
         """Whether the head has been sent."""
         self._exchange = exchange
         self._transfer = exchange.transfer
-        self._form = form
+        self._encoder = encoder
         self._heartbeat: Heartbeat | None = None
 
     def kept_alive(self) -> AbstractContextManager[None]:
         """Return a block in which heartbeats break the silence."""
         limits = self._exchange.services.limits
-        if not limits.heartbeat_interval or not self._form.heartbeat:
+        if not limits.heartbeat_interval or not self._encoder.heartbeat:
             return _SILENT
         self._heartbeat = heartbeat = self._transfer.heartbeat
         return heartbeat.beating(self._beat, grace=limits.heartbeat_grace, interval=limits.heartbeat_interval)
@@ -60,17 +61,10 @@ class StreamResponder:
             ConnectionError: the caller is gone, or does not read.
         """
         batch = await stream.next_batch()
-        data = self._form.encode(
-            native_records.start(
-                completion_id=stream.id,
-                model=stream.model.id,
-                provider=stream.model.provider,
-                upstream_request_id=stream.upstream_request_id,
-            )
-        )
+        data = self._encoder.start(begun(stream))
         self._commit(stream.upstream_request_id)
         while batch is not None:
-            data += self._form.encode_events(batch)
+            data += self._encoder.events(batch)
             if stream.ended:
                 break
             batch = None  # it is bytes now: nobody who reads slowly holds both
@@ -87,26 +81,23 @@ class StreamResponder:
 
     async def finish(self, stream: CompletionStream, last: bytes) -> None:
         """Write the end of an answer that is whole; raises as `relay` does."""
-        cost = stream.cost_usd(stream.usage)
-        timing = self._exchange.timing.milliseconds()
-        done = native_records.done(whole(stream), stream.usage, timing, cost_usd=cost)
-        await self._end(last + self._form.encode(done))
+        await self._end(last + self._encoder.done(ended(stream, self._exchange)))
 
     async def fail(self, fault: GatewayError, usage: Usage) -> None:
         """Write the end of an answer that failed after its head.
 
         Raises:
-            ConnectionError: bare text cannot say that it failed, so the transfer breaks behind what is good.
+            ConnectionError: the dialect has no word for it, so the transfer breaks behind what is good.
         """
-        if self._form.frame is None:
+        data = self._encoder.error(fault, usage, request_id=self._exchange.log.request_id)
+        if data is None:
             writing.break_off(self._exchange)
             raise ConnectionAbortedError("the answer failed")
-        record = native_records.error(fault, usage, request_id=self._exchange.log.request_id)
-        await self._end(self._form.encode(record))
+        await self._end(data)
 
     def _deliver(self, batch: list[Event]) -> bool:
         """Write a batch where it comes in, and say whether the caller may have more."""
-        self._transfer.write(self._form.encode_events(batch))
+        self._transfer.write(self._encoder.events(batch))
         if self._heartbeat is not None:
             self._heartbeat.wrote()
         return not self._transfer.blocked
@@ -129,7 +120,7 @@ class StreamResponder:
         if self._exchange.settled or transport is None or transport.get_write_buffer_size():
             return  # what waits in the buffer breaks the silence, too, if it is read at all
         self._commit(None)
-        self._transfer.write(self._form.heartbeat)
+        self._transfer.write(self._encoder.heartbeat)
         self._exchange.services.events.heartbeats += 1
 
     def _commit(self, upstream_request_id: str | None) -> None:
@@ -137,7 +128,7 @@ class StreamResponder:
         if self.begun:
             return
         exchange = self._exchange
-        fields = stream_fields(self._form.content_type, exchange.log.request_id, upstream_request_id)
+        fields = stream_fields(self._encoder.content_type, exchange.log.request_id, upstream_request_id)
         self._transfer.begin(_OK, fields)
         exchange.log.status = _OK
         self.begun = True
@@ -152,3 +143,15 @@ def whole(stream: CompletionStream) -> Stop:
     if stream.stop is None:
         raise UpstreamProtocolError("The answer ended without a stop reason.")
     return stream.stop
+
+
+def begun(stream: CompletionStream) -> Begun:
+    """Return what is known of an answer when it begins."""
+    model = stream.model
+    return Begun(stream.id, model.id, model.provider, stream.upstream_request_id)
+
+
+def ended(stream: CompletionStream, exchange: Exchange) -> Ended:
+    """Return what is known of an answer that has ended just now; raises as `whole` does."""
+    usage = stream.usage
+    return Ended(whole(stream), usage, exchange.timing.milliseconds(), stream.cost_usd(usage))

@@ -2,45 +2,93 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import unquote
 
+from gateway.dialects import native_records
 from gateway.errors import MethodNotAllowed, RouteNotFound
-from gateway.server import completions, embeddings, health, models
+from gateway.server import embeddings, health, models, native_api
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
+    from gateway.dialects.protocol import ErrorShape
     from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
+    from gateway.server.request import Request
 
 Handler: TypeAlias = "Callable[[Exchange], Awaitable[Answer | None]]"
 """Returns what is still to be sent; None where everything has been."""
 
-ROUTES: dict[str, dict[str, Handler]] = {
-    "/chat/completions/stream": {"POST": completions.stream_completion},
-    "/chat/completions": {"POST": completions.create_completion},
-    "/models/config": {"GET": models.models_config},
-    "/embeddings": {"POST": embeddings.create_embeddings},
-    "/livez": {"GET": health.live},
-    "/readyz": {"GET": health.ready},
-    "/version": {"GET": health.version},
-}
+TABLE: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
+    ("/chat/completions/stream", {"POST": native_api.stream_completion}),
+    ("/chat/completions", {"POST": native_api.create_completion}),
+    ("/models/config", {"GET": models.models_config}),
+    ("/embeddings", {"POST": embeddings.create_embeddings}),
+    ("/livez", {"GET": health.live}),
+    ("/readyz", {"GET": health.ready}),
+    ("/version", {"GET": health.version}),
+)
+"""Templates and what is there. `{name}` is a part of the path, which may have slashes in it."""
+
+SHAPES: Final[tuple[tuple[str, ErrorShape], ...]] = ()
+"""How errors look, by the beginning of the path, the first that fits; elsewhere they are the native API's."""
 
 QUIET = frozenset({"/livez", "/readyz"})
 """Probes come every few seconds; a good one is logged at debug."""
 
 
-def find(method: str, path: str) -> Handler:
-    """Return the handler for a request.
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of the table."""
 
-    Raises:
-        RouteNotFound: no such path.
-        MethodNotAllowed: the path has other methods; `param` is `method`.
-    """
-    methods = ROUTES.get(path)
-    if methods is None:
-        raise RouteNotFound("There is nothing at this path; see the README for the routes.", param="path")
-    handler = methods.get("GET" if method == "HEAD" else method)
-    if handler is None:
-        raise MethodNotAllowed(f"This path takes {' and '.join(sorted(methods))} only.", param="method")
-    return handler
+    template: str
+    methods: Mapping[str, Handler]
+
+    def handler(self, method: str) -> Handler:
+        """Return what answers a method.
+
+        Raises:
+            RouteNotFound: there is nothing here at all.
+            MethodNotAllowed: there are other methods; `param` is `method`.
+        """
+        if not self.methods:
+            raise RouteNotFound("There is nothing at this path; see the README for the routes.", param="path")
+        handler = self.methods.get("GET" if method == "HEAD" else method)
+        if handler is None:
+            raise MethodNotAllowed(
+                f"This path takes {' and '.join(sorted(self.methods))} only.", param="method"
+            )
+        return handler
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    pieces = re.split(r"\{(\w+)\}", template)
+    names = [f"(?P<{piece}>.+)" if number % 2 else re.escape(piece) for number, piece in enumerate(pieces)]
+    return re.compile("".join(names))
+
+
+NOWHERE: Final = Route("other", {})
+"""Every path where there is nothing."""
+ROUTES: Final = {template: Route(template, methods) for template, methods in TABLE}
+_PATTERNS: Final = tuple((_pattern(template), ROUTES[template]) for template in ROUTES if "{" in template)
+_NOTHING: Final[Mapping[str, str]] = {}
+
+
+def find(request: Request) -> tuple[Route, Mapping[str, str]]:
+    """Return the route of a request and the parts of its path that vary, decoded."""
+    route = ROUTES.get(request.path)
+    if route is not None:
+        return route, _NOTHING
+    for pattern, route in _PATTERNS:
+        found = pattern.fullmatch(request.raw_path)
+        if found is not None:
+            return route, {name: unquote(value) for name, value in found.groupdict().items()}
+    return NOWHERE, _NOTHING
+
+
+def shape_of(path: str) -> ErrorShape:
+    """Return how errors look at a path."""
+    return next((shape for prefix, shape in SHAPES if path.startswith(prefix)), native_records.refusal)

@@ -18,12 +18,12 @@ import orjson
 from gateway.bedrock.reader import StreamReader
 from gateway.catalog.catalog import Catalog
 from gateway.codecs import CODECS
+from gateway.dialects.native_stream import NDJSON
 from gateway.emulator.directives import defaults
 from gateway.emulator.operations import Asked, reply_to
 from gateway.emulator.replay import split_frames
 from gateway.emulator.settings import EmulatorSettings
 from gateway.pipeline import CompletionStream
-from gateway.server.formats import NDJSON
 from gateway.timing import Timing
 from gateway.upstream import UpstreamCall
 from tests.benchmarks.scenarios import CLAUDE, LLAMA
@@ -100,7 +100,7 @@ async def relay(family: Family, call: UpstreamCall, reads: Sequence[bytes]) -> b
     stream = CompletionStream(call, Recorded(reader, reads), Timing())
     records: list[bytes] = []
     while (batch := await stream.next_batch()) is not None:
-        records.append(NDJSON.encode_events(batch))
+        records.append(NDJSON.events(batch))
     return b"".join(records)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.completion import Completion, fold
 from gateway.dialects import native_records
+from gateway.dialects.protocol import Begun, Ended
 from gateway.domain import (
     Citation,
     Event,
@@ -25,6 +26,7 @@ from gateway.errors import InvalidRequest, UpstreamThrottled
 from gateway.wire.json import dumps
 
 TIMING = {"queue_ms": 0.1, "first_byte_ms": 412.0, "total_ms": 900.4}
+BEGUN = Begun("cmpl_1", "m", "p", "r")
 START = {"type": "start", "id": "cmpl_1", "model": "m", "provider": "p", "upstream_request_id": "r"}
 NO_USAGE = {
     "input_tokens": None,
@@ -36,10 +38,7 @@ NO_USAGE = {
 
 def test_start() -> None:
     """The first record says what answers."""
-    assert (
-        native_records.start(completion_id="cmpl_1", model="m", provider="p", upstream_request_id="r")
-        == START
-    )
+    assert native_records.start(BEGUN) == START
 
 
 DELTAS: list[tuple[Event, dict[str, Any] | None]] = [
@@ -75,7 +74,7 @@ def test_done(reason: FinishReason) -> None:
     """A whole answer ends in finish reason, usage, cost and timing."""
     tokens = Usage(input_tokens=9, output_tokens=4, cache_read_tokens=0, cache_write_tokens=0)
 
-    record = native_records.done(Stop(reason, "its own word"), tokens, TIMING, cost_usd=0.000087)
+    record = native_records.done(Ended(Stop(reason, "its own word"), tokens, TIMING, 0.000087))
 
     assert json.loads(dumps(record)) == {
         "type": "done",
@@ -163,9 +162,14 @@ EVENTS: list[Event] = [
 )
 def test_completion(folded: Completion, message: dict[str, Any]) -> None:
     """The unary answer is start and done in one, with the message in between."""
-    last = native_records.done(Stop(FinishReason.STOP, "end_turn"), folded.usage, TIMING, cost_usd=None)
+    ended = Ended(Stop(FinishReason.STOP, "end_turn"), folded.usage, TIMING, None)
 
-    record = native_records.completion(START, folded, last)
+    record = native_records.completion(BEGUN, folded, ended)
 
-    assert record == {**START, **last, "type": "completion", "message": message}
+    assert record == {
+        **native_records.start(BEGUN),
+        **native_records.done(ended),
+        "type": "completion",
+        "message": message,
+    }
     assert json.loads(dumps(record)) == record

@@ -18,6 +18,8 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.streams import StreamReader
 
 from gateway.dialects import native_records
+from gateway.dialects.native_stream import NDJSON, SSE, TEXT
+from gateway.dialects.protocol import Begun, Ended
 from gateway.domain import (
     Citation,
     FinishReason,
@@ -29,7 +31,6 @@ from gateway.domain import (
     Usage,
 )
 from gateway.errors import UpstreamFailed
-from gateway.server.formats import NDJSON, SSE, TEXT
 from gateway.wire import sse
 from tests.fuzz.mutation import cuts, mutate_bytes
 from tests.fuzz.target import Target, demand
@@ -81,15 +82,13 @@ def events(text: str) -> list[Event]:
 
 def records_of(said: list[Event], text: str) -> list[Any]:
     """Return the records of a stream that says this; its end, good or bad, holds the text as well."""
-    start = native_records.start(
-        completion_id="c", model=text[:9], provider="p", upstream_request_id=text[:5]
-    )
+    start = native_records.start(Begun("c", text[:9], "p", text[:5]))
     stop = Stop(FinishReason.STOP, text[:40])
     fault = UpstreamFailed(text[-40:], param=text[:3])
     return [
         start,
         *(native_records.delta(event) for event in said),
-        native_records.done(stop, Usage(input_tokens=1), {"total_ms": 1.5}, cost_usd=None),
+        native_records.done(Ended(stop, Usage(input_tokens=1), {"total_ms": 1.5}, None)),
         native_records.error(fault, Usage(), request_id=text[:7]),
     ]
 
@@ -108,11 +107,11 @@ class Check:
         records = records_of(said, text)
         for form in (NDJSON, SSE):
             singly = [form.encode(record) for record in map(native_records.delta, said) if record]
-            demand(form.encode_events(said) == b"".join(singly), "a batch differs from its records", said)
+            demand(form.events(said) == b"".join(singly), "a batch differs from its records", said)
         expected = [_as_read(record) for record in records]
         self._check_ndjson([NDJSON.encode(record) for record in records], expected, rng)
         self._check_sse([SSE.encode(record) for record in records], expected, rng)
-        bare = TEXT.encode_events(said).decode()
+        bare = TEXT.events(said).decode()
         spoken = [event.text for event in said if isinstance(event, TextDelta)]
         demand(
             bare == "".join(re.sub("[\ud800-\udfff]", "?", text) for text in spoken),

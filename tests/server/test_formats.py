@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dialects import native_records
+from gateway.dialects.native_stream import NDJSON, SSE, TEXT, NativeFormat
 from gateway.domain import FinishReason, ReasoningDelta, Stop, TextDelta, ToolCallDelta, Usage
 from gateway.errors import NotAcceptable
-from gateway.server.formats import NDJSON, SSE, TEXT, Format, negotiate
+from gateway.server.formats import negotiate
 
 if TYPE_CHECKING:
     from gateway.domain import Event
 
-ACCEPTS: list[tuple[str | None, Format]] = [
+ACCEPTS: list[tuple[str | None, NativeFormat]] = [
     # nothing said, or the choice left to us
     (None, NDJSON),
     ("", NDJSON),
@@ -70,7 +71,7 @@ ACCEPTS: list[tuple[str | None, Format]] = [
 
 
 @pytest.mark.parametrize(("accept", "form"), ACCEPTS)
-def test_negotiate(accept: str | None, form: Format) -> None:
+def test_negotiate(accept: str | None, form: NativeFormat) -> None:
     """Quality first; among equals what is named; bare text last; NDJSON where it is up to us."""
     assert negotiate(accept).name == form.name
 
@@ -165,17 +166,17 @@ def test_bare_text() -> None:
     """Bare text keeps the answer's text and nothing else."""
     events = [TextDelta("é\n"), *OTHERS, TextDelta("a\ud800b"), TextDelta("!")]
 
-    assert TEXT.encode_events(events) == "é\na?b!".encode()
-    assert TEXT.encode_events(OTHERS) == b""
+    assert TEXT.events(events) == "é\na?b!".encode()
+    assert TEXT.events(OTHERS) == b""
 
 
 @pytest.mark.parametrize("form", [NDJSON, SSE])
 @given(events=EVENTS)
-def test_a_batch_is_its_records_one_by_one(form: Format, events: list[Event]) -> None:
+def test_a_batch_is_its_records_one_by_one(form: NativeFormat, events: list[Event]) -> None:
     """Encoding many at a time gives the bytes of each, whatever the text."""
     records = [native_records.delta(event) for event in events]
 
-    assert form.encode_events(events) == b"".join(form.encode(record) for record in records if record)
+    assert form.events(events) == b"".join(form.encode(record) for record in records if record)
 
 
 def test_any_character() -> None:
@@ -186,8 +187,8 @@ def test_any_character() -> None:
 
     for texts in batches:
         records = [NDJSON.encode({"type": "text_delta", "text": text}) for text in texts]
-        assert NDJSON.encode_events([TextDelta(text) for text in texts]) == b"".join(records)
-    assert NDJSON.encode_events([TextDelta(printable.translate({34: "", 92: ""}))]) == NDJSON.encode(
+        assert NDJSON.events([TextDelta(text) for text in texts]) == b"".join(records)
+    assert NDJSON.events([TextDelta(printable.translate({34: "", 92: ""}))]) == NDJSON.encode(
         {"type": "text_delta", "text": printable.translate({34: "", 92: ""})}
     )
 
@@ -199,7 +200,7 @@ def test_one_character_that_needs_an_escape(said: str, beside: list[str]) -> Non
     texts = [f"a{said}", *beside]
     records = [NDJSON.encode({"type": "text_delta", "text": text}) for text in texts]
 
-    assert NDJSON.encode_events([TextDelta(text) for text in texts]) == b"".join(records)
+    assert NDJSON.events([TextDelta(text) for text in texts]) == b"".join(records)
 
 
 @given(st.dictionaries(st.text(), st.text() | st.integers(-9, 9)))
