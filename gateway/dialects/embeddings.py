@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
-from gateway.dialects.native import image_part, invalid
+from gateway.dialects.inline_content import image_part
 from gateway.dialects.native_schema import ImagePart, Shape, TextPart
+from gateway.dialects.problems import invalid
 from gateway.domain import EmbeddingInput, EmbeddingRequest
 from gateway.errors import InvalidRequest
 
