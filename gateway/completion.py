@@ -140,8 +140,8 @@ class Completion:
         if delta.redacted is not None:
             self.blocks.append(FoldedReasoning(redacted=delta.redacted))
             return
-        last = next((block for block in reversed(self.blocks) if isinstance(block, FoldedReasoning)), None)
-        if last is None or last.complete:
+        last = self.blocks[-1] if self.blocks else None
+        if not isinstance(last, FoldedReasoning) or last.complete:
             self.blocks.append(last := FoldedReasoning())
         if delta.text:
             last.pieces.append(delta.text)

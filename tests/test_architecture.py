@@ -70,7 +70,7 @@ ARCHITECTURE = {
     "emulator": Area("wire errors"),
     "settings": Area(""),
     # sans-IO: values in, values out
-    "dialects": Area("wire domain errors", types="completion", third_party="orjson pydantic pydantic_core"),
+    "dialects": Area("wire completion domain errors", third_party="orjson pydantic pydantic_core"),
     "codecs": Area("domain errors", types="catalog", third_party="orjson"),
     "wire": Area("domain errors", third_party="orjson"),
     "catalog": Area("domain errors", third_party="orjson"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.completion import Completion, FoldedToolCall, fold
+from gateway.completion import Completion, FoldedReasoning, FoldedText, FoldedToolCall, fold
 from gateway.domain import (
     Citation,
     Event,
@@ -71,9 +71,34 @@ REASONING: list[tuple[list[ReasoningDelta], list[ReasoningPart]]] = [
 
 @pytest.mark.parametrize(("deltas", "blocks"), REASONING)
 def test_reasoning(deltas: list[ReasoningDelta], blocks: list[ReasoningPart]) -> None:
-    """A signature ends its block, a redacted block stands alone, text in between does not matter."""
+    """A signature ends its block, and a redacted block stands alone."""
     assert fold(deltas).reasoning == blocks
-    assert fold([event for delta in deltas for event in (delta, TextDelta("x"))]).reasoning == blocks
+
+
+def test_blocks_are_in_the_order_of_the_answer() -> None:
+    """What another kind of block parts is two blocks: the model said them at different times."""
+    whole = fold(
+        [
+            ReasoningDelta(text="a"),
+            TextDelta("x"),
+            Citation({"n": "1"}),
+            TextDelta("y"),
+            ReasoningDelta(text="b"),
+            ReasoningDelta(signature="s"),
+            ToolCall(0, "t", "f"),
+            TextDelta("z"),
+            ToolCallDelta(0, "{}"),
+        ]
+    )
+
+    assert whole.blocks == [
+        FoldedReasoning(["a"]),
+        FoldedText(["x", "y"], [{"n": "1"}]),
+        FoldedReasoning(["b"], "s"),
+        FoldedToolCall("t", "f", ["{}"]),
+        FoldedText(["z"]),
+    ]
+    assert (whole.text, whole.reasoning) == ("xyz", [ReasoningPart("a"), ReasoningPart("b", "s")])
 
 
 def test_interleaved_tool_calls() -> None:
@@ -162,7 +187,11 @@ def test_how_text_is_cut_does_not_matter(events: list[Event]) -> None:
 
 @given(STREAMS)
 def test_the_kinds_do_not_meet(events: list[Event]) -> None:
-    """Text depends on the text events only, calls on the call events only, and so on."""
+    """Text depends on the text events only, calls on the call events only, and so on.
+
+    Reasoning is left out: other blocks part it.
+    """
+    events = [event for event in events if not isinstance(event, ReasoningDelta)]
     kinds = (TextDelta, ReasoningDelta, (ToolCall, ToolCallDelta), Citation, Usage, Stop)
     parts = [meaning(fold([event for event in events if isinstance(event, kind)])) for kind in kinds]
 

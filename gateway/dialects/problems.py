@@ -41,7 +41,8 @@ def _describe(problem: Any, value: Any) -> tuple[str, str]:
     """Return path and words; never pydantic's words for a wrong tag, which repeat it."""
     path = _path(problem["loc"], value)
     if problem["type"] in {"union_tag_invalid", "union_tag_not_found"}:
-        path += "." + problem["ctx"]["discriminator"].strip("'")
+        name = problem["ctx"]["discriminator"].strip("'")
+        path += ".type" if name.endswith("()") else f".{name}"  # a function that looks at the type
     if problem["type"] == "union_tag_invalid":
         return path, f"Input should be one of {problem['ctx']['expected_tags']}"
     return path, WORDS.get(problem["type"], problem["msg"])

@@ -29,11 +29,11 @@ class TextRecords:
         """Return the record of each text, one behind the other; there is one at least."""
         said = "".join(texts)
         if not (said.isprintable() and '"' not in said and "\\" not in said):
-            texts = [_literal(text) for text in texts]
+            texts = [literal(text) for text in texts]
         return (self._before + self._between.join(texts) + self._behind).encode()
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """Return what stands between the quotation marks of a JSON string.
 
     What Python calls printable JSON writes as it is, except for two characters: neither control characters

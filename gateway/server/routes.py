@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from gateway.dialects import native_records
 from gateway.errors import MethodNotAllowed, RouteNotFound
-from gateway.server import embeddings, health, models, native_api
+from gateway.server import embeddings, health, models, native_api, responses_api
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -25,6 +25,7 @@ Handler: TypeAlias = "Callable[[Exchange], Awaitable[Answer | None]]"
 TABLE: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     ("/chat/completions/stream", {"POST": native_api.stream_completion}),
     ("/chat/completions", {"POST": native_api.create_completion}),
+    ("/v1/responses", {"POST": responses_api.create_response}),
     ("/models/config", {"GET": models.models_config}),
     ("/embeddings", {"POST": embeddings.create_embeddings}),
     ("/livez", {"GET": health.live}),

@@ -1,0 +1,65 @@
+"""OpenAI's Responses over sockets, with the emulator behind."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.harness import FAMILIES, Caller, lines
+
+if TYPE_CHECKING:
+    import io
+
+
+async def post(caller: Caller, body: dict[str, Any]) -> tuple[int, str, Any]:
+    """Return status, content type, and the events of a stream or the one object."""
+    async with caller.session.post(f"{caller.url}/v1/responses", json=body) as response:
+        text = await response.text()
+        kind = response.headers["Content-Type"]
+        if kind.startswith("text/event-stream"):
+            datas = [line.removeprefix("data: ") for line in text.split("\n") if line.startswith("data: ")]
+            return response.status, kind, [json.loads(data) for data in datas]
+        return response.status, kind, json.loads(text)
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+async def test_a_stream_is_the_answer(model: str, caller: Caller, log: io.StringIO) -> None:
+    """The last event has the whole response, which is what the caller who does not stream gets."""
+    body = {"model": model, "input": "Hello", "max_output_tokens": 100}
+
+    status, _, events = await post(caller, {**body, "stream": True})
+    whole_status, _, whole = await post(caller, body)
+
+    assert (status, whole_status, events[-1]["type"]) == (200, 200, "response.completed")
+    last = events[-1]["response"]
+    text = "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
+    assert text == whole["output"][0]["content"][0]["text"] != ""
+    assert (last["usage"], last["status"]) == (whole["usage"], whole["status"])
+    assert {line["route"] for line in lines(log)} == {"/v1/responses"}
+
+
+async def test_a_failure_in_the_stream(caller: Caller) -> None:
+    """It ends in `error`, and not as if it were whole."""
+    body = {
+        "model": FAMILIES[0],
+        "input": "[[emulator deltas=4 exception=throttlingException after=4]] Hi",
+        "stream": True,
+    }
+
+    status, _, events = await post(caller, body)
+
+    assert status == 200
+    assert events[-1]["type"] == "error"
+    assert [event["type"] for event in events].count("error") == 1
+    assert not any(event["type"] == "response.completed" for event in events)
+
+
+async def test_bad_input(caller: Caller) -> None:
+    """It is a 400 that names the field."""
+    status, _, answer = await post(
+        caller, {"model": FAMILIES[0], "input": "hi", "previous_response_id": "resp_1"}
+    )
+
+    assert (status, answer["error"]["param"]) == (400, "previous_response_id")
