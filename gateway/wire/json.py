@@ -84,6 +84,11 @@ def dumps(value: Any) -> bytes:
             encoded = orjson.dumps(_without_surrogates(value))
         except RecursionError:
             raise TypeError("the value nests too deep for JSON") from None
+    return on_one_line(encoded)
+
+
+def on_one_line(encoded: bytes) -> bytes:
+    r"""Return JSON without control characters as `dumps` would write it: what breaks a line is escaped."""
     if encoded.isascii():
         return encoded
     return (

@@ -1,0 +1,154 @@
+"""Claude's short way: the body of `POST /v1/messages` becomes the body of InvokeModel, nearly as it came.
+
+The two speak one language. What differs: the model and streaming are in the URL there, the version and the
+flags are in the body, the service tier is a header, and the cache point of the whole body has no field. The
+conversation itself is Bedrock's to judge, so that what Claude learns tomorrow passes today; only the fields
+at the top are known by name, so that one that Bedrock does not know is refused here, by name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from gateway.dialects import anthropic_refusals
+from gateway.dialects.anthropic_schema import MAX_MODEL, MAX_TOKENS
+from gateway.errors import InvalidRequest
+from gateway.wire import json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ANTHROPIC_VERSION: Final = "bedrock-2023-05-31"
+"""The only value that Bedrock accepts."""
+KEPT: Final = frozenset(
+    {
+        *("messages", "system", "max_tokens", "temperature", "top_p", "top_k", "stop_sequences", "tools"),
+        *("tool_choice", "thinking", "metadata", "output_config", "context_management"),
+    }
+)
+"""What InvokeModel takes as it is (bedrock-wire.md §4.1)."""
+TURNED: Final = frozenset({"model", "stream", "service_tier", "speed", "cache_control", "output_format"})
+"""What is said in another place there, or says nothing."""
+TIER_HEADER: Final = "X-Amzn-Bedrock-Service-Tier"
+UNCACHEABLE: Final = frozenset({"thinking", "redacted_thinking"})
+
+
+class Invocation(NamedTuple):
+    """What to ask InvokeModel."""
+
+    model: str
+    streaming: bool
+    body: bytes
+    headers: dict[str, str]
+
+
+def model_of(value: Any, default_model: str | None = None) -> str:
+    """Return the model that a body names.
+
+    Raises:
+        InvalidRequest: it is no object, or names none.
+    """
+    if type(value) is not dict:
+        raise InvalidRequest("Send a JSON object.", param="body")
+    model = value.get("model", default_model)
+    if type(model) is not str or not 0 < len(model) <= MAX_MODEL:
+        raise InvalidRequest("model: name the model, such as `anthropic.claude-…`.", param="model")
+    return model
+
+
+def is_streaming(value: Mapping[str, Any]) -> bool:
+    """Return whether a body asks for a stream; raises `InvalidRequest` where it says neither yes nor no."""
+    stream = value.get("stream")
+    if stream is not None and type(stream) is not bool:
+        raise InvalidRequest("stream: Input should be true or false.", param="stream")
+    return bool(stream)
+
+
+def wants_structure(value: Mapping[str, Any]) -> bool:
+    """Return whether the answer is to fit a schema: not every Claude can, so that needs a translation."""
+    config = value.get("output_config")
+    return value.get("output_format") is not None or (
+        type(config) is dict and config.get("format") is not None
+    )
+
+
+def read(
+    value: Mapping[str, Any], *, betas: Sequence[str] = (), default_model: str | None = None
+) -> Invocation:
+    """Return what the body of `POST /v1/messages` asks of InvokeModel.
+
+    Raises:
+        InvalidRequest: `param` is the path of the first field that cannot be asked of it.
+    """
+    model = model_of(value, default_model)
+    limit = value.get("max_tokens")
+    if type(limit) is not int or not 0 < limit <= MAX_TOKENS:
+        raise InvalidRequest("max_tokens: give the number of tokens to answer with.", param="max_tokens")
+    return Invocation(
+        model,
+        is_streaming(value),
+        json.dumps(body(value, betas)),
+        _headers(value.get("service_tier")),
+    )
+
+
+def body(value: Mapping[str, Any], betas: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the body of InvokeModel for a body of this API; raises `InvalidRequest` as `read` does."""
+    anthropic_refusals.check(value)
+    if value.get("speed") not in {None, "standard"}:
+        raise InvalidRequest("speed: Bedrock has `standard` only.", param="speed")
+    kept = {"anthropic_version": ANTHROPIC_VERSION, **_kept(value)}
+    if type(kept.get("messages")) is not list or not kept["messages"]:
+        raise InvalidRequest("messages: give a list of at least one message.", param="messages")
+    if value.get("cache_control") is not None:
+        kept["messages"] = _cached(kept["messages"], value["cache_control"])
+    if value.get("output_format") is not None:
+        kept["output_config"] = _with_format(kept.get("output_config"), value["output_format"])
+    if betas:
+        kept["anthropic_beta"] = list(betas)
+    return kept
+
+
+def _kept(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that InvokeModel has, too; clients send null for what they do not say."""
+    kept = {}
+    for name, given in value.items():
+        if name in KEPT:
+            if given is not None:
+                kept[name] = given
+        elif name not in TURNED and given is not None:
+            known = name if name.isascii() and name.isidentifier() else "?"
+            raise InvalidRequest(f"{known}: unknown field.", param=known)
+    return kept
+
+
+def _headers(tier: Any) -> dict[str, str]:
+    """Return the service tier in Bedrock's words; `auto` is what it does anyway."""
+    if tier is None or tier == "auto":
+        return {}
+    if tier != "standard_only":
+        raise InvalidRequest("service_tier: Input should be `auto` or `standard_only`.", param="service_tier")
+    return {TIER_HEADER: "default"}
+
+
+def _with_format(config: Any, structure: Any) -> dict[str, Any]:
+    given = config if type(config) is dict else {}
+    if given.get("format") is not None:
+        raise InvalidRequest("Give `output_config.format` alone.", param="output_format")
+    return {**given, "format": structure}
+
+
+def _cached(messages: list[Any], control: Any) -> list[Any]:
+    """Put the cache point of the whole body behind its last block, as Anthropic does."""
+    last = messages[-1]
+    content = last.get("content") if type(last) is dict else None
+    blocks = [{"type": "text", "text": content}] if type(content) is str else content
+    if type(blocks) is not list:
+        return messages  # it is wrong, and Bedrock says so
+    for number in range(len(blocks) - 1, -1, -1):
+        block = blocks[number]
+        if type(block) is dict and block.get("type") not in UNCACHEABLE:
+            marked = {"cache_control": control, **block}  # its own word counts more
+            content = [*blocks[:number], marked, *blocks[number + 1 :]]
+            return [*messages[:-1], {**last, "content": content}]
+    return messages

@@ -1,0 +1,115 @@
+"""Claude's own answer as Anthropic's clients expect it: the chunks of InvokeModel are the events already.
+
+What Bedrock adds to them (`amazon-bedrock-…`: its metrics, a guardrail's verdict and trace) is taken out: the
+trace quotes what a guardrail has masked. The order of the chunks is checked where they are read.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from gateway.dialects import anthropic_errors
+from gateway.dialects.anthropic_stream import MESSAGE_STOP, PING, event
+from gateway.domain import PassedOn
+from gateway.errors import UpstreamProtocolError
+from gateway.wire import json, sse
+
+if TYPE_CHECKING:
+    from gateway.dialects.protocol import Begun, Ended
+    from gateway.domain import Event, Usage
+    from gateway.errors import GatewayError
+
+ADDED: Final = "amazon-bedrock-"
+"""How the keys begin that Bedrock adds to Claude's objects."""
+_TERMINAL: Final = "message_stop"
+_DELTA: Final = (b"event: content_block_delta\ndata: ", b"\n\n")
+
+
+class ClaudeEvents:
+    """Makes a chunk an event of its own type; see `gateway.upstream.Framing`."""
+
+    def usual(self, before: bytes) -> tuple[bytes, bytes]:  # noqa: ARG002 - they are all of one type
+        """Return what stands before and behind a usual delta."""
+        return _DELTA
+
+    def payload(self, event_type: str, payload: bytes) -> bytes:  # noqa: ARG002 - all frames are `chunk`s
+        """Return the event of a chunk: nothing where only Bedrock speaks in it, and for the terminal one.
+
+        That one waits for the end: behind it the answer may still turn out to be broken.
+
+        Raises:
+            UpstreamProtocolError: it is not the JSON of an event.
+        """
+        chunk = _loads(payload)
+        kept = without_additions(chunk)
+        if not kept:
+            return b""
+        kind = kept.get("type")
+        if type(kind) is not str or not kind.isidentifier():
+            raise UpstreamProtocolError("Bedrock sent a chunk that is no event of Claude's.")
+        if kind == _TERMINAL:
+            return b""
+        if kept is chunk and payload.isascii() and b"\n" not in payload and b"\r" not in payload:
+            return sse.frame(payload, kind)
+        return event(kept)
+
+
+CLAUDE_EVENTS: Final = ClaudeEvents()
+
+
+class PassedStream:
+    """Writes a stream of such events; see `gateway.dialects.protocol.StreamEncoder`. It has no state."""
+
+    content_type: Final = sse.CONTENT_TYPE
+    heartbeat: Final = PING
+
+    def start(self, begun: Begun) -> bytes:  # noqa: ARG002 - the provider says it
+        """Return nothing: the first chunk is `message_start`."""
+        return b""
+
+    def events(self, batch: list[Event]) -> bytes:
+        """Return what is passed on, as it is."""
+        passed = [item.data for item in batch if type(item) is PassedOn]
+        return json.on_one_line(passed[0] if len(passed) == 1 else b"".join(passed))
+
+    def done(self, ended: Ended) -> bytes:  # noqa: ARG002 - the provider has said it
+        """Return `message_stop`, which has waited."""
+        return MESSAGE_STOP
+
+    def error(self, fault: GatewayError, usage: Usage, *, request_id: str) -> bytes:  # noqa: ARG002 - no room for it
+        """Return the event `error`, behind which no `message_stop` comes."""
+        return event(anthropic_errors.problem(fault, request_id))
+
+
+PASSED_STREAM: Final = PassedStream()
+
+
+def message(answer: bytes) -> bytes:
+    """Return the whole answer of InvokeModel without what Bedrock adds; as it came where that is nothing.
+
+    Raises:
+        UpstreamProtocolError: it is no message.
+    """
+    value = _loads(answer)
+    kept = without_additions(value)
+    if kept.get("type") != "message":
+        raise UpstreamProtocolError("Bedrock sent an answer that is no message of Claude's.")
+    return answer if kept is value else json.dumps(kept)
+
+
+def without_additions(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the object without the keys that Bedrock adds; itself where there are none."""
+    kept = {key: item for key, item in value.items() if not key.startswith(ADDED)}
+    return value if len(kept) == len(value) else kept
+
+
+def _loads(data: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise UpstreamProtocolError("Bedrock sent a chunk that is not JSON.", detail=str(error)) from None
+    if type(value) is not dict:
+        raise UpstreamProtocolError("Bedrock sent a chunk that is not a JSON object.")
+    return value

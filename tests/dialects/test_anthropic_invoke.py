@@ -1,0 +1,237 @@
+"""Claude's short way: the body becomes InvokeModel's nearly as it came, and its chunks become the events."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.dialects import anthropic_invoke, anthropic_relay
+from gateway.dialects.anthropic_relay import CLAUDE_EVENTS, PASSED_STREAM
+from gateway.dialects.protocol import Begun, Ended
+from gateway.domain import FinishReason, PassedOn, Stop, TextDelta, Usage
+from gateway.errors import InvalidRequest, UpstreamFailed, UpstreamProtocolError
+from tests.dialects.anthropic_reading import events_of
+
+HI = {"role": "user", "content": "hi"}
+VERSION = {"anthropic_version": "bedrock-2023-05-31"}
+EPHEMERAL = {"type": "ephemeral"}
+SCHEMA = {"type": "json_schema", "schema": {}}
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    """Return a good body with these fields."""
+    return {"model": "m", "max_tokens": 5, "messages": [HI], **fields}
+
+
+def invoked(**fields: Any) -> dict[str, Any]:
+    """Return the body of InvokeModel with these fields."""
+    return {**VERSION, "max_tokens": 5, "messages": [HI], **fields}
+
+
+BLOCKS = [{"type": "text", "text": "hi"}, {"type": "new_block", "source": "x", "content": [1]}, 3]
+TURNED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "least": (body(stream=True), invoked()),
+    "what is Bedrock's to judge": (
+        body(
+            messages=[{"role": "user", "content": BLOCKS}, 7],
+            system=[{"type": "text", "text": "s", "cache_control": EPHEMERAL}],
+            temperature=3,
+            tools=[{"type": "bash_20250124", "name": "bash"}, 3],
+            thinking={"type": "adaptive", "display": "omitted"},
+            metadata={"user_id": "u"},
+            output_config={"effort": "low"},
+            context_management={"edits": []},
+        ),
+        invoked(
+            messages=[{"role": "user", "content": BLOCKS}, 7],
+            system=[{"type": "text", "text": "s", "cache_control": EPHEMERAL}],
+            temperature=3,
+            tools=[{"type": "bash_20250124", "name": "bash"}, 3],
+            thinking={"type": "adaptive", "display": "omitted"},
+            metadata={"user_id": "u"},
+            output_config={"effort": "low"},
+            context_management={"edits": []},
+        ),
+    ),
+    "null says nothing": (body(temperature=None, container=None, anything=None, speed=None), invoked()),
+    "tier": (body(service_tier="auto", speed="standard"), invoked()),
+    "an older name": (
+        body(output_format=SCHEMA, output_config={"effort": "low"}),
+        invoked(output_config={"effort": "low", "format": SCHEMA}),
+    ),
+    "cache point behind a string": (
+        body(cache_control=EPHEMERAL),
+        invoked(
+            messages=[
+                {
+                    "role": "user",
+                    "content": [{"type": "text", "text": "hi", "cache_control": EPHEMERAL}],
+                }
+            ]
+        ),
+    ),
+    "cache point behind the last block that may be cached": (
+        body(
+            messages=[
+                {"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "thinking"}, 3]}
+            ],
+            cache_control=EPHEMERAL,
+        ),
+        invoked(
+            messages=[
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"type": "text", "text": "a", "cache_control": EPHEMERAL},
+                        {"type": "thinking"},
+                        3,
+                    ],
+                }
+            ]
+        ),
+    ),
+    **{
+        f"cache point, but {name}": (
+            body(messages=messages, cache_control=EPHEMERAL),
+            invoked(messages=messages),
+        )
+        for name, messages in {
+            "a wrong message": [3],
+            "a wrong content": [{"role": "user", "content": 3}],
+            "nothing to cache": [{"role": "assistant", "content": [{"type": "thinking"}]}],
+        }.items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", TURNED)
+def test_the_body(name: str) -> None:
+    """What InvokeModel takes goes there as it is, the rest where it is said there."""
+    value, expected = TURNED[name]
+
+    call = anthropic_invoke.read(value)
+
+    assert json.loads(call.body) == expected
+    assert (call.model, call.streaming, call.headers) == ("m", value.get("stream", False), {})
+
+
+def test_what_stands_elsewhere() -> None:
+    """Flags come into the body, the tier into its header; a model that is not named is the default one."""
+    value = {key: item for key, item in body(service_tier="standard_only").items() if key != "model"}
+
+    call = anthropic_invoke.read(value, betas=("b",), default_model="d")
+
+    assert json.loads(call.body) == invoked(anthropic_beta=["b"])
+    assert (call.model, call.headers) == ("d", {"X-Amzn-Bedrock-Service-Tier": "default"})
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "no object": ([], "body"),
+    "no model": ({"messages": [HI], "max_tokens": 1}, "model"),
+    "a wrong model": (body(model=3), "model"),
+    "no limit": ({"model": "m", "messages": [HI]}, "max_tokens"),
+    "a wrong limit": (body(max_tokens=True), "max_tokens"),
+    "no message": (body(messages=[]), "messages"),
+    "wrong messages": (body(messages="hi"), "messages"),
+    "unknown field": (body(n=2), "n"),
+    "a field that cannot be named": (body(**{"a b": 2}), "?"),
+    "a URL": (
+        body(messages=[{"role": "user", "content": [{"type": "image", "source": {"type": "url"}}]}]),
+        "messages[0].content[0].source.type",
+    ),
+    "web search": (body(tools=[{"type": "web_search_20250305"}]), "tools[0].type"),
+    "fast": (body(speed="fast"), "speed"),
+    "a wrong stream": (body(stream="yes"), "stream"),
+    "a wrong tier": (body(service_tier="fast"), "service_tier"),
+    "two formats": (body(output_format=SCHEMA, output_config={"format": SCHEMA}), "output_format"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    """The error names the field."""
+    value, param = REFUSED[name]
+
+    with pytest.raises(InvalidRequest) as caught:
+        anthropic_invoke.read(value)
+
+    assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("fields", "structured"),
+    [
+        ({}, False),
+        ({"output_config": {"effort": "low"}}, False),
+        ({"output_config": {"format": SCHEMA}}, True),
+        ({"output_format": SCHEMA}, True),
+    ],
+)
+def test_structure(fields: dict[str, Any], *, structured: bool) -> None:
+    """Whether an answer is to fit a schema can be seen."""
+    assert anthropic_invoke.wants_structure(body(**fields)) is structured
+
+
+# ── the answer ────────────────────────────────────────────────────────────────────────────────────────
+
+CHUNKS: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
+    "an event": ({"type": "ping"}, {"type": "ping"}),
+    "Bedrock's additions": (
+        {"type": "message_delta", "amazon-bedrock-guardrailAction": "NONE", "usage": {"x": 1.0}},
+        {"type": "message_delta", "usage": {"x": 1.0}},
+    ),
+    "only Bedrock's": ({"amazon-bedrock-trace": {"guardrail": {"modelOutput": ["x"]}}}, None),
+    "the terminal one waits": ({"type": "message_stop", "amazon-bedrock-invocationMetrics": {}}, None),
+    "what is new": ({"type": "thought_bubble", "x": "\u2028\n"}, {"type": "thought_bubble", "x": "\u2028\n"}),
+}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("name", CHUNKS)
+def test_chunks(name: str, indent: int | None) -> None:
+    """A chunk is the event of its own type, on one line, without what Bedrock adds."""
+    chunk, expected = CHUNKS[name]
+    payload = json.dumps(chunk, indent=indent, ensure_ascii=False).encode()
+
+    data = CLAUDE_EVENTS.payload("chunk", payload)
+
+    assert events_of(data) == ([] if expected is None else [expected])
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"[]", b'"[DONE]"', b'{"index":0}', b'{"type":"a b"}', b'{"type":1}']
+)
+def test_chunks_that_are_no_events(payload: bytes) -> None:
+    """They break the answer."""
+    with pytest.raises(UpstreamProtocolError):
+        CLAUDE_EVENTS.payload("chunk", payload)
+
+
+def test_the_stream() -> None:
+    """The provider's events are the stream; only the last is ours to say, or the error."""
+    head, tail = CLAUDE_EVENTS.usual(b"")
+    delta = head + '{"type":"content_block_delta","x":"\u2028"}'.encode() + tail
+    begun = Begun("cmpl_1", "m", "anthropic", None)
+    done = PASSED_STREAM.done(Ended(Stop(FinishReason.STOP, "end_turn"), Usage(), {}, None))
+    failed = PASSED_STREAM.error(UpstreamFailed("x"), Usage(), request_id="r")
+
+    assert PASSED_STREAM.start(begun) == b""
+    assert PASSED_STREAM.events([TextDelta("x"), Usage(), Stop(FinishReason.STOP, "end_turn")]) == b""
+    assert PASSED_STREAM.events([PassedOn(b"ab", 1)]) == b"ab"
+    assert [e["x"] for e in events_of(PASSED_STREAM.events([PassedOn(delta, 1)] * 2))] == ["\u2028"] * 2
+    assert events_of(done) == [{"type": "message_stop"}]
+    assert [event["error"]["type"] for event in events_of(failed)] == ["api_error"]
+
+
+def test_a_whole_answer() -> None:
+    """It is the provider's own, byte by byte where Bedrock adds nothing."""
+    plain = b'{ "type": "message", "usage": {"input_tokens": 1.0} }'
+
+    assert anthropic_relay.message(plain) == plain
+    assert anthropic_relay.message(plain[:-1] + b',"amazon-bedrock-trace":{}}') == (
+        b'{"type":"message","usage":{"input_tokens":1.0}}'
+    )
+    with pytest.raises(UpstreamProtocolError):
+        anthropic_relay.message(b"{}")
