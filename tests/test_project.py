@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -26,7 +26,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 BUILD: list[str] = PYPROJECT["build-system"]["requires"]
 RUNTIME: list[str] = PYPROJECT["project"]["dependencies"]
-DEV: list[str] = PYPROJECT["dependency-groups"]["dev"]
+GROUPS: dict[str, list[Any]] = PYPROJECT["dependency-groups"]
+DEV: list[str] = [*GROUPS["clients"], *(one for one in GROUPS["dev"] if isinstance(one, str))]
 # Installs run without build isolation, so both locks hold the build backend.
 LOCKS = {"requirements.lock": [*RUNTIME, *BUILD], "requirements-dev.lock": [*RUNTIME, *BUILD, *DEV]}
 ENTRY = re.compile(

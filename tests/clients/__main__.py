@@ -1,0 +1,30 @@
+"""`python -m tests.clients`: the real clients of tests/clients."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from tests.clients import packages
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what is asked and return the exit code: 1 where it could not be done."""
+    parser = argparse.ArgumentParser(prog="python -m tests.clients", description=__doc__)
+    parser.add_argument("action", choices=["install"], help="install: the JavaScript clients, by npm")
+    parser.parse_args(arguments)
+    try:
+        packages.install()
+    except (RuntimeError, subprocess.CalledProcessError) as error:
+        sys.stderr.write(f"not installed: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
