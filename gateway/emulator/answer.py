@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import orjson
 
-from gateway.emulator.arguments import example_of
 from gateway.emulator.errors import invalid
+from gateway.emulator.sense.calls import Tool, Wanted, calls_for
+from gateway.emulator.sense.material import Material
+from gateway.emulator.sense.structured import asks_for_json, json_answer
+from gateway.emulator.sense.values import fill_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,6 +31,7 @@ _CHARS_PER_TOKEN: Final = 4
 _CHARS_OF_A_SOURCE: Final = 1600 * _CHARS_PER_TOKEN
 _ECHOED_CHARS: Final = 200
 _MAX_CHARS: Final = 10_000_000
+_JSON_PIECE: Final = 12
 
 _OPENING: Final = "This answer comes from the embedded Bedrock emulator, not from a model."
 _FILLER: Final = (
@@ -39,30 +43,26 @@ _FILLER_WORDS: Final = tuple(_WORD.findall(_FILLER))
 _REASONING_WORDS: Final = tuple(_WORD.findall(_REASONING))
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A tool of the request; `schema` is its JSON Schema."""
-
-    name: str
-    schema: Mapping[str, Any]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What a family read from a body that it found valid.
 
-    `said` is the text of the last user turn, directives included; `returned` the text of its tool results.
-    `forced` are the tools of which one must be called. `reasoning`: the request turns reasoning on.
-    `speaks_reasoning`: the family has a shape for it.
+    `said` is the text of the last user turn, directives included; `returned` the text of its tool results;
+    `instructions` that of the system. `forced` are the tools of which one must be called, `parallel` says
+    whether several may be. `schema` is that of the answer, which is JSON then, empty for any JSON.
+    `reasoning`: the request turns reasoning on. `speaks_reasoning`: the family has a shape for it.
     """
 
     said: str
     input_tokens: int
     returned: str = ""
+    instructions: str = ""
     max_tokens: int | None = None
     stop_sequences: tuple[str, ...] = ()
     tools: tuple[Tool, ...] = ()
     forced: tuple[Tool, ...] = ()
+    parallel: bool = True
+    schema: Mapping[str, Any] | None = None
     reasoning: bool = False
     speaks_reasoning: bool = True
 
@@ -120,10 +120,11 @@ def compose(question: Question, said: str, directives: Directives, seed: bytes) 
     if directives.deltas * max(directives.delta_chars, 1) > _MAX_CHARS:
         raise invalid(f"The directives ask for a text of more than {_MAX_CHARS} characters.")
     key = sha256(seed).hexdigest()
-    calls = _tool_calls(question, directives, key)
+    calls = _tool_calls(question, said, directives, key)
     budget = None if question.max_tokens is None else question.max_tokens * _CHARS_PER_TOKEN
     reasoning, left = _fit(_reasoning(question, directives), budget)
-    text, left = _fit(() if question.forced else _text(question, said, directives), left)
+    silent = question.forced or (calls and directives.tool is None)
+    text, left = _fit(() if silent else _text(question, said, directives), left)
     text, sequence = _stop(text, question.stop_sequences)
     stop: StopReason = "end"
     if sequence is not None:
@@ -155,10 +156,12 @@ def pieces(text: str, length: int) -> list[str]:
 
 
 def _text(question: Question, said: str, directives: Directives) -> tuple[str, ...]:
-    echoes = ((" You said:", said), (" Your tool returned:", question.returned))
-    opening = _OPENING + "".join(
-        f"{verb} {' '.join(words.split())[:_ECHOED_CHARS]}" for verb, words in echoes if words
-    )
+    if question.schema is not None or asks_for_json(said) or asks_for_json(question.instructions):
+        said_before = said or question.returned
+        return tuple(pieces(json_answer(said_before, question.schema, question.instructions), _JSON_PIECE))
+    opening = f"{_OPENING} You said: {_short(said)}" if said else _OPENING
+    if question.returned:  # first, so that a short answer has it
+        opening = f"Your tool returned: {_short(question.returned)} {opening}"
     if not directives.delta_chars:
         words = chain(_WORD.findall(opening), cycle(_FILLER_WORDS))
         return tuple(islice(words, directives.deltas))
@@ -176,21 +179,30 @@ def _reasoning(question: Question, directives: Directives) -> tuple[str, ...]:
     return tuple(islice(cycle(_REASONING_WORDS), count))
 
 
-def _tool_calls(question: Question, directives: Directives, key: str) -> tuple[ToolCall, ...]:
-    count = directives.tool
+def _tool_calls(question: Question, said: str, directives: Directives, key: str) -> tuple[ToolCall, ...]:
     offered = question.forced or question.tools
-    if count and not offered:
+    if directives.tool and not offered:
         raise invalid("The directive [tool] asks for a tool call, but the request has no tools.")
-    if count is None:
-        count = 1 if question.forced else 0
+    if directives.tool is not None:
+        material = Material(said)
+        turns = islice(cycle(offered), directives.tool)
+        wanted = [Wanted(tool.name, fill_object(tool.schema, material)) for tool in turns]
+    elif not offered or (question.returned and not question.forced):
+        return ()
+    else:
+        wanted = calls_for(said, offered, forced=bool(question.forced), parallel=question.parallel)
     return tuple(
         ToolCall(
             key=sha256(f"{key}/{number}".encode()).hexdigest(),
-            name=tool.name,
-            arguments=orjson.dumps(example_of(tool.schema)).decode(),
+            name=call.name,
+            arguments=orjson.dumps(call.arguments).decode(),
         )
-        for number, tool in enumerate(islice(cycle(offered), count))
+        for number, call in enumerate(wanted)
     )
+
+
+def _short(words: str) -> str:
+    return " ".join(words.split())[:_ECHOED_CHARS]
 
 
 def _fit(parts: tuple[str, ...], budget: int | None) -> tuple[tuple[str, ...], int | None]:

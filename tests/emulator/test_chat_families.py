@@ -251,7 +251,8 @@ def test_a_conversation_with_tools_is_heard(reply: Ask, model: str) -> None:
     answer = whole(reply, model, {"messages": TURNS, "tools": [TOOL]})
 
     content = answer["choices"][0]["message"]["content"]
-    assert "You said: Hello Your tool returned: sunny" in content
+    assert content.startswith("Your tool returned: sunny ")
+    assert "You said: Hello" in content
 
 
 @pytest.mark.parametrize(

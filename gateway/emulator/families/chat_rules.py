@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.emulator.answer import Question, Tool, measure, tokens
+from gateway.emulator.answer import Question, measure, tokens
 from gateway.emulator.errors import invalid
 from gateway.emulator.families.chat_shapes import (
     AssistantMessage,
     ImagePart,
     NamedChoice,
+    SystemMessage,
     TextPart,
     ToolMessage,
     UserMessage,
 )
+from gateway.emulator.sense.calls import Tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,11 +54,14 @@ def ask(
     return Question(
         said=said,
         returned=returned,
+        instructions=_instructions(asked.messages),
         input_tokens=tokens(chars + pictures * _CHARS_OF_AN_IMAGE),
         max_tokens=max_tokens,
         stop_sequences=(stop,) if isinstance(stop, str) else tuple(stop),
         tools=tools,
         forced=forced,
+        parallel=getattr(asked, "parallel_tool_calls", None) is not False,
+        schema=_schema(asked),
         reasoning=reasoning,
         speaks_reasoning=speaks_reasoning,
     )
@@ -113,6 +118,24 @@ def call(made: ToolCall, call_id: str, arguments: str) -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": {"name": made.name, "arguments": arguments}}
 
 
+def _instructions(messages: Sequence[Message]) -> str:
+    said = [message.content for message in messages if isinstance(message, SystemMessage)]
+    return "\n".join(text if isinstance(text, str) else " ".join(part.text for part in text) for text in said)
+
+
+def _schema(asked: ChatBody | MistralChatBody | JambaBody) -> Mapping[str, Any] | None:
+    """Return the schema of the answer: none for prose, an empty one for any JSON."""
+    wanted = getattr(asked, "response_format", None)  # Mistral has none
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return {}
+    if wanted.json_schema is None:
+        raise invalid("response_format.json_schema: Field required")
+    schema: Mapping[str, Any] = wanted.json_schema.schema_
+    return schema
+
+
 def _check_none_waits(waiting: Sequence[str]) -> None:
     if waiting:
         raise invalid(f"messages: tool calls without tool messages: {', '.join(waiting)}")
@@ -133,7 +156,10 @@ def _without_urls(value: Any) -> Any:
 
 def _tools(asked: ChatBody | MistralChatBody | JambaBody) -> tuple[tuple[Tool, ...], tuple[Tool, ...]]:
     """Return the tools that may be called and those of which one must be."""
-    tools = tuple(Tool(tool.function.name, tool.function.parameters) for tool in asked.tools or ())
+    tools = tuple(
+        Tool(tool.function.name, tool.function.parameters, tool.function.description or "")
+        for tool in asked.tools or ()
+    )
     choice = getattr(asked, "tool_choice", None)  # Jamba has none
     if choice is None:
         return tools, ()

@@ -129,11 +129,20 @@ class NamedChoice(Shape):
     function: FunctionName
 
 
+class JsonSchema(Shape):
+    """The schema of an answer in JSON."""
+
+    name: ToolName
+    schema_: dict[str, Any] = Field(alias="schema")
+    description: str | None = None
+    strict: bool | None = None
+
+
 class ResponseFormat(Shape):
-    """The form of the answer; the emulator's is always prose."""
+    """The form of the answer."""
 
     type: Literal["text", "json_object", "json_schema"]
-    json_schema: dict[str, Any] | None = None
+    json_schema: JsonSchema | None = None
 
 
 class StreamOptions(Shape):

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from gateway.emulator.answer import Question, Tool, measure, pieces, tokens
+from gateway.emulator.answer import Question, measure, pieces, tokens
 from gateway.emulator.families.claude_rules import check_conversation, check_options
 from gateway.emulator.families.claude_shapes import ClaudeBody, CustomTool, Text, ToolResult
 from gateway.emulator.families.native import METRICS, chunk, counters, metrics
 from gateway.emulator.frames import remember_words
+from gateway.emulator.sense.calls import Tool
 from gateway.emulator.shapes import read_anthropic
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Claude:
         check_conversation(asked.messages)
         check_options(asked)
         tools = tuple(
-            Tool(tool.name, tool.input_schema.model_dump(by_alias=True))
+            Tool(tool.name, tool.input_schema.model_dump(by_alias=True), tool.description or "")
             for tool in asked.tools
             if isinstance(tool, CustomTool)
         )
@@ -54,11 +55,14 @@ class Claude:
         return Question(
             said=said,
             returned=returned,
+            instructions=_instructions(asked),
             input_tokens=tokens(sum(measure(body.get(key)) for key in _COUNTED_KEYS)),
             max_tokens=asked.max_tokens,
             stop_sequences=tuple(asked.stop_sequences),
             tools=() if asked.tool_choice is not None and asked.tool_choice.type == "none" else tools,
             forced=_forced(asked, tools),
+            parallel=asked.tool_choice is None or not asked.tool_choice.disable_parallel_tool_use,
+            schema=asked.answer_schema,
             reasoning=asked.thinking is not None and asked.thinking.type != "disabled",
         )
 
@@ -163,6 +167,11 @@ def _forced(asked: ClaudeBody, tools: tuple[Tool, ...]) -> tuple[Tool, ...]:
     if choice is None or choice.type in {"auto", "none"}:
         return ()
     return tuple(tool for tool in tools if choice.type == "any" or tool.name == choice.name)
+
+
+def _instructions(asked: ClaudeBody) -> str:
+    system = asked.system
+    return system if isinstance(system, str) else "\n".join(block.text for block in system)
 
 
 def _last_words(asked: ClaudeBody) -> tuple[str, str]:

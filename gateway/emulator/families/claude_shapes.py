@@ -155,6 +155,7 @@ class CustomTool(Cacheable):
     name: ToolName
     input_schema: JsonSchemaObject
     description: str | None = None
+    strict: bool | None = None
 
 
 class BashTool(Cacheable):
@@ -203,6 +204,20 @@ class ThinkingDisabled(Shape):
     type: Literal["disabled"]
 
 
+class JsonFormat(Shape):
+    """An answer in JSON, by a schema."""
+
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class OutputConfig(Shape):
+    """The form of the answer, and how much effort goes into it."""
+
+    format: JsonFormat | None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+
+
 class Metadata(Shape):
     """Who asks."""
 
@@ -227,6 +242,14 @@ class ClaudeBody(Shape):
     top_k: Annotated[int, Field(ge=0, le=500)] | None = None
     stop_sequences: Annotated[list[str], Field(max_length=8191)] = Field(default_factory=list)
     metadata: Metadata | None = None
+    output_config: OutputConfig | None = None
+    output_format: JsonFormat | None = None
+
+    @property
+    def answer_schema(self) -> dict[str, Any] | None:
+        """The schema that the answer must have, None for prose."""
+        form = self.output_format if self.output_config is None else self.output_config.format
+        return None if form is None else form.schema_
 
     @field_validator("tools", mode="before")
     @classmethod

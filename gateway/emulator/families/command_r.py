@@ -8,11 +8,12 @@ from uuid import UUID
 
 import orjson
 
-from gateway.emulator.answer import Question, Tool, measure, tokens
+from gateway.emulator.answer import Question, measure, tokens
 from gateway.emulator.errors import malformed
 from gateway.emulator.families.command_r_shapes import CommandRBody
 from gateway.emulator.families.native import COHERE_REASONS, METRICS, chunk, counters, metrics
 from gateway.emulator.frames import remember_words
+from gateway.emulator.sense.calls import Tool
 from gateway.emulator.shapes import read_schema
 
 if TYPE_CHECKING:
@@ -49,9 +50,10 @@ class CommandR:
                 orjson.dumps(output).decode() for result in asked.tool_results for output in result.outputs
             ),
             input_tokens=tokens(sum(measure(body.get(key)) for key in _COUNTED_KEYS)),
+            instructions=asked.preamble or "",
             max_tokens=asked.max_tokens,
             stop_sequences=tuple(asked.stop_sequences),
-            tools=tuple(Tool(tool.name, _schema(tool)) for tool in asked.tools),
+            tools=tuple(Tool(tool.name, _schema(tool), tool.description) for tool in asked.tools),
             speaks_reasoning=False,
         )
 

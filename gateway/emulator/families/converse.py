@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from gateway.emulator.answer import Question, Tool, measure, pieces, tokens
+from gateway.emulator.answer import Question, measure, pieces, tokens
 from gateway.emulator.errors import invalid
 from gateway.emulator.families.converse_rules import check_conversation, check_guardrail
 from gateway.emulator.families.converse_shapes import ConverseBody, CountedConverse
 from gateway.emulator.frames import Event, remember_words
+from gateway.emulator.sense.calls import Tool
 from gateway.emulator.shapes import read_schema
 
 if TYPE_CHECKING:
@@ -53,11 +54,14 @@ class Converse:
         return Question(
             said=said,
             returned=returned,
+            instructions="\n".join(block.text for block in asked.system if block.text),
             input_tokens=count(body),
             max_tokens=asked.inference_config.max_tokens,
             stop_sequences=tuple(asked.inference_config.stop_sequences),
             tools=tools,
             forced=forced,
+            parallel=_parallel(asked.additional_model_request_fields),
+            schema=_schema(asked),
             reasoning=_wants_reasoning(asked.additional_model_request_fields),
         )
 
@@ -130,7 +134,7 @@ def tools_of(config: ToolConfig | None) -> tuple[tuple[Tool, ...], tuple[Tool, .
     if config is None:
         return (), ()
     tools = tuple(
-        Tool(spec.name, spec.input_schema.json_ or {})
+        Tool(spec.name, spec.input_schema.json_ or {}, spec.description or "")
         for spec in (entry.tool_spec for entry in config.tools)
         if spec is not None
     )
@@ -152,11 +156,11 @@ def last_words(messages: Sequence[Turn]) -> tuple[str, str]:
     last = next(turn for turn in reversed(messages) if turn.role == "user")
     said = [block.text for block in last.content if block.text is not None]
     returned = [
-        piece.text
+        orjson.dumps(piece.json_).decode() if piece.text is None else piece.text
         for block in last.content
         if block.tool_result is not None
         for piece in block.tool_result.content
-        if piece.text is not None
+        if piece.text is not None or piece.json_ is not None
     ]
     return "\n".join(said), "\n".join(returned)
 
@@ -165,6 +169,29 @@ def _wants_reasoning(fields: Mapping[str, Any]) -> bool:
     thinking = fields.get("thinking")
     enabled = isinstance(thinking, dict) and thinking.get("type") in {"enabled", "adaptive"}
     return enabled or "reasoning_config" in fields
+
+
+def _parallel(fields: Mapping[str, Any]) -> bool:
+    choice = fields.get("tool_choice")
+    return not (isinstance(choice, dict) and choice.get("disable_parallel_tool_use"))
+
+
+def _schema(asked: ConverseBody) -> dict[str, Any] | None:
+    """Return the schema of the answer, None for prose; it is JSON in a string.
+
+    Raises:
+        BedrockError: the string is no JSON object.
+    """
+    config = asked.output_config
+    if config is None or config.text_format is None or config.text_format.structure.json_schema is None:
+        return None
+    try:
+        schema = orjson.loads(config.text_format.structure.json_schema.schema_)
+    except orjson.JSONDecodeError as exc:
+        raise invalid("The JSON schema in outputConfig is not valid JSON.") from exc
+    if not isinstance(schema, dict):
+        raise invalid("The JSON schema in outputConfig must be a JSON object.")
+    return schema
 
 
 def _call_head(call: ToolCall) -> dict[str, str]:
