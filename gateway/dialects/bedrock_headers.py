@@ -1,0 +1,150 @@
+"""What Bedrock takes beside a body, in AWS's own headers: taken of every dialect, whose bodies lack words.
+
+`X-Amzn-Bedrock-GuardrailIdentifier`, `-GuardrailVersion`, `-Trace`, `-PerformanceConfig-Latency`,
+`-Service-Tier` and `-Request-Metadata`, as InvokeModel has them (bedrock-wire.md §2.3). What a header says
+and the body says too must be the same.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
+
+import orjson
+
+from gateway.domain import Guardrail, Latency, ServiceTier
+from gateway.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from gateway.domain import CompletionRequest
+
+PREFIX: Final = "X-Amzn-Bedrock-"
+GUARDRAIL: Final = f"{PREFIX}GuardrailIdentifier"
+VERSION: Final = f"{PREFIX}GuardrailVersion"
+TRACE: Final = f"{PREFIX}Trace"
+LATENCY: Final = f"{PREFIX}PerformanceConfig-Latency"
+TIER: Final = f"{PREFIX}Service-Tier"
+METADATA: Final = f"{PREFIX}Request-Metadata"
+NAMES: Final = (GUARDRAIL, VERSION, TRACE, LATENCY, TIER, METADATA)
+
+TRACES: Final = {"ENABLED": "enabled", "DISABLED": "disabled", "ENABLED_FULL": "enabled_full"}
+_IDENTIFIER: Final = re.compile(
+    r"[a-z0-9]{1,2048}|arn:aws(-[a-z-]+)?:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:guardrail/[a-z0-9]+"
+)
+_VERSION: Final = re.compile(r"[1-9][0-9]{0,7}|DRAFT")
+
+
+class Headers(Protocol):
+    """The headers of a request; names in any case."""
+
+    def get(self, key: str, /) -> str | None:
+        """Return the value of a header, None where it is not there."""
+
+
+def apply(request: CompletionRequest, headers: Headers) -> CompletionRequest:
+    """Return the request with what the headers ask for.
+
+    Raises:
+        InvalidRequest: a header is malformed, or the body says something else; `param` is the header's name.
+    """
+    given = [name for name in NAMES if headers.get(name) is not None]
+    if not given:
+        return request
+    for name in given:
+        value = (headers.get(name) or "").strip()
+        if name in _FIELDS:
+            field, read = _FIELDS[name]
+            request = _with(request, field, read(value), name)
+    if GUARDRAIL in given or VERSION in given or TRACE in given:
+        request = _with(request, "guardrail", guardrail(headers, request.guardrail), GUARDRAIL)
+    return request
+
+
+def guardrail(headers: Headers, known: Guardrail | None = None) -> Guardrail | None:
+    """Return the guardrail that the headers name, with what the body says about it; None where they do not.
+
+    Raises:
+        InvalidRequest: one of the three headers is malformed, or there without those that it needs.
+    """
+    identifier, version = _text(headers, GUARDRAIL), _text(headers, VERSION)
+    trace = headers.get(TRACE)
+    traced: Any = None if trace is None else _word(TRACE, trace.strip(), TRACES)
+    if identifier is None and version is None:
+        if known is None and traced not in {None, "disabled"}:
+            raise InvalidRequest(f"{TRACE} needs {GUARDRAIL} and {VERSION}.", param=TRACE)
+        return None if known is None else _traced(known, traced)
+    if identifier is None or version is None:
+        lacking = VERSION if version is None else GUARDRAIL
+        raise InvalidRequest(f"{GUARDRAIL} and {VERSION} come together.", param=lacking)
+    if _IDENTIFIER.fullmatch(identifier) is None:
+        raise InvalidRequest(f"{GUARDRAIL} must be a guardrail's id or ARN.", param=GUARDRAIL)
+    if _VERSION.fullmatch(version) is None:
+        raise InvalidRequest(f"{VERSION} must be a number or DRAFT.", param=VERSION)
+    if known is None:
+        return Guardrail(identifier, version, traced)
+    if (known.identifier, known.version) != (identifier, version):
+        raise _conflict(GUARDRAIL)
+    return _traced(known, traced)
+
+
+def _traced(known: Guardrail, traced: Any) -> Guardrail:
+    if traced is None or known.trace == traced:
+        return known
+    if known.trace is not None:
+        raise _conflict(TRACE)
+    return replace(known, trace=traced)
+
+
+def _text(headers: Headers, name: str) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.strip()
+
+
+def _word(name: str, value: str, words: Mapping[str, Any]) -> Any:
+    if value not in words:
+        raise InvalidRequest(f"{name} must be one of {', '.join(words)}.", param=name)
+    return words[value]
+
+
+def _latency(value: str) -> Any:
+    return _word(LATENCY, value, {word: word for word in get_args(Latency)})
+
+
+def _tier(value: str) -> Any:
+    return _word(TIER, value, {word: word for word in get_args(ServiceTier)})
+
+
+def _metadata(value: str) -> dict[str, str]:
+    try:
+        metadata = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        metadata = None
+    if type(metadata) is not dict or not all(type(text) is str for text in metadata.values()):
+        raise InvalidRequest(f"{METADATA} must be a JSON object of texts.", param=METADATA)
+    return metadata
+
+
+_FIELDS: Final[Mapping[str, tuple[str, Callable[[str], Any]]]] = {
+    LATENCY: ("latency", _latency),
+    TIER: ("service_tier", _tier),
+    METADATA: ("metadata", _metadata),
+}
+
+
+def _with(request: CompletionRequest, field: str, value: Any, name: str) -> CompletionRequest:
+    """Return the request with a header's value; metadata of both are joined."""
+    said = getattr(request, field)
+    if field == "metadata":
+        if any(key in said and said[key] != text for key, text in value.items()):
+            raise _conflict(name)
+        return replace(request, metadata={**said, **value})
+    if field != "guardrail" and said is not None and said != value:
+        raise _conflict(name)
+    return replace(request, **{field: value})
+
+
+def _conflict(name: str) -> InvalidRequest:
+    return InvalidRequest(f"{name} does not agree with the body: say it once.", param=name)
