@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gateway.domain import Event
     from gateway.wire.eventstream import HeaderValue
 
+_OPENED: Final = len(OPENING)
+
 
 class StreamReader:
     """Reads an event stream: frames, the envelope of InvokeModel's chunks, the family's payloads."""
@@ -38,6 +40,7 @@ class StreamReader:
         self._headers: Mapping[str, HeaderValue] = {}  # which have these headers, the very same object
         self._seen: Mapping[str, HeaderValue] | None = None  # headers of the last event, and what they say
         self._event_type = ""
+        self._in_envelope = False
 
     @property
     def finished(self) -> bool:
@@ -84,26 +87,29 @@ class StreamReader:
     def _extract(self, message: Message, events: list[Event]) -> None:
         headers, payload = message
         if headers is not self._seen:  # frames of one kind share them
-            if headers.get(":message-type") != "event":
-                _raise_fault(message)
-            self._event_type = str(headers.get(":event-type", ""))
-            self._seen = headers
-        event_type, extractor = self._event_type, self._extractor
-        if self._enveloped and event_type == "chunk":
+            self._turn_to(message)
+        if self._in_envelope:
             payload = _open_envelope(payload)
-        extractor.feed(event_type, payload, events)
+        extractor = self._extractor
+        extractor.feed(self._event_type, payload, events)
         usual = extractor.usual
         if usual is not self._usual:
-            self._expect(usual)
-        if usual is not None and event_type == usual.event_type:
+            self._usual = usual
+            if usual is None:
+                self._deltas = None
+                return
+            self._deltas = enveloped_deltas(usual) if self._enveloped else bare_deltas(usual)
+        if usual is not None and self._event_type == usual.event_type:
             self._headers = headers
 
-    def _expect(self, usual: UsualDelta | None) -> None:
-        self._usual = usual
-        if usual is None:
-            self._deltas = None
-        else:
-            self._deltas = enveloped_deltas(usual) if self._enveloped else bare_deltas(usual)
+    def _turn_to(self, message: Message) -> None:
+        """Take note of what the headers of this message, and of those that follow, say."""
+        headers = message.headers
+        if headers.get(":message-type") != "event":
+            _raise_fault(message)
+        self._event_type = event_type = str(headers.get(":event-type", ""))
+        self._in_envelope = self._enveloped and event_type == "chunk"
+        self._seen = headers
 
 
 class UnaryReader:
@@ -207,10 +213,10 @@ class CuttingReader:
 
 def _open_envelope(payload: bytes) -> bytes:
     """Return the provider's JSON out of `{"bytes": base64, "p": padding}`; `bytes` may be absent (§1.1)."""
-    end = payload.find(b'"', len(OPENING))
+    end = payload.find(b'"', _OPENED)
     if payload.startswith(OPENING) and payload[end:] in ENDINGS:  # as ever: nothing to parse
         try:
-            return a2b_base64(payload[len(OPENING) : end], strict_mode=True)
+            return a2b_base64(payload[_OPENED:end], strict_mode=True)
         except Base64Error:  # an escape, or no base64 at all
             return _parse_envelope(payload)
     return _parse_envelope(payload)

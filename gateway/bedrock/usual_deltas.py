@@ -36,15 +36,15 @@ _loads = orjson.loads
 class EnvelopedDeltas:
     """Takes usual deltas out of chunks: `{"bytes":"<base64 of the payload>","p":"<padding>"}`."""
 
-    __slots__ = ("_before", "_behind", "_make", "_opening")
+    __slots__ = ("_parts",)
 
     def __init__(self, usual: UsualDelta) -> None:
         # Whole groups of three bytes are four characters of base64, whatever follows.
         cut = (len(usual.before) - 1) // 3 * 3
-        self._opening = OPENING + b2a_base64(usual.before[:cut], newline=False)
-        self._before = usual.before[cut:]
-        self._behind = usual.behind
-        self._make: Callable[[str], Event] = usual.make
+        opening = OPENING + b2a_base64(usual.before[:cut], newline=False)
+        before, behind = usual.before[cut:], usual.behind
+        make: Callable[[str], Event] = usual.make
+        self._parts = opening, len(opening), before, behind, len(before) - 1, 1 - len(behind), make
 
     def take(
         self, messages: list[Message], start: int, headers: Mapping[str, HeaderValue], events: list[Event]
@@ -53,8 +53,7 @@ class EnvelopedDeltas:
 
         `headers` is the one mapping that such messages have.
         """
-        opening, before, behind, make = self._opening, self._before, self._behind, self._make
-        skipped, text_start, text_end = len(opening), len(before) - 1, 1 - len(behind)
+        opening, skipped, before, behind, text_start, text_end, make = self._parts
         for number in range(start, len(messages)):
             found, payload = messages[number]
             if found is not headers or not payload.startswith(opening):
@@ -77,21 +76,19 @@ class EnvelopedDeltas:
 class BareDeltas:
     """Takes usual deltas out of events without envelope: the padding is one of the event's own fields."""
 
-    __slots__ = ("_before", "_endings", "_make", "_mark")
+    __slots__ = ("_parts",)
 
     def __init__(self, usual: UsualDelta) -> None:
         fields, end = usual.behind[:-1], usual.behind[-1:]
-        self._before = usual.before
-        self._mark = fields + b',"p":"'
-        self._endings = frozenset(fields + padding + end for padding in _PADDED)
-        self._make: Callable[[str], Event] = usual.make
+        endings = frozenset(fields + padding + end for padding in _PADDED)
+        make: Callable[[str], Event] = usual.make
+        self._parts = usual.before, len(usual.before) - 1, fields + b',"p":"', endings, make
 
     def take(
         self, messages: list[Message], start: int, headers: Mapping[str, HeaderValue], events: list[Event]
     ) -> int:
         """As `EnvelopedDeltas.take`."""
-        before, mark, endings, make = self._before, self._mark, self._endings, self._make
-        text_start = len(before) - 1
+        before, text_start, mark, endings, make = self._parts
         for number in range(start, len(messages)):
             found, payload = messages[number]
             if found is not headers or not payload.startswith(before):

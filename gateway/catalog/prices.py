@@ -12,10 +12,10 @@ Nova; where a request asked for caching they were there), so their silence besid
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
@@ -39,20 +39,38 @@ class Rates:
     cache_write_5m: Decimal | None = None
     cache_write_1h: Decimal | None = None
 
-    def cost(self, *, fresh: int, output: int, cache_read: int, cache_write: int) -> float | None:
-        """Return the cost of these tokens; cache writes are those of Bedrock's default lifetime, 5 minutes.
+
+class _Whole(NamedTuple):
+    """Rates in whole numbers, which cost less to reckon with: what a token costs in these `parts` of a
+    billionth of a dollar."""  # noqa: D205, D209 - one sentence
+
+    parts: int
+    input: int
+    output: int
+    cache_read: int | None
+    cache_write: int | None
+
+    @classmethod
+    def of(cls, rates: Rates) -> _Whole:
+        """Return these rates; cache writes are those of Bedrock's default lifetime, 5 minutes.
 
         The gateway sends no cache point that asks for an hour, and Bedrock's counter does not tell the two
         apart.
         """
-        total = fresh * self.input + output * self.output
-        for tokens, price in ((cache_read, self.cache_read), (cache_write, self.cache_write_5m)):
-            if not tokens:
-                continue
-            if price is None:
-                return None
-            total += tokens * price
-        return round(total * 1000) / BILLION
+        read, written = rates.cache_read, rates.cache_write_5m
+        digits = [int(rate.as_tuple().exponent) for rate in (rates.input, rates.output, read, written) if rate]
+        parts = 10 ** max(0, -3 - min(digits, default=0))
+
+        def whole(rate: Decimal) -> int:
+            return int(rate * 1000 * parts)
+
+        return cls(
+            parts,
+            whole(rates.input),
+            whole(rates.output),
+            None if read is None else whole(read),
+            None if written is None else whole(written),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,20 +84,41 @@ class Prices:
     rates: Rates
     threshold: int | None = None
     above: Rates | None = None
+    _rates: _Whole = field(init=False, repr=False, compare=False)
+    _above: _Whole | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_rates", _Whole.of(self.rates))
+        object.__setattr__(self, "_above", None if self.above is None else _Whole.of(self.above))
 
     def cost(self, usage: Usage) -> float | None:
         """Return the cost of an answer in USD, None where a counter or price that it needs is unknown."""
-        fresh, output = usage.input_tokens, usage.output_tokens
-        read, written = usage.cache_read_tokens or 0, usage.cache_write_tokens or 0
+        fresh, output, read, written = usage
         if fresh is None or output is None:
             return None
-        rates = self._rates_for(fresh + read + written)
-        return rates.cost(fresh=fresh, output=output, cache_read=read, cache_write=written)
+        rates = self._rates
+        if self._above is not None and self.threshold is not None:
+            prompt = fresh + (read or 0) + (written or 0)
+            rates = self._above if prompt > self.threshold else rates
+        parts, per_input, per_output, per_read, per_written = rates
+        total = fresh * per_input + output * per_output
+        if read:
+            if per_read is None:
+                return None
+            total += read * per_read
+        if written:
+            if per_written is None:
+                return None
+            total += written * per_written
+        return _rounded(total, parts) / BILLION
 
-    def _rates_for(self, prompt: int) -> Rates:
-        if self.above is not None and self.threshold is not None and prompt > self.threshold:
-            return self.above
-        return self.rates
+
+def _rounded(total: int, parts: int) -> int:
+    """Return the whole number next to `total / parts`, of two the even one."""
+    if parts == 1:
+        return total
+    whole, rest = divmod(total, parts)
+    return whole + (2 * rest > parts or (2 * rest == parts and whole % 2 == 1))
 
 
 def load_prices() -> Mapping[str, Prices]:

@@ -109,7 +109,7 @@ class ClaudeExtractor:
         self.unknown: AbstractSet[str] = self._envelope.unknown
         """Names of what this answer held and Claude is not known to say."""
         self.usual: UsualDelta | None = None
-        """The delta of the block that began last, while the answer is open."""
+        """The delta of the block that began last, until a block ends."""
 
     @property
     def finished(self) -> bool:
@@ -118,18 +118,17 @@ class ClaudeExtractor:
 
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
         """Append to `events` what this chunk says."""
-        plain = _PLAIN.get(payload)
-        if plain is not None and self._state is _OPEN and event_type == "chunk":
-            number, usual = plain
-            if usual is None:
+        if payload in _PLAIN and self._state is _OPEN and event_type == "chunk":
+            number, self.usual = _PLAIN[payload]
+            if self.usual is None:
                 self._blocks.tools.end(number, events)
-            else:
-                self.usual = usual
             return
         chunk = self._envelope.open(event_type, payload, events)
         if chunk is None:
             return
-        kind = text(chunk, "type")
+        kind = chunk.get("type")
+        if type(kind) is not str:
+            raise malformed("type is not text")
         handle = self._CHUNKS.get(kind)
         if handle is None:  # Anthropic may add one, at any place
             self._envelope.unknown.add(f"event:{kind}")
@@ -165,6 +164,7 @@ class ClaudeExtractor:
     def _block_stop(self, chunk: Json, events: list[Event]) -> None:
         if self._state is not _OPEN:
             raise malformed("content_block_stop out of order")
+        self.usual = None
         self._blocks.tools.end(index(chunk, "index"), events)
 
     def _message_delta(self, chunk: Json, events: list[Event]) -> None:
@@ -208,10 +208,10 @@ def _usual_delta(block: str, number: int) -> UsualDelta | None:
 
 _TEXT = b'{"type":"content_block_start","index":%d,"content_block":{"type":"text","text":""}}'
 _END = b'{"type":"content_block_stop","index":%d}'
-_PLAIN: Mapping[bytes, tuple[int, UsualDelta | None]] = MappingProxyType(
-    {_TEXT % number: (number, _usual_delta("text", number)) for number in range(8)}
-    | {_END % number: (number, None) for number in range(8)}
-)
+_PLAIN: Final[dict[bytes, tuple[int, UsualDelta | None]]] = {
+    **{_TEXT % number: (number, _usual_delta("text", number)) for number in range(8)},
+    **{_END % number: (number, None) for number in range(8)},
+}
 """How a text begins, with the delta to expect, and how a block ends: the same in every answer."""
 
 

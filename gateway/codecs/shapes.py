@@ -21,7 +21,9 @@ Json: TypeAlias = dict[str, Any]
 Counters: TypeAlias = tuple[str, str, str, str]
 """What a source calls the counters of `Usage`, in their order."""
 
-_ABSURD = 2**53  # no counter is as large, and no float or JSON reader is exact beyond
+_BITS = 53  # of no counter are there more, and no float or JSON reader is exact beyond
+_ABSURD = 2**_BITS
+_TOLD = frozenset({int, type(None)})
 _new = tuple.__new__  # a NamedTuple's own constructor is Python, and takes thrice as long
 
 
@@ -104,9 +106,10 @@ def count(parent: Mapping[str, Any], key: str) -> int | None:
 def usage(parent: Mapping[str, Any], names: Counters) -> Usage:
     """Return what `count` says of the four names."""
     get = parent.get
-    first, second, third, fourth = names
-    told = (get(first), get(second), get(third), get(fourth))
-    for value in told:
-        if value is not None and (type(value) is not int or not 0 <= value < _ABSURD):
-            return Usage(*[count(parent, name) for name in names])
-    return _new(Usage, told)
+    one, two, three, four = names
+    told = asked, said, read, written = get(one), get(two), get(three), get(four)
+    if _TOLD.issuperset(map(type, told)) and not (
+        ((asked or 0) | (said or 0) | (read or 0) | (written or 0)) >> _BITS  # of a negative one are left, too
+    ):
+        return _new(Usage, told)
+    return Usage(*[count(parent, name) for name in names])
