@@ -58,13 +58,10 @@ class Timing:
 
         None is for what never happened: a request that was refused at the door was never in the queue.
         """
-        now = time.monotonic()
+        now, started, queued, first_byte = time.monotonic(), self.started, self.queued, self.first_byte
+        admitted = now if self.admitted is None else self.admitted
         return {
-            "queue_ms": _milliseconds(self.queued, now if self.admitted is None else self.admitted),
-            "first_byte_ms": _milliseconds(self.started, self.first_byte),
-            "total_ms": _milliseconds(self.started, now),
+            "queue_ms": None if queued is None else round((admitted - queued) * 1_000_000) / 1000,
+            "first_byte_ms": None if first_byte is None else round((first_byte - started) * 1_000_000) / 1000,
+            "total_ms": round((now - started) * 1_000_000) / 1000,
         }
-
-
-def _milliseconds(start: float | None, end: float | None) -> float | None:
-    return None if start is None or end is None else round((end - start) * 1_000_000) / 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from gateway.observability import logging
@@ -24,30 +23,40 @@ class Observer(Protocol):
         """Take note of a request; `timing` is None where it never had a handler."""
 
 
-@dataclass(slots=True)
 class RequestLog:
     """Facts gathered while a request runs; `write` makes them one line."""
 
-    request_id: str
-    method: str
-    route: str
-    fields: dict[str, Any] = field(default_factory=dict)
-    status: int | None = None
-    outcome: Outcome = "ok"
-    level: Level = "info"
-    held: bool = False
-    trail: Trail | None = None
-    """What was tried upstream."""
-    _due: bool = False
-    _observer: Observer | None = None
-    _timing: Timing | None = None
+    __slots__ = (
+        "_due", "_observer", "_timing", "fields", "held", "level", "method", "outcome", "request_id", "route",
+        "status", "trail",
+    )  # fmt: skip
+
+    def __init__(self, request_id: str, method: str, route: str, *, status: int | None = None) -> None:
+        self.request_id = request_id
+        self.method = method
+        self.route = route
+        self.status = status
+        self.outcome: Outcome = "ok"
+        self.level: Level = "info"
+        self.held = False
+        self.trail: Trail | None = None
+        """What was tried upstream."""
+        self.fields: dict[str, Any] = {
+            "request_id": request_id,
+            "method": method,
+            "route": route,
+            "status": status,
+            "outcome": "ok",
+        }
+        self._due = False
+        self._observer: Observer | None = None
+        self._timing: Timing | None = None
 
     def add(self, **facts: Any) -> None:
         """Remember facts; later ones win, None is not a fact."""
-        fields = self.fields
-        for name, value in facts.items():
-            if value is not None:
-                fields[name] = value
+        if None in facts.values():
+            facts = {name: value for name, value in facts.items() if value is not None}
+        self.fields |= facts
 
     def fail(self, error: GatewayError) -> None:
         """The request ended in this error."""
@@ -86,13 +95,8 @@ class RequestLog:
             self._write()
 
     def _write(self) -> None:
-        head = {
-            "request_id": self.request_id,
-            "method": self.method,
-            "route": self.route,
-            "status": self.status,
-            "outcome": self.outcome,
-        }
-        logging.write(self.level, "request", head | self.fields)
+        fields = self.fields
+        fields["status"], fields["outcome"] = self.status, self.outcome
+        logging.write(self.level, "request", fields)
         if self._observer is not None:  # behind the line, which no defect of a metric may lose
             self._observer.ended(self, self._timing)
