@@ -69,6 +69,7 @@ class BedrockClient:
         self._host = urlsplit(self.endpoint_url).netloc
         self._signer = Signer(self.region, client.meta.service_model.signing_name)
         self._drafts: dict[tuple[str, ...], Draft] = {}
+        self._sound: RequestCredentials | None = None  # those that were found fit for a header last
 
     def __repr__(self) -> str:
         return f"<BedrockClient {self.endpoint_url} region {self.region}>"
@@ -105,6 +106,9 @@ class BedrockClient:
         if exchange is None:
             exchange = await clocks.bound(self.pool.connect(message.connect_timeout))
         try:
+            if credentials is not self._sound:
+                _check(credentials)
+                self._sound = credentials
             draft = self._draft(message.model_id, message.operation, message.headers)
             exchange.send(draft.head + _rest_of_head(draft, message.body, credentials), message.body)
             while not exchange.has_head():
@@ -140,10 +144,22 @@ def _rest_of_head(draft: Draft, body: bytes, credentials: RequestCredentials) ->
         added = {"Authorization": f"Bearer {credentials.token}"}
     else:
         added = draft.form.sign(credentials, body, datetime.now(UTC))
-    added["Content-Length"] = str(len(body))
-    lines = [f"{name}: {value}" for name, value in added.items()]
-    lines.append("")
-    return encode_lines(lines)
+    text = f"Content-Length: {len(body)}\r\n\r\n"
+    for name, value in added.items():
+        text = f"{name}: {value}\r\n{text}"
+    return text.encode()
+
+
+def _check(credentials: RequestCredentials) -> None:
+    """Look for what would end a header; all else that a signature adds is our own.
+
+    Raises:
+        ValueError: there is a control character.
+    """
+    if isinstance(credentials, BearerToken):
+        encode_lines([credentials.token])
+    else:
+        encode_lines([credentials.access_key_id, credentials.session_token or ""])
 
 
 def path_of(model_id: str, operation: str) -> str:

@@ -213,10 +213,10 @@ class CuttingReader:
 
 def _open_envelope(payload: bytes) -> bytes:
     """Return the provider's JSON out of `{"bytes": base64, "p": padding}`; `bytes` may be absent (§1.1)."""
-    end = payload.find(b'"', _OPENED)
-    if payload.startswith(OPENING) and payload[end:] in ENDINGS:  # as ever: nothing to parse
+    encoded, _, ending = payload[_OPENED:].partition(b'"')
+    if payload[:_OPENED] == OPENING and ending in ENDINGS:  # as ever: nothing to parse
         try:
-            return a2b_base64(payload[_OPENED:end], strict_mode=True)
+            return a2b_base64(encoded, strict_mode=True)
         except Base64Error:  # an escape, or no base64 at all
             return _parse_envelope(payload)
     return _parse_envelope(payload)

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from gateway.domain import CompletionRequest, Embedded, EmbeddingRequest
     from gateway.settings import BedrockSettings
 
+_new = tuple.__new__  # a NamedTuple's own constructor is Python, and takes thrice as long
+
 OPERATIONS: dict[tuple[Api, bool], str] = {
     ("invoke", True): "invoke-with-response-stream",
     ("invoke", False): "invoke",
@@ -227,7 +229,8 @@ def _message(call: UpstreamCall) -> Message:
     if model.streaming and model.api == "invoke":
         headers = {**headers, "X-Amzn-Bedrock-Accept": "application/json"}
     operation = OPERATIONS[model.api, model.streaming]
-    return Message(model.id, operation, call.body, headers, model.streaming, model.timeouts.connect)
+    parts = model.id, operation, call.body, headers, model.streaming, model.timeouts.connect
+    return _new(Message, parts)
 
 
 def _reader(call: UpstreamCall, response: Exchange) -> Reader:

@@ -27,8 +27,8 @@ _PADDING: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 _PADDED: Final = tuple(b',"p":"%b"' % _PADDING[:length] for length in range(len(_PADDING) + 1))
 
 OPENING: Final = b'{"bytes":"'
-ENDINGS: Final = frozenset(b'"%b}' % padding for padding in (b"", *_PADDED))
-"""What stands behind the base64 of a chunk: its padding, or none."""
+ENDINGS: Final = frozenset(b"%b}" % padding for padding in (b"", *_PADDED))
+"""What stands behind the base64 of a chunk and its quotation mark: its padding, or none."""
 
 _loads = orjson.loads
 
@@ -56,14 +56,14 @@ class EnvelopedDeltas:
         opening, skipped, before, behind, text_start, text_end, make = self._parts
         for number in range(start, len(messages)):
             found, payload = messages[number]
-            if found is not headers or not payload.startswith(opening):
+            if found is not headers or payload[:skipped] != opening:
                 return number
-            end = payload.find(b'"', skipped)
-            if payload[end:] not in ENDINGS:
+            encoded, _, ending = payload[skipped:].partition(b'"')
+            if ending not in ENDINGS:
                 return number
             try:
-                rest = a2b_base64(payload[skipped:end], strict_mode=True)
-                if not (rest.startswith(before) and rest.endswith(behind)):
+                rest = a2b_base64(encoded, strict_mode=True)
+                if rest[: text_start + 1] != before or rest[text_end - 1 :] != behind:
                     return number
                 text = _loads(rest[text_start:text_end])
             except ValueError:  # binascii.Error and orjson.JSONDecodeError are
@@ -91,7 +91,7 @@ class BareDeltas:
         before, text_start, mark, endings, make = self._parts
         for number in range(start, len(messages)):
             found, payload = messages[number]
-            if found is not headers or not payload.startswith(before):
+            if found is not headers or payload[: text_start + 1] != before:
                 return number
             end = payload.rfind(mark)
             if payload[end:] not in endings:

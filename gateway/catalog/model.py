@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gateway.catalog.defaults import NONE, Defaults
@@ -50,13 +50,12 @@ class Model:
     prices: Prices | None = None
     defaults: Defaults = NONE
     timeouts: Timeouts = GENERAL
+    family: Family = field(init=False)
+    """The codec that will serve this model with `api`."""
 
-    @property
-    def family(self) -> Family:
-        """The codec that will serve this model with `api`."""
-        if self.api == "converse" or self.native_family is None:
-            return "converse"
-        return self.native_family
+    def __post_init__(self) -> None:
+        converse = self.api == "converse" or self.native_family is None
+        object.__setattr__(self, "family", "converse" if converse else self.native_family)
 
     def cost_usd(self, usage: Usage) -> float | None:
         """Return what an answer cost, None where it cannot be known (see `prices`)."""

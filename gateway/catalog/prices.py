@@ -58,8 +58,8 @@ class _Whole(NamedTuple):
         apart.
         """
         read, written = rates.cache_read, rates.cache_write_5m
-        digits = [int(rate.as_tuple().exponent) for rate in (rates.input, rates.output, read, written) if rate]
-        parts = 10 ** max(0, -3 - min(digits, default=0))
+        known = [rate for rate in (rates.input, rates.output, read, written) if rate is not None]
+        parts = 10 ** max(0, *(-3 - int(rate.as_tuple().exponent) for rate in known))
 
         def whole(rate: Decimal) -> int:
             return int(rate * 1000 * parts)

@@ -54,12 +54,14 @@ _WAITING, _OPEN, _STOPPED, _ENDED = _State  # looking up an enum's member costs 
 class BlockEvents:
     """The state machine of one streamed answer. What is unknown goes into the envelope's set."""
 
-    __slots__ = ("_block", "_envelope", "_raw", "_state", "_stops", "_tools", "usual")
+    __slots__ = ("_block", "_envelope", "_raw", "_state", "_stops", "_tools", "finished", "usual")
 
     def __init__(self, envelope: Envelope, stops: Mapping[str, FinishReason]) -> None:
         self._envelope = envelope
         self._stops = stops
         self._state = _WAITING
+        self.finished = False
+        """Whether the terminal event has been seen."""
         self._tools = ToolCalls()
         self._raw = ""
         self._block: Any = None  # the number of the block that spoke last
@@ -81,11 +83,6 @@ class BlockEvents:
         if self._state is _ENDED:
             raise malformed("an event after the terminal metadata")
         handle(self, body, events)
-
-    @property
-    def finished(self) -> bool:
-        """Whether the terminal event has been seen."""
-        return self._state is _ENDED
 
     def close(self, events: list[Event]) -> None:
         """Append the stop.
@@ -165,7 +162,7 @@ class BlockEvents:
     def _metadata(self, body: Json, events: list[Event]) -> None:
         if self._state is not _STOPPED:
             raise malformed("metadata out of order")
-        self._state = _ENDED
+        self._state, self.finished = _ENDED, True
         _count(body, self._envelope, events)
 
     _EVENTS: ClassVar[dict[str, Callable[[BlockEvents, Json, list[Event]], None]]] = {

@@ -45,18 +45,16 @@ if TYPE_CHECKING:
     from gateway.catalog.model import Model
     from gateway.domain import CompletionRequest, Event
 
-STOP_REASONS = MappingProxyType(
-    {
-        "end_turn": FinishReason.STOP,
-        "stop_sequence": FinishReason.STOP,
-        "pause_turn": FinishReason.STOP,
-        "tool_use": FinishReason.TOOL_CALLS,
-        "max_tokens": FinishReason.LENGTH,
-        "model_context_window_exceeded": FinishReason.LENGTH,
-        "refusal": FinishReason.REFUSAL,
-        "guardrail_intervened": FinishReason.CONTENT_FILTER,
-    }
-)
+STOP_REASONS: Final[dict[str, FinishReason]] = {
+    "end_turn": FinishReason.STOP,
+    "stop_sequence": FinishReason.STOP,
+    "pause_turn": FinishReason.STOP,
+    "tool_use": FinishReason.TOOL_CALLS,
+    "max_tokens": FinishReason.LENGTH,
+    "model_context_window_exceeded": FinishReason.LENGTH,
+    "refusal": FinishReason.REFUSAL,
+    "guardrail_intervened": FinishReason.CONTENT_FILTER,
+}
 
 ERRORS: Mapping[str, type[GatewayError]] = MappingProxyType(
     {
@@ -99,26 +97,23 @@ class ClaudeExtractor:
     with the last chunk.
     """
 
-    __slots__ = ("_blocks", "_envelope", "_raw", "_state", "unknown", "usual")
+    __slots__ = ("_blocks", "_envelope", "_raw", "_state", "finished", "unknown", "usual")
 
     def __init__(self) -> None:
         self._envelope = Envelope()
         self._blocks = ClaudeBlocks(self._envelope.unknown)
         self._state = _WAITING
         self._raw: str | None = None
+        self.finished = False
+        """Whether `message_stop` has been seen."""
         self.unknown: AbstractSet[str] = self._envelope.unknown
         """Names of what this answer held and Claude is not known to say."""
         self.usual: UsualDelta | None = None
         """The delta of the block that began last, until a block ends."""
 
-    @property
-    def finished(self) -> bool:
-        """Whether `message_stop` has been seen."""
-        return self._state is _ENDED
-
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
         """Append to `events` what this chunk says."""
-        if payload in _PLAIN and self._state is _OPEN and event_type == "chunk":
+        if len(payload) <= _LONGEST and payload in _PLAIN and self._state is _OPEN and event_type == "chunk":
             number, self.usual = _PLAIN[payload]
             if self.usual is None:
                 self._blocks.tools.end(number, events)
@@ -176,7 +171,7 @@ class ClaudeExtractor:
     def _message_stop(self, _chunk: Json, events: list[Event]) -> None:
         if self._state is not _OPEN:
             raise malformed("message_stop out of order")
-        self._state, self.usual = _ENDED, None
+        self._state, self.usual, self.finished = _ENDED, None, True
         self._blocks.tools.end_all(events)
 
     def _ping(self, _chunk: Json, _events: list[Event]) -> None:
@@ -213,6 +208,7 @@ _PLAIN: Final[dict[bytes, tuple[int, UsualDelta | None]]] = {
     **{_END % number: (number, None) for number in range(8)},
 }
 """How a text begins, with the delta to expect, and how a block ends: the same in every answer."""
+_LONGEST: Final = max(map(len, _PLAIN))
 
 
 def _count(parent: Json, envelope: Envelope, events: list[Event]) -> None:

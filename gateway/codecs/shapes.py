@@ -109,7 +109,7 @@ def usage(parent: Mapping[str, Any], names: Counters) -> Usage:
     one, two, three, four = names
     told = asked, said, read, written = get(one), get(two), get(three), get(four)
     if _TOLD.issuperset(map(type, told)) and not (
-        ((asked or 0) | (said or 0) | (read or 0) | (written or 0)) >> _BITS  # of a negative one are left, too
+        ((asked or 0) | (said or 0) | (read or 0) | (written or 0)) >> _BITS  # a sign is among them
     ):
         return _new(Usage, told)
     return Usage(*[count(parent, name) for name in names])

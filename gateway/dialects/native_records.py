@@ -70,7 +70,7 @@ def done(ended: Ended) -> Record:
     stop = ended.stop
     return {
         "type": "done",
-        "finish_reason": stop.reason.value,
+        "finish_reason": str(stop.reason),
         "stop_reason": stop.raw,
         "usage": usage(ended.usage),
         "cost_usd": ended.cost_usd,

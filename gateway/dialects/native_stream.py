@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gateway.dialects import native_records
 from gateway.dialects.text_records import TextRecords
-from gateway.domain import TextDelta
+from gateway.domain import Stop, TextDelta, Usage
 from gateway.wire import json, ndjson, sse
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gateway.dialects.native_records import Record
     from gateway.dialects.protocol import Begun, Ended
-    from gateway.domain import Event, Usage
+    from gateway.domain import Event
     from gateway.errors import GatewayError
 
 
@@ -53,6 +53,8 @@ class NativeFormat:
         for event in batch:
             if type(event) is TextDelta:
                 texts.append(event.text)
+            elif type(event) is Usage or type(event) is Stop:
+                continue  # as `delta` says, too, for more
             elif (record := native_records.delta(event)) is not None:
                 if texts:
                     pieces.append(self.texts.encode(texts))

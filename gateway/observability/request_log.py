@@ -54,9 +54,10 @@ class RequestLog:
 
     def add(self, **facts: Any) -> None:
         """Remember facts; later ones win, None is not a fact."""
-        if None in facts.values():
-            facts = {name: value for name, value in facts.items() if value is not None}
-        self.fields |= facts
+        fields = self.fields
+        for name, value in facts.items():
+            if value is not None:
+                fields[name] = value
 
     def fail(self, error: GatewayError) -> None:
         """The request ended in this error."""

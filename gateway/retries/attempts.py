@@ -151,7 +151,7 @@ class Attempts(Generic[C]):
         """
         self._slot, mine = slot, slot.lane
         for call in self._calls:
-            if call.lane == mine and self._go(call):
+            if call.lane == mine and self._go(call, mine):
                 return
         if not any(map(self._go, self._calls)):
             raise self._all_open()
@@ -245,14 +245,17 @@ class Attempts(Generic[C]):
         self._taken += taken
         return taken
 
-    def _go(self, call: C) -> bool:
-        """Make this the call to be sent, if its breaker lets it and its lane has room."""
-        lane = call.lane
+    def _go(self, call: C, inside: str | None = None) -> bool:
+        """Make this the call to be sent, if its breaker lets it and its lane has room.
+
+        `inside`: its lane, which the slot is in already.
+        """
+        lane = call.lane if inside is None else inside
         breaker = self._retries.breakers.of(lane)
         era = breaker.enter()
         if era is None:
             return False
-        if self._slot.lane != lane and not self._slot.move(lane):
+        if inside is None and self._slot.lane != lane and not self._slot.move(lane):
             breaker.abandoned(era)
             return False
         self.call, self._breaker, self._era = call, breaker, era

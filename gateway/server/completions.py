@@ -150,11 +150,12 @@ def _log_model(log: RequestLog, model: Model) -> None:
 def _log_answer(exchange: Exchange, stream: CompletionStream) -> None:
     stop = stream.stop
     usage, accuracy = stream.accounted()
+    unknown = stream.unknown
     exchange.log.add(
         **native_records.usage(usage),
         usage_accuracy=accuracy,
         cost_usd=stream.cost_usd(usage),
-        finish_reason=stop.reason.value if stop is not None else None,
+        finish_reason=str(stop.reason) if stop is not None else None,
         stop_reason=stop.raw if stop is not None else None,
-        unknown_upstream=sorted(stream.unknown) or None,
+        unknown_upstream=sorted(unknown) if unknown else None,
     )

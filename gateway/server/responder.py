@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _OK: Final = 200
 _SILENT: Final = nullcontext()
+_new = tuple.__new__  # a NamedTuple's own constructor is Python, and takes thrice as long
 
 
 class StreamResponder:
@@ -148,10 +149,11 @@ def whole(stream: CompletionStream) -> Stop:
 def begun(stream: CompletionStream) -> Begun:
     """Return what is known of an answer when it begins."""
     model = stream.model
-    return Begun(stream.id, model.id, model.provider, stream.upstream_request_id)
+    return _new(Begun, (stream.id, model.id, model.provider, stream.upstream_request_id))
 
 
 def ended(stream: CompletionStream, exchange: Exchange) -> Ended:
     """Return what is known of an answer that has ended just now; raises as `whole` does."""
     usage = stream.usage
-    return Ended(whole(stream), usage, exchange.timing.milliseconds(), stream.cost_usd(usage))
+    timing, cost = exchange.timing.milliseconds(), stream.cost_usd(usage)
+    return _new(Ended, (whole(stream), usage, timing, cost))

@@ -27,6 +27,7 @@ MAX_SIZE_LINE: Final = 256
 
 _VISIBLE: Final = bytes({0x09, *range(0x20, 0x7F), *range(0x80, 0x100)})
 _BEGINNING: Final = b"HTTP/1."
+_BEGUN: Final = len(_BEGINNING)
 _STATUS_LINE: Final = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
@@ -38,6 +39,8 @@ _FINAL: Final = 200
 _WITHOUT_BODY: Final = frozenset({204, 304})
 NO_HTTP: Final = "What answered in Bedrock's place does not speak HTTP."
 BROKEN: Final = "The connection to Bedrock broke in the middle of the answer."
+
+_new = tuple.__new__  # a NamedTuple's own constructor is Python, and takes thrice as long
 
 State: TypeAlias = Literal[
     "head", "counted", "size", "chunk", "behind", "trailers", "endless", "ended", "dead"
@@ -69,12 +72,14 @@ class ResponseParser:
     After a fault it is dead: each later call raises that fault again.
     """
 
-    __slots__ = ("_fault", "_interim", "_left", "_pending", "_state", "head", "reusable")
+    __slots__ = ("_fault", "_interim", "_left", "_pending", "_state", "ended", "head", "reusable")
 
     def __init__(self) -> None:
         self.head: Head | None = None
         self.reusable = False
         """Whether the connection may carry another exchange once the answer has `ended`."""
+        self.ended = False
+        """Whether the answer is whole."""
         self._state: State = "head"
         self._left = 0  # bytes of the body, or of the chunk, that are still to come
         self._pending = b""  # the beginning of a line or a head that is not whole yet
@@ -83,11 +88,6 @@ class ResponseParser:
 
     def __repr__(self) -> str:
         return f"<ResponseParser {self._state}, {len(self._pending)} bytes buffered>"
-
-    @property
-    def ended(self) -> bool:
-        """Whether the answer is whole."""
-        return self._state == "ended"
 
     def feed(self, data: bytes, body: list[bytes]) -> None:
         """Append to `body` what is of it in `data`, in pieces.
@@ -109,12 +109,13 @@ class ResponseParser:
                 at = self._line_break(data, at)
             else:
                 at = self._unchunked(data, at, body)
+        self.ended = self._state == "ended"
 
     def feed_end(self) -> bool:
         """Take the end of the connection; return whether the answer is whole by it."""
         if self._state == "endless":
-            self._state = "ended"
-        return self._state == "ended"
+            self._state, self.ended = "ended", True
+        return self.ended
 
     # ── steps: each takes `data` from `at` on, and returns how far it came ──────────────────────────────
 
@@ -141,7 +142,7 @@ class ResponseParser:
         return len(data)
 
     def _take_head(self, data: bytes, at: int) -> int:
-        if not data.startswith(_BEGINNING[: len(data) - at], at):
+        if data[at : at + _BEGUN] != _BEGINNING[: len(data) - at]:
             self._refuse("the answer does not begin with a status line")
         end = self._block_end(data, at)
         if end < 0:
@@ -161,7 +162,7 @@ class ResponseParser:
 
     def _take_trailers(self, data: bytes, at: int) -> int:
         """Check the fields behind the last chunk: Bedrock sends none, and none has a meaning here."""
-        if data.startswith(b"\r\n", at):
+        if data[at : at + 2] == b"\r\n":
             self._state = "ended"
             return at + 2
         end = self._block_end(data, at)
@@ -214,7 +215,7 @@ class ResponseParser:
         if status in _WITHOUT_BODY:  # whatever the head says
             self._state = "ended"
         self.reusable = self._state != "endless" and _stays_open(headers.get("connection", ""), minor)
-        self.head = Head(status, headers)
+        self.head = _new(Head, (status, headers))
 
     def _size_line(self, data: bytes, at: int) -> int:
         line = _SIZE_LINE.match(data, at, at + MAX_SIZE_LINE)
