@@ -68,6 +68,7 @@ ARCHITECTURE = {
     "admission": Area("domain errors"),
     "observability": Area("domain errors", types="timing retries"),
     "emulator": Area("wire errors"),
+    "openapi": Area("dialects"),
     "settings": Area(""),
     # sans-IO: values in, values out
     "dialects": Area("wire completion domain errors", third_party="orjson pydantic pydantic_core"),

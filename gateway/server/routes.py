@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from gateway.dialects import native_records
 from gateway.errors import MethodNotAllowed, RouteNotFound
-from gateway.server import embeddings, health, models, native_api, responses_api
+from gateway.server import description, embeddings, health, models, native_api, responses_api
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -28,6 +28,8 @@ TABLE: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     ("/v1/responses", {"POST": responses_api.create_response}),
     ("/models/config", {"GET": models.models_config}),
     ("/embeddings", {"POST": embeddings.create_embeddings}),
+    ("/openapi.json", {"GET": description.openapi}),
+    ("/docs", {"GET": description.docs}),
     ("/livez", {"GET": health.live}),
     ("/readyz", {"GET": health.ready}),
     ("/version", {"GET": health.version}),
