@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from gateway.domain import UNTOLD, ReasoningDelta, Stop, TextDelta, Usage
+from gateway.domain import UNTOLD, PassedOn, ReasoningDelta, Stop, TextDelta, Usage
 from gateway.errors import GatewayError
 from gateway.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
@@ -60,6 +60,11 @@ class CompletionStream:
     def unknown(self) -> AbstractSet[str]:
         """Names of things upstream sent that this gateway does not know."""
         return self._answer.reader.unknown
+
+    @property
+    def upstream_headers(self) -> Mapping[str, str]:
+        """The headers of Bedrock's answer; names are lower-case."""
+        return self._answer.headers
 
     def accounted(self) -> tuple[Usage, Accuracy]:
         """Return the tokens to account for, and how exact they are.
@@ -181,6 +186,8 @@ class CompletionStream:
                 self.usage = self.usage.merge(event)
             elif type(event) is Stop:
                 self.stop = event
+            elif type(event) is PassedOn:
+                characters += event.characters
         self._characters += characters
 
 

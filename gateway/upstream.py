@@ -3,15 +3,56 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from contextlib import AbstractAsyncContextManager
 
-    from gateway.catalog.model import Model
+    from gateway.catalog.model import Family, Model
     from gateway.domain import CompletionRequest, Embedded, EmbeddingRequest, Event
+
+
+class Framing(Protocol):
+    """How the payloads of a stream that is passed on become the caller's bytes; without any state."""
+
+    def usual(self, before: bytes) -> tuple[bytes, bytes]:
+        """Return what stands before and behind each usual delta, which begins with the bytes `before`."""
+
+    def payload(self, event_type: str, payload: bytes) -> bytes:
+        """Return the bytes for any other payload, checked and out of its envelope; maybe none."""
+
+
+class Relay(NamedTuple):
+    """That an answer is passed on in its own words, and what is needed to check it on its way.
+
+    Its reader gives `PassedOn`, `Usage` and one `Stop`. `family` says whose words they are; None where that
+    cannot be told: then it is whole when Bedrock has told its counters.
+    """
+
+    operation: str
+    """The last part of the operation's path."""
+    family: Family | None
+    framing: Framing | None = None
+    """None: the frames of an event stream are passed on as they are. Unary answers have no framing."""
+    path: str | None = None
+    """Of an operation that is none of a model's."""
+
+
+class RelayRequest(NamedTuple):
+    """What a caller asks in Bedrock's own words: checked JSON for one operation, and headers."""
+
+    model: str
+    operation: RelayedOperation
+    body: bytes
+    headers: dict[str, str]
+    framing: Framing | None = None
+
+
+RelayedOperation: TypeAlias = Literal[
+    "invoke", "invoke-with-response-stream", "converse", "converse-stream", "count-tokens"
+]
 
 
 class UpstreamCall(NamedTuple):
@@ -26,6 +67,8 @@ class UpstreamCall(NamedTuple):
     """Where it is to be sent: the name of a target, of which the operator may configure several."""
     fallback: bool = False
     """Whether it asks another model than the caller did, for when that one cannot be had."""
+    relay: Relay | None = None
+    """None: the answer is translated into events."""
 
     @property
     def lane(self) -> str:
@@ -74,6 +117,10 @@ class UpstreamAnswer(Protocol):
         """The AWS request id."""
 
     @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the answer; names are lower-case."""
+
+    @property
     def reader(self) -> AnswerReader:
         """The reader for this answer's bytes."""
 
@@ -100,6 +147,12 @@ class Upstream(Protocol):
 
         Pure, so it fails before it costs a slot. The others are for when the first cannot be had.
         """
+
+    def relay(self, request: RelayRequest) -> Sequence[UpstreamCall]:
+        """Make the calls that may answer a request in Bedrock's own words, as `format` does; pure."""
+
+    def relay_guardrail(self, identifier: str, version: str, body: bytes) -> Sequence[UpstreamCall]:
+        """Make the calls that apply a guardrail to a text, one for each target; pure."""
 
     def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
         """Make the calls for this request, at least one, in the order of its inputs; pure."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -26,6 +26,7 @@ class Answer:
     """Far end and reader in one. A read is a text; `!` in it is a fault behind the text, `?` a defect."""
 
     request_id = "aws-1"
+    headers: ClassVar[dict[str, str]] = {}
     unknown: frozenset[str] = frozenset()
 
     def __init__(self, *reads: str, clock: bool = False) -> None:

@@ -10,7 +10,7 @@ from gateway.bedrock.reader import CuttingReader, StreamReader, UnaryReader
 from gateway.errors import UpstreamProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from gateway.bedrock.clocks import Clocks
     from gateway.bedrock.exchange import Exchange
@@ -28,6 +28,11 @@ class BedrockAnswer:
         self.reader = reader
         self._exchange = exchange
         self._clocks = clocks
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the answer; names are lower-case."""
+        return self._exchange.headers
 
     @property
     def at_end(self) -> bool:

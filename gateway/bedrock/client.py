@@ -109,7 +109,7 @@ class BedrockClient:
             if credentials is not self._sound:
                 _check(credentials)
                 self._sound = credentials
-            draft = self._draft(message.model_id, message.operation, message.headers)
+            draft = self._draft(message)
             exchange.send(draft.head + _rest_of_head(draft, message.body, credentials), message.body)
             while not exchange.has_head():
                 await clocks.arrival(exchange)
@@ -119,13 +119,15 @@ class BedrockClient:
         self.skew.observe(exchange.headers.get("date"))
         return exchange
 
-    def _draft(self, model_id: str, operation: str, headers: Mapping[str, str]) -> Draft:
-        key = (model_id, operation, *headers, *headers.values())
+    def _draft(self, message: Message) -> Draft:
+        headers = message.headers
+        key = (message.model_id, message.operation, *headers, *headers.values())
         draft = self._drafts.get(key)
         if draft is None:
             if len(self._drafts) >= MAX_DRAFTS:  # callers choose models and metadata
                 self._drafts.clear()
-            draft = self._drafts[key] = self._new_draft(path_of(model_id, operation), headers)
+            path = message.path or path_of(message.model_id, message.operation)
+            draft = self._drafts[key] = self._new_draft(path, headers)
         return draft
 
     def _new_draft(self, path: str, headers: Mapping[str, str]) -> Draft:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from gateway.bedrock.usual_deltas import BareDeltas, EnvelopedDeltas
-    from gateway.codecs.protocol import Codec, Extractor, UsualDelta
+    from gateway.codecs.protocol import Extractor, UsualDelta
     from gateway.domain import Event
     from gateway.wire.eventstream import HeaderValue
 
@@ -112,13 +112,20 @@ class StreamReader:
         self._seen = headers
 
 
+class WholeReader(Protocol):
+    """What reads a whole answer: a codec, for one."""
+
+    def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> AbstractSet[str]:
+        """As `Codec.read`."""
+
+
 class UnaryReader:
     """Reads the whole answer of a unary operation; its events come at the end."""
 
     finished = False
     cut = False
 
-    def __init__(self, codec: Codec, headers: Mapping[str, str]) -> None:
+    def __init__(self, codec: WholeReader, headers: Mapping[str, str]) -> None:
         self.unknown: AbstractSet[str] = frozenset()
         self._codec = codec
         self._headers = headers

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from gateway.catalog.catalog import Catalog, Rules
-    from gateway.catalog.model import Model
+    from gateway.catalog.model import Api, Model
     from gateway.settings import ModelSettings, RoutingSettings, TargetChoice
 
 MAX_KEPT = 1_000
@@ -77,6 +77,7 @@ class Router:
         self._alone = len(catalogs) == 1
         self._chats: dict[str, tuple[Route, ...]] = {}
         self._embeddings: dict[str, Route] = {}
+        self._relays: dict[tuple[str, Api, bool], tuple[Route, ...]] = {}
 
     def routes(self, asked: str) -> tuple[Route, ...]:
         """Return the route of the model asked for, and those of its fallback models.
@@ -101,12 +102,41 @@ class Router:
             route = _keep(self._embeddings, asked, made)
         return route
 
+    def relay_routes(self, asked: str, api: Api, *, streaming: bool) -> tuple[Route, ...]:
+        """Return the routes of a model that is asked in Bedrock's own words, and of its fallback models.
+
+        Raises:
+            UnknownModel: no target serves the model.
+        """
+        key = (asked, api, streaming)
+        routes = self._relays.get(key)
+        if routes is None:
+
+            def route(name: str, rules: Rules) -> Route:
+                return self._route(
+                    name,
+                    lambda catalog, called: catalog.resolve_relayed(
+                        name, called, rules, api=api, streaming=streaming
+                    ),
+                )
+
+            routes = _keep(self._relays, key, self._with_fallbacks(asked, route))
+        return routes
+
+    @property
+    def general_targets(self) -> list[str]:
+        """The targets for what is no model's, the preferred one first."""
+        return [choice.target for choice in self._general]
+
     def _chat_routes(self, asked: str) -> tuple[Route, ...]:
+        return self._with_fallbacks(asked, self._chat_route)
+
+    def _with_fallbacks(self, asked: str, route: Callable[[str, Rules], Route]) -> tuple[Route, ...]:
         rules = self.preferred.rules(asked)
-        routes = [self._chat_route(asked, rules)]
+        routes = [route(asked, rules)]
         for name in self._fallback_models(asked):
             with suppress(InvalidRequest, UnknownModel):  # at the start it was told that it cannot be asked
-                routes.append(replace(self._chat_route(name, rules), fallback=True))
+                routes.append(replace(route(name, rules), fallback=True))
         return tuple(routes)
 
     def _chat_route(self, name: str, rules: Rules) -> Route:
@@ -207,10 +237,11 @@ class Router:
 
 
 EVERYWHERE = ("*",)
+Key = TypeVar("Key")
 Kept = TypeVar("Kept")
 
 
-def _keep(kept: dict[str, Kept], name: str, made: Kept) -> Kept:
+def _keep(kept: dict[Key, Kept], name: Key, made: Kept) -> Kept:
     if len(kept) >= MAX_KEPT:
         kept.clear()
     kept[name] = made

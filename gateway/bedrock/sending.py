@@ -36,6 +36,8 @@ class Message(NamedTuple):
     streaming: bool = False
     connect_timeout: float | None = None
     """Seconds; None: the client's own."""
+    path: str | None = None
+    """Of an operation that is none of a model's."""
 
 
 async def send(client: BedrockClient, message: Message, clocks: Clocks) -> Exchange:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gateway.bedrock import faults
+from gateway.bedrock import faults, relays
 from gateway.bedrock.answer import BedrockAnswer
 from gateway.bedrock.clocks import Clocks
 from gateway.bedrock.exceptions import FOREIGN, from_exception
 from gateway.bedrock.reader import CuttingReader, StreamReader, UnaryReader
+from gateway.bedrock.relay_reader import reader_of
 from gateway.bedrock.sending import Message, send
 from gateway.catalog.defaults import with_defaults
 from gateway.codecs import codec_for
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from gateway.deadline import Deadline
     from gateway.domain import CompletionRequest, Embedded, EmbeddingRequest
     from gateway.settings import BedrockSettings
+    from gateway.upstream import RelayRequest
 
 _new = tuple.__new__  # a NamedTuple's own constructor is Python, and takes thrice as long
 
@@ -151,6 +153,14 @@ class BedrockUpstream:
                 "fallback_left_out", model=asked, fallback=name, reason=error.message, param=error.param
             )
 
+    def relay(self, request: RelayRequest) -> list[UpstreamCall]:
+        """Make the calls for a request in Bedrock's own words; see `relays.calls_of`."""
+        return relays.calls_of(request, self._router, self._rng)
+
+    def relay_guardrail(self, identifier: str, version: str, body: bytes) -> list[UpstreamCall]:
+        """Make the calls that apply a guardrail to a text; see `relays.guardrail_calls`."""
+        return relays.guardrail_calls(identifier, version, body, self._router.general_targets)
+
     def invoke_stream(self, call: UpstreamCall) -> Invocation:
         """Return what sends the call when its block begins; see `gateway.upstream.Upstream`."""
         return Invocation(self, call)
@@ -225,15 +235,21 @@ def _body(
 
 
 def _message(call: UpstreamCall) -> Message:
-    model, headers = call.model, call.headers
-    if model.streaming and model.api == "invoke":
-        headers = {**headers, "X-Amzn-Bedrock-Accept": "application/json"}
-    operation = OPERATIONS[model.api, model.streaming]
-    parts = model.id, operation, call.body, headers, model.streaming, model.timeouts.connect
+    model, headers, relay = call.model, call.headers, call.relay
+    path = None
+    if relay is not None:
+        operation, path = relay.operation, relay.path
+    else:
+        operation = OPERATIONS[model.api, model.streaming]
+        if model.streaming and model.api == "invoke":
+            headers = {**headers, "X-Amzn-Bedrock-Accept": "application/json"}
+    parts = model.id, operation, call.body, headers, model.streaming, model.timeouts.connect, path
     return _new(Message, parts)
 
 
 def _reader(call: UpstreamCall, response: Exchange) -> Reader:
+    if call.relay is not None:
+        return reader_of(call.relay, response.headers)
     model, codec = call.model, codec_for(call.model)
     reader: StreamReader | UnaryReader
     if model.streaming:

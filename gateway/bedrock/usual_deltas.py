@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 _PADDING: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 """What Bedrock pads with: a beginning of this, of random length (bedrock-wire.md §1.1)."""
-_PADDED: Final = tuple(b',"p":"%b"' % _PADDING[:length] for length in range(len(_PADDING) + 1))
+PADDED: Final = tuple(b',"p":"%b"' % _PADDING[:length] for length in range(len(_PADDING) + 1))
 
 OPENING: Final = b'{"bytes":"'
-ENDINGS: Final = frozenset(b"%b}" % padding for padding in (b"", *_PADDED))
+ENDINGS: Final = frozenset(b"%b}" % padding for padding in (b"", *PADDED))
 """What stands behind the base64 of a chunk and its quotation mark: its padding, or none."""
 
 _loads = orjson.loads
@@ -80,7 +80,7 @@ class BareDeltas:
 
     def __init__(self, usual: UsualDelta) -> None:
         fields, end = usual.behind[:-1], usual.behind[-1:]
-        endings = frozenset(fields + padding + end for padding in _PADDED)
+        endings = frozenset(fields + padding + end for padding in PADDED)
         make: Callable[[str], Event] = usual.make
         self._parts = usual.before, len(usual.before) - 1, fields + b',"p":"', endings, make
 

@@ -69,6 +69,13 @@ def check_embedding(found: Asked, choices: Choices, region: str | None) -> None:
     check_profile(found, region)
 
 
+def check_relayed(found: Asked, choices: Choices) -> None:
+    """Raise what a request in Bedrock's own words is refused with."""
+    check_allowed(found, choices)
+    if found.card is None:
+        check_custom(found, choices)
+
+
 def check_allowed(found: Asked, choices: Choices) -> None:
     """Raise `UnknownModel` for what the operator does not allow."""
     if not choices.allows(found.name, found.target):

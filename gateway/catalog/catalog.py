@@ -15,7 +15,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from gateway.catalog.asked import Asked, check_chat, check_embedding, check_residency
+from gateway.catalog.asked import Asked, check_chat, check_embedding, check_relayed, check_residency
 from gateway.catalog.cards import Card, load_cards
 from gateway.catalog.choices import Choices
 from gateway.catalog.defaults import NONE, Defaults
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gateway.catalog.choices import ModelOverride, Operation
+    from gateway.catalog.model import Api
     from gateway.catalog.prices import Prices
 
 
@@ -119,6 +120,21 @@ class Catalog:
             timeouts=override.timeouts,
         )
 
+    def resolve_relayed(
+        self, asked: str, called: str | None, also_in: Rules, *, api: Api, streaming: bool
+    ) -> Model:
+        """Return the model behind a name for a request in Bedrock's own words, which say the operation.
+
+        What kind of model it is, and whether only a profile serves it, is Bedrock's to judge.
+
+        Raises:
+            UnknownModel: as `resolve`.
+        """
+        found = self._find(asked, called)
+        check_residency(found, self.region, (*self._rules(found), *also_in))
+        check_relayed(found, self.choices)
+        return self._plain_model(found, api, streaming=streaming)
+
     def placed(self, asked: str, called: str | None = None) -> str:
         """Return what Bedrock is asked for here, where the residency rules allow that.
 
@@ -138,16 +154,20 @@ class Catalog:
                 serves it.
         """
         found = self._find(asked, called)
-        known = found.known
         check_residency(found, self.region, self._rules(found))
         check_embedding(found, self.choices, self.region)
+        return self._plain_model(found, "invoke", streaming=False)
+
+    def _plain_model(self, found: Asked, api: Api, *, streaming: bool) -> Model:
+        """Return a model without what only a chat is made with."""
+        known = found.known
         return Model(
             id=found.target,
             base_id=known.base_id,
             provider=known.provider or "custom",
-            native_family=None,
-            api="invoke",
-            streaming=False,
+            native_family=native_family(known, found.card),
+            api=api,
+            streaming=streaming,
             prices=self._prices_of(found),
             timeouts=found.override.timeouts,
         )

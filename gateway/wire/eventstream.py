@@ -147,6 +147,39 @@ class Decoder:
         raise UpstreamProtocolError(message, detail=detail)
 
 
+class FrameDecoder(Decoder):
+    """Gives the frames themselves, too, for who passes them on: `frames` holds those of the last `feed`."""
+
+    __slots__ = ("frames",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = b""
+
+    def feed(self, data: bytes, messages: list[Message]) -> None:
+        """As `Decoder.feed`."""
+        self.frames = b""
+        super().feed(data, messages)
+
+    def _decode(self, data: bytes, messages: list[Message]) -> int:
+        before = len(messages)
+        try:
+            consumed = super()._decode(data, messages)
+        except UpstreamProtocolError:
+            self.frames = data[: length_of(data, len(messages) - before)]
+            raise
+        self.frames = data[:consumed]  # all of it, as ever: no copy
+        return consumed
+
+
+def length_of(frames: bytes, count: int) -> int:
+    """Return how many bytes the first `count` frames have, which are good and whole."""
+    length = 0
+    for _ in range(count):
+        length += int.from_bytes(frames[length : length + 4], "big")
+    return length
+
+
 def encode(headers: Mapping[str, str], payload: bytes) -> bytes:
     """Return one frame; all headers get type 7 (string), the only one that Bedrock sends.
 

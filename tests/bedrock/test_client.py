@@ -19,6 +19,7 @@ from yarl import URL
 from gateway.bedrock.client import POOL_HEADROOM, open_client
 from gateway.bedrock.exceptions import from_exception
 from gateway.bedrock.exchange import ExchangeProtocol
+from gateway.bedrock.sending import Message
 from gateway.emulator import Emulator, EmulatorSettings
 from gateway.errors import UpstreamDenied, UpstreamUnavailable
 from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
@@ -329,7 +330,7 @@ async def test_through_a_tunnel(monkeypatch: pytest.MonkeyPatch, tls: tuple[str,
         response = await post(client, CLAUDE, b"{}")
         body = await response.read_all(100)
         response.close()
-        sent = client._draft(CLAUDE, "invoke", {}).head
+        sent = client._draft(Message(CLAUDE, "invoke", b"{}")).head
 
     assert b"Proxy-Authorization" not in sent, "the proxy's password went to the endpoint"
     assert (response.status, body) == (404, b"{}")

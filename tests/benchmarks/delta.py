@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import orjson
 
@@ -53,6 +53,7 @@ class Recorded:
     """An answer that has come already, cut into reads."""
 
     request_id = None
+    headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, reader: StreamReader, reads: Sequence[bytes]) -> None:
         self.reader = reader

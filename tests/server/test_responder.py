@@ -23,7 +23,7 @@ from gateway.retries.attempts import Retries
 from gateway.server.dispatch import Dispatcher
 from gateway.server.exchange import Limits, Services
 from gateway.server.protocol import GatewayServer
-from gateway.upstream import EmbeddingCall, UpstreamCall
+from gateway.upstream import EmbeddingCall, RelayRequest, UpstreamCall
 from tests.harness import LLAMA, StartGateway, ask, lines
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Script:
 
     unknown: frozenset[str] = frozenset()
     request_id = "aws-1"
+    headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *reads: Callable[[list[Event]], None]) -> None:
         self._reads = reads
@@ -59,6 +60,14 @@ class Script:
         """The same call for every request."""
         del request
         return [UpstreamCall(MODEL, b"", {})]
+
+    def relay(self, request: RelayRequest) -> list[UpstreamCall]:
+        """Nothing is passed on here."""
+        raise AssertionError(request)
+
+    def relay_guardrail(self, identifier: str, version: str, body: bytes) -> list[UpstreamCall]:
+        """No guardrails here."""
+        raise AssertionError(identifier, version, body)
 
     def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
         """No embeddings here."""

@@ -1,0 +1,168 @@
+"""Bytes of one Bedrock answer in, the same answer in the caller's framing out, checked on its way. Pure.
+
+The family's extractor hears everything as it would to translate it: counters, why the model stopped, and
+whether the answer is whole are known as of any other answer. What it makes of the text is left.
+"""
+
+from __future__ import annotations
+
+from binascii import b2a_base64
+from typing import TYPE_CHECKING, Final
+
+from gateway.bedrock.reader import StreamReader, UnaryReader
+from gateway.bedrock.relayed import Listener, RelayedAnswer, extractor_for
+from gateway.bedrock.usual_passed import (
+    FramedChunks,
+    PassedChunks,
+    PassedEvents,
+    framed_chunks,
+    passed_chunks,
+    passed_events,
+)
+from gateway.codecs.guardrail_trace import redacted
+from gateway.domain import PassedOn
+from gateway.wire.eventstream import FrameDecoder, encode, length_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.codecs.protocol import Extractor, UsualDelta
+    from gateway.domain import Event
+    from gateway.upstream import Framing, Relay
+    from gateway.wire.eventstream import Message
+
+MOST_HELD: Final = 16_384
+"""Bytes that are kept until the model has said something."""
+STREAMS: Final = frozenset({"invoke-with-response-stream", "converse-stream"})
+
+
+def reader_of(relay: Relay, headers: Mapping[str, str]) -> StreamReader | UnaryReader:
+    """Return the reader for the answer of a relayed call; `headers` are the answer's."""
+    if relay.operation not in STREAMS:
+        return UnaryReader(RelayedAnswer(relay), headers)
+    enveloped = relay.operation == "invoke-with-response-stream"
+    extractor = extractor_for(relay.family)
+    if relay.framing is None:
+        return FrameRelay(extractor, enveloped=enveloped)
+    return PayloadRelay(extractor, relay.framing, enveloped=enveloped)
+
+
+class RelayReader(StreamReader):
+    """What both ways of passing on have in common.
+
+    Until the model has said something nothing is given away, so that a call that fails with its first frames
+    may be sent again.
+    """
+
+    def __init__(self, extractor: Extractor, *, enveloped: bool) -> None:
+        listener = Listener(extractor)
+        super().__init__(listener, enveloped=enveloped)
+        self._listener = listener
+        self._held = b""
+        self._begun = False
+        self._expected: UsualDelta | None = None  # what is known to be passed on without a look
+
+    def close(self, events: list[Event]) -> None:
+        """Take the end of the body, and append how the answer ended; raises as `StreamReader.close` does."""
+        heard: list[Event] = []
+        super().close(heard)
+        if self._held:
+            events.append(PassedOn(self._held, 0))
+        events += heard
+
+    def _pass(self, data: bytes, characters: int, events: list[Event]) -> None:
+        listener = self._listener
+        characters += listener.characters
+        listener.characters = 0
+        listener.payload = b""
+        if not self._begun:
+            data = self._held + data
+            if not (listener.heard or len(data) > MOST_HELD):
+                self._held = data
+                return
+            self._held, self._begun = b"", True
+        if data:
+            events.append(PassedOn(data, characters))
+
+
+class FrameRelay(RelayReader):
+    """Passes frames on as they are; what one read brought leaves as one slice of it."""
+
+    def __init__(self, extractor: Extractor, *, enveloped: bool) -> None:
+        super().__init__(extractor, enveloped=enveloped)
+        self._decoder = self._frames = FrameDecoder()
+        self._known: PassedChunks | PassedEvents | None = None
+
+    def _expect(self, usual: UsualDelta | None) -> None:
+        self._expected = usual
+        if usual is None:
+            self._known = None
+        else:
+            self._known = passed_chunks(usual) if self._enveloped else passed_events(usual)
+
+    def _take(self, messages: list[Message], events: list[Event]) -> None:
+        frames, self._frames.frames = self._frames.frames, b""
+        number, count, start, characters = 0, len(messages), 0, 0
+        changed: list[bytes] = []
+        try:
+            while number < count:
+                if self._known is not None:
+                    number, said = self._known.skip(messages, number, self._headers, frames)
+                    characters += said
+                    if number == count:
+                        break
+                message = messages[number]
+                self._extract(message, events)
+                if self._usual is not self._expected:
+                    self._expect(self._usual)
+                if (payload := self._listener.payload) and (clean := redacted(payload)) is not payload:
+                    end = length_of(frames, number)
+                    changed += (frames[start:end], self._frame(message, clean))
+                    start = length_of(frames, number + 1)
+                number += 1
+        finally:
+            end = len(frames) if number == count else length_of(frames, number)
+            data = frames[start:end]
+            self._pass(b"".join([*changed, data]) if changed else data, characters, events)
+
+    def _frame(self, message: Message, payload: bytes) -> bytes:
+        """Return a frame like this one with another payload."""
+        if self._enveloped:
+            payload = b'{"bytes":"%b"}' % b2a_base64(payload, newline=False)
+        return encode({name: str(value) for name, value in message.headers.items()}, payload)
+
+
+class PayloadRelay(RelayReader):
+    """Passes payloads on, each in the framing of the caller's API."""
+
+    def __init__(self, extractor: Extractor, framing: Framing, *, enveloped: bool) -> None:
+        super().__init__(extractor, enveloped=enveloped)
+        self._framing = framing
+        self._framed: FramedChunks | None = None
+
+    def _expect(self, usual: UsualDelta | None) -> None:
+        self._expected = usual
+        if usual is None or not self._enveloped:
+            self._framed = None
+        else:
+            self._framed = framed_chunks(usual, *self._framing.usual(usual.before))
+
+    def _take(self, messages: list[Message], events: list[Event]) -> None:
+        number, count, characters = 0, len(messages), 0
+        pieces: list[bytes] = []
+        listener, framing = self._listener, self._framing
+        try:
+            while number < count:
+                if self._framed is not None:
+                    number, said = self._framed.take(messages, number, self._headers, pieces)
+                    characters += said
+                    if number == count:
+                        break
+                self._extract(messages[number], events)
+                if self._usual is not self._expected:
+                    self._expect(self._usual)
+                if listener.payload:
+                    pieces.append(framing.payload(listener.event_type, redacted(listener.payload)))
+                number += 1
+        finally:
+            self._pass(b"".join(pieces), characters, events)

@@ -1,0 +1,199 @@
+"""What is heard of an answer that is passed on: its counters, about how much it says, and how it ended."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from gateway.codecs import CODECS
+from gateway.codecs.guardrail_trace import redacted
+from gateway.codecs.invocation import Envelope
+from gateway.domain import FinishReason, PassedOn, ReasoningDelta, Stop, TextDelta, Usage
+from gateway.errors import UpstreamFailed, UpstreamProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
+
+    from gateway.catalog.model import Family
+    from gateway.codecs.protocol import Extractor, UsualDelta
+    from gateway.domain import Event
+    from gateway.upstream import Relay
+
+METRICS: Final = b'"amazon-bedrock-invocationMetrics"'
+WELL_KNOWN: Final[frozenset[Family]] = frozenset({"claude", "nova", "converse"})
+"""Families that say one answer in one way. The bodies of others may ask for what is never asked in
+translating, such as several answers at once: what is strange there is no proof of a fault."""
+MALFORMED: Final = frozenset({"malformed_model_output", "malformed_tool_use"})
+"""Reasons of a stop which fail a translation. Here they are the caller's to read, as Bedrock says them."""
+
+
+def extractor_for(family: Family | None) -> Extractor:
+    """Return what judges a stream in the words of this family."""
+    extractor = CODECS[family].extractor() if family is not None else None
+    if extractor is not None and family in WELL_KNOWN:
+        return extractor
+    return MeteredExtractor(extractor)
+
+
+class Listener:
+    """An extractor that keeps of what another one says the counters only, and counts the rest."""
+
+    __slots__ = ("_extractor", "characters", "event_type", "heard", "payload")
+
+    def __init__(self, extractor: Extractor) -> None:
+        self._extractor = extractor
+        self.heard = False
+        """Whether the answer has said anything yet."""
+        self.characters = 0
+        """Said since somebody set this to 0."""
+        self.event_type = ""
+        self.payload = b""
+        """What was fed last."""
+
+    @property
+    def unknown(self) -> AbstractSet[str]:
+        """As the other extractor's."""
+        return self._extractor.unknown
+
+    @property
+    def finished(self) -> bool:
+        """As the other extractor's."""
+        return self._extractor.finished
+
+    @property
+    def usual(self) -> UsualDelta | None:
+        """As the other extractor's."""
+        return self._extractor.usual
+
+    def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
+        """Append the counters in this payload; raises as the other extractor does."""
+        heard: list[Event] = []
+        self._extractor.feed(event_type, payload, heard)
+        self.event_type, self.payload = event_type, payload
+        self.characters += _keep(heard, events)
+        self.heard = self.heard or bool(heard)
+
+    def close(self, events: list[Event]) -> None:
+        """Append how the answer ended; raises as the other extractor does, but not for Bedrock's verdict."""
+        heard: list[Event] = []
+        try:
+            self._extractor.close(heard)
+        except UpstreamFailed as verdict:
+            heard.append(_stop_of(verdict))
+        _keep(heard, events)
+
+
+class MeteredExtractor:
+    """Judges a stream by what Bedrock adds to it: it is whole when its counters have come.
+
+    As far as the words are those of `extractor`, that one's judgement counts.
+    """
+
+    usual: Final = None
+
+    def __init__(self, extractor: Extractor | None) -> None:
+        self._extractor = extractor
+        self._envelope = Envelope()
+        self._metered = False
+        self.unknown: AbstractSet[str] = self._envelope.unknown if extractor is None else extractor.unknown
+        """Names of what this answer held and nobody here is known to say."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end has been seen, by either sign."""
+        return self._metered if self._extractor is None else self._extractor.finished
+
+    def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
+        """Append the counters in this chunk, or what the extractor says."""
+        self._metered = self._metered or METRICS in payload
+        if self._extractor is not None:
+            heard: list[Event] = []
+            try:
+                self._extractor.feed(event_type, payload, heard)
+            except UpstreamProtocolError:
+                self._give_up()
+            else:
+                events += heard
+                return
+        with suppress(UpstreamProtocolError):  # such as Writer's last chunk, a string (§1.1)
+            self._envelope.open(event_type, payload, events)
+
+    def close(self, events: list[Event]) -> None:
+        """Append the stop, or raise `UpstreamProtocolError` if no sign of an end has been seen."""
+        if self._extractor is not None:
+            heard: list[Event] = []
+            try:
+                self._extractor.close(heard)
+            except UpstreamProtocolError:
+                if not self._metered:
+                    raise
+                self._give_up()
+            else:
+                events += heard
+                return
+        if not self._metered:
+            raise UpstreamProtocolError("the answer is truncated: it ended before Bedrock's counters")
+        events.append(self._envelope.stop(FinishReason.STOP, ""))
+
+    def _give_up(self) -> None:
+        self._extractor = None
+        self.unknown = {*self.unknown, "payload"}
+
+
+class RelayedAnswer:
+    """Reads a whole answer, as a codec does, and passes its body on."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+
+    def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> AbstractSet[str]:
+        """Append the body, the counters and the stop.
+
+        That the body is not what its family speaks is no fault: it is whole, and its caller's to read.
+
+        Raises:
+            UpstreamFailed: it says that the model failed.
+        """
+        family, envelope = self._relay.family, Envelope()
+        heard: list[Event] = []
+        unknown: AbstractSet[str] = frozenset()
+        try:
+            if family is not None:
+                unknown = CODECS[family].read(body, headers, heard)
+        except UpstreamProtocolError:
+            heard, unknown = [], {"payload"}
+        except UpstreamFailed as verdict:
+            heard.append(_stop_of(verdict))
+        if not (heard and type(heard[-1]) is Stop):
+            envelope.fill_from_headers(headers, heard)
+            heard = [_of_input(event) if type(event) is Usage else event for event in heard]
+            heard.append(Stop(FinishReason.STOP, ""))
+        kept: list[Event] = []
+        characters = _keep(heard, kept)
+        events.append(PassedOn(redacted(body), characters))
+        events += kept
+        return unknown
+
+
+def _keep(heard: list[Event], events: list[Event]) -> int:
+    """Append the counters and the stop; return how many characters the rest says."""
+    characters = 0
+    for event in heard:
+        kind = type(event)
+        if kind is Usage or kind is Stop:
+            events.append(event)
+        elif isinstance(event, TextDelta | ReasoningDelta):
+            characters += len(event.text or "")
+    return characters
+
+
+def _of_input(told: Usage) -> Usage:
+    """Where only input is counted, as of embeddings, there was no output."""
+    return told if told.output_tokens is not None else told._replace(output_tokens=0)
+
+
+def _stop_of(verdict: UpstreamFailed) -> Stop:
+    if verdict.upstream_code not in MALFORMED:
+        raise verdict
+    return Stop(FinishReason.STOP, verdict.upstream_code)

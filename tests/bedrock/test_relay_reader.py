@@ -1,0 +1,417 @@
+"""Answers that are passed on: the same bytes out as in, the same accounts as of a translation, no lie."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.bedrock.reader import StreamReader
+from gateway.bedrock.relay_reader import reader_of
+from gateway.codecs import CODECS
+from gateway.completion import fold
+from gateway.domain import FinishReason, PassedOn, Stop, Usage
+from gateway.emulator.replay import split_frames
+from gateway.errors import GatewayError, UpstreamFailed, UpstreamProtocolError, UpstreamThrottled
+from gateway.upstream import Relay
+from gateway.wire.eventstream import Decoder, encode
+from tests.benchmarks.delta import answer_of
+from tests.benchmarks.scenarios import CLAUDE, LLAMA
+from tests.harness import shared
+
+if TYPE_CHECKING:
+    from gateway.catalog.model import Family
+    from gateway.completion import Completion
+    from gateway.domain import Event
+
+OPERATIONS = {True: "invoke-with-response-stream", False: "converse-stream"}
+
+
+class Lines:
+    """A framing that shows what it was given."""
+
+    def usual(self, before: bytes) -> tuple[bytes, bytes]:
+        """The same as of any other payload."""
+        assert before.endswith(b'"')
+        return b"chunk ", b"\n"
+
+    def payload(self, event_type: str, payload: bytes) -> bytes:
+        """One line each."""
+        return b"%b %b\n" % (event_type.encode(), payload)
+
+
+def _event(kind: str, payload: dict[str, Any], **envelope: Any) -> bytes:
+    headers = {":event-type": kind, ":content-type": "application/json", ":message-type": "event"}
+    if kind == "chunk":
+        payload = {"bytes": base64.b64encode(orjson.dumps(payload)).decode(), **envelope}
+    return encode(headers, orjson.dumps(payload))
+
+
+def _exception(kind: str) -> bytes:
+    headers = {":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"}
+    return encode(headers, b'{"message":"slow down"}')
+
+
+def _relay(family: Family | None, framing: Lines | None = None) -> Relay:
+    return Relay(OPERATIONS[family != "converse"], family, framing)
+
+
+def _read(pieces: list[bytes], relay: Relay) -> list[Event]:
+    reader, events = reader_of(relay, {}), list[Any]()
+    for piece in pieces:
+        reader.feed(piece, events)
+    reader.close(events)
+    return events
+
+
+def _passed(events: list[Event]) -> bytes:
+    return b"".join(event.data for event in events if isinstance(event, PassedOn))
+
+
+def _translated(data: bytes, family: Family) -> Completion:
+    reader, events = StreamReader(CODECS[family].extractor(), enveloped=family != "converse"), list[Any]()
+    reader.feed(data, events)
+    reader.close(events)
+    return fold(events)
+
+
+def _cuts(data: bytes, edges: list[int]) -> list[bytes]:
+    return [data[a:b] for a, b in itertools.pairwise([0, *edges, len(data)])]
+
+
+def _payloads(data: bytes) -> list[tuple[str, bytes]]:
+    messages: list[Any] = []
+    Decoder().feed(data, messages)
+    return [
+        (kind, base64.b64decode(orjson.loads(payload)["bytes"]) if kind == "chunk" else payload)
+        for headers, payload in messages
+        for kind in [headers[":event-type"]]
+    ]
+
+
+def _values(data: bytes) -> list[tuple[str, Any]]:
+    return [(kind, orjson.loads(payload)) for kind, payload in _payloads(data)]
+
+
+def _masked(data: bytes) -> bytes | None:
+    """Return what is to come of an answer that has text from before masking, None for any other."""
+    frames = b""
+    for kind, payload in _payloads(data):
+        value = orjson.loads(payload)
+        for trace in (value.get("trace"), value.get("amazon-bedrock-trace")):
+            if trace is not None:
+                trace["guardrail"].pop("modelOutput", None)
+        frames += _event(kind, value)
+    unmasked = any(b"modelOutput" in payload for _, payload in _payloads(data))
+    return frames if unmasked else None
+
+
+ANSWERS: dict[str, tuple[Family, bytes]] = {
+    "claude": ("claude", answer_of(CLAUDE, 40)),
+    "converse": ("converse", answer_of(LLAMA, 40)),
+}
+
+
+def _recorded() -> dict[str, tuple[Family, bytes]]:
+    try:
+        folder = shared("recordings", "GATEWAY_RECORDINGS")
+    except pytest.skip.Exception:
+        return {}
+    found: dict[str, tuple[Family, bytes]] = {}
+    for path in sorted(folder.glob("*-stream_*.json")):
+        recording = json.loads(path.read_bytes())
+        if recording["status"] == 200:
+            model = recording["model_id"]
+            invoked: Family = "claude" if "anthropic." in model else "nova" if "nova" in model else "titan"
+            family: Family = "converse" if recording["operation"] == "converse-stream" else invoked
+            found[recording["id"]] = family, base64.b64decode(recording["response_base64"])
+    return found
+
+
+ALL = ANSWERS | _recorded()
+every_answer = pytest.mark.parametrize(("family", "data"), ALL.values(), ids=ALL)
+
+
+@every_answer
+def test_frames_are_passed_on_as_they_came(family: Family, data: bytes) -> None:
+    """Whole, frame by frame and byte by byte: the very bytes, and the accounts of a translation."""
+    translated = _translated(data, family)
+    masked = _masked(data)
+    frames = list(split_frames(data))
+    for pieces in ([data], frames, [data[i : i + 1] for i in range(len(data))]):
+        events = _read(pieces, _relay(family))
+        folded = fold(events)
+
+        passed = b"".join(folded.passed)
+        assert passed == data if masked is None else _values(passed) == _values(masked)
+        assert folded.usage == translated.usage
+        assert (folded.finish_reason, folded.stop_reason) == (
+            translated.finish_reason,
+            translated.stop_reason,
+        )
+        assert isinstance(events[-1], Stop)
+    if masked is None:
+        whole = _read([data], _relay(family))
+        assert [event.data is data for event in whole if isinstance(event, PassedOn)] == [True]  # not a copy
+
+
+@every_answer
+def test_payloads_are_framed(family: Family, data: bytes) -> None:
+    """Each payload stands in the frame that was asked for, whichever way it was read."""
+    masked = _masked(data)
+    expected = b"".join(b"%b %b\n" % (kind.encode(), payload) for kind, payload in _payloads(masked or data))
+    translated = _translated(data, family)
+    for pieces in ([data], list(split_frames(data)), [data[i : i + 1] for i in range(len(data))]):
+        folded = fold(_read(pieces, _relay(family, Lines())))
+
+        passed = b"".join(folded.passed)
+        assert passed == expected if masked is None else sorted(passed) == sorted(expected)
+        assert (folded.usage, folded.stop_reason) == (translated.usage, translated.stop_reason)
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("framing", [None, Lines()])
+@given(edges=st.data())
+@settings(max_examples=40)
+def test_fragmentation(name: str, framing: Lines | None, edges: Any) -> None:
+    """However the network cuts the bytes, the same comes out."""
+    family, data = ANSWERS[name]
+    cuts = edges.draw(st.lists(st.integers(0, len(data)), max_size=8).map(sorted))
+
+    whole, cut = (_read(pieces, _relay(family, framing)) for pieces in ([data], _cuts(data, cuts)))
+
+    assert _passed(whole) == _passed(cut)
+    assert [e for e in whole if not isinstance(e, PassedOn)] == [
+        e for e in cut if not isinstance(e, PassedOn)
+    ]
+    said = [sum(e.characters for e in events if isinstance(e, PassedOn)) for events in (whole, cut)]
+    assert abs(said[0] - said[1]) <= 0.1 * said[0]
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("framing", [None, Lines()])
+def test_how_much_is_said(name: str, framing: Lines | None) -> None:
+    """It is what a translation counts, within a tenth."""
+    family, data = ANSWERS[name]
+    said = len(_translated(data, family).text)
+
+    counted = sum(e.characters for e in _read([data], _relay(family, framing)) if isinstance(e, PassedOn))
+
+    assert 0.9 * said <= counted <= 1.1 * said
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("framing", [None, Lines()])
+def test_no_end_but_the_end(name: str, framing: Lines | None) -> None:
+    """At whatever byte an answer is cut off, it does not count as whole."""
+    family, data = ANSWERS[name]
+    for end in range(len(data)):
+        with pytest.raises(UpstreamProtocolError):
+            _read([data[:end]], _relay(family, framing))
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("framing", [None, Lines()])
+@given(place=st.data())
+@settings(max_examples=40)
+def test_a_broken_frame(name: str, framing: Lines | None, place: Any) -> None:
+    """Of a broken frame nothing is passed on; what came before it is, unless nothing was said yet."""
+    family, data = ANSWERS[name]
+    frames = list(split_frames(data))
+    number = place.draw(st.integers(0, len(frames) - 1))
+    before = b"".join(frames[:number])
+    broken = bytearray(data)
+    broken[len(before) + len(frames[number]) - 1] ^= 1
+    reader, events, expected = reader_of(_relay(family, framing), {}), list[Any](), list[Any]()
+
+    with pytest.raises(UpstreamProtocolError):
+        reader.feed(bytes(broken), events)
+
+    reader_of(_relay(family, framing), {}).feed(before, expected)
+    assert events == expected
+    if framing is None:
+        assert _passed(events) in {before, b""}
+
+
+def test_nothing_is_passed_on_before_the_model_speaks() -> None:
+    """What fails in its first frames has given its caller nothing: it may be sent again."""
+    frames = list(split_frames(ANSWERS["converse"][1]))
+    reader, events = reader_of(_relay("converse"), {}), list[Any]()
+
+    reader.feed(frames[0], events)
+    assert events == []
+    with pytest.raises(UpstreamThrottled):
+        reader.feed(_exception("throttlingException"), events)
+    assert events == []
+
+
+def test_an_answer_that_says_nothing_is_passed_on_whole() -> None:
+    """What was held back comes with the end; an endless beginning is not held."""
+    data = _event("messageStart", {"role": "assistant"}) + _event("messageStop", {"stopReason": "end_turn"})
+    data += _event("metadata", {"metrics": {}})
+    assert _read([data], _relay("converse")) == [PassedOn(data, 0), Stop(FinishReason.STOP, "end_turn")]
+
+    reader, events = reader_of(_relay("converse"), {}), list[Any]()
+    reader.feed(_event("messageStart", {"role": "assistant"}), events)
+    for _ in range(400):
+        reader.feed(_event("novelty", {"p": "abcdefgh"}), events)
+    assert events
+    assert reader.unknown == {"event:novelty"}
+
+
+@pytest.mark.parametrize("framing", [None, Lines()])
+@pytest.mark.parametrize(
+    ("frame", "error"),
+    [
+        (_exception("throttlingException"), UpstreamThrottled),
+        (_exception("someNewException"), UpstreamFailed),
+        (encode({":message-type": "riddle"}, b""), UpstreamProtocolError),
+        (_event("chunk", {"type": "message_start", "message": {}}), UpstreamProtocolError),
+        (_event("chunk", {"type": "error", "error": {"type": "api_error"}}), UpstreamFailed),
+    ],
+)
+def test_faults(frame: bytes, error: type[GatewayError], framing: Lines | None) -> None:
+    """What fails in the middle is raised, behind all that was good, and never passed on."""
+    family, data = ANSWERS["claude"]
+    frames = list(split_frames(data))
+    good = b"".join(frames[:5])
+    reader, events = reader_of(_relay(family, framing), {}), list[Any]()
+
+    with pytest.raises(error):
+        reader.feed(good + frame + data, events)
+
+    if framing is None:
+        assert _passed(events) == good
+    assert not any(isinstance(event, Stop) for event in events)
+
+
+TRACE = {"guardrail": {"modelOutput": ["the secret is 42"], "inputAssessment": {}}}
+
+
+@pytest.mark.parametrize("framing", [None, Lines()])
+def test_the_unmasked_text_does_not_leave(framing: Lines | None) -> None:
+    """Neither in Converse's metadata nor in a chunk, at whatever place in its base64."""
+    start = _event("messageStart", {"role": "assistant"})
+    stop = _event("messageStop", {"stopReason": "guardrail_intervened"})
+    said = _event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "***"}, "p": "ab"})
+    data = start + said + stop + _event("metadata", {"usage": {"inputTokens": 1}, "trace": TRACE})
+    events = _read([data], _relay("converse", framing))
+    assert b"secret" not in _passed(events)
+    assert b'"inputAssessment"' in _passed(events)
+    assert events[-1] == Stop(FinishReason.CONTENT_FILTER, "guardrail_intervened")
+
+    for more in ("", "x", "xx"):
+        beginning = list(split_frames(ANSWERS["claude"][1]))[:4]
+        delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": more}}
+        last = _event("chunk", delta | {"amazon-bedrock-trace": {"modelOutput": "secret"}}, p="ab")
+        reader, heard = reader_of(_relay("claude", framing), {}), list[Any]()
+        reader.feed(b"".join(beginning) + last, heard)
+        passed = _passed(heard)
+        chunks = []
+        if framing is None:
+            messages: list[Any] = []
+            Decoder().feed(passed, messages)
+            chunks = [base64.b64decode(orjson.loads(payload)["bytes"]) for _, payload in messages]
+            assert passed.startswith(b"".join(beginning))
+        assert b"secret" not in b"".join([passed, *chunks])
+
+
+def test_families_that_nobody_knows() -> None:
+    """Without a codec an answer is whole when Bedrock's counters have come, and not before."""
+    first, strange = (
+        _event("chunk", {"said": "Hel"}),
+        encode({":event-type": "chunk", ":message-type": "event"}, b'{"bytes":"IltET05FXSI="}'),
+    )
+    last = _event("chunk", {"amazon-bedrock-invocationMetrics": {"inputTokenCount": 3}})
+    events = _read([first + strange + last], _relay(None))
+    assert _passed(events) == first + strange + last
+    assert events[1:] == [Usage(input_tokens=3), Stop(FinishReason.STOP, "")] or fold(events).usage == Usage(
+        3
+    )
+
+    with pytest.raises(UpstreamProtocolError, match="truncated"):
+        _read([first + strange], _relay(None))
+
+
+def test_a_known_family_in_strange_words() -> None:
+    """Several answers at once are never asked for in translating; passed on they are as good as one."""
+    first = _event("chunk", {"outputs": [{"text": "a", "stop_reason": None}]})
+    both = _event("chunk", {"outputs": [{"text": "a"}, {"text": "b"}]})
+    metrics = {"inputTokenCount": 3, "outputTokenCount": 9}
+    last = _event("chunk", {"outputs": [], "amazon-bedrock-invocationMetrics": metrics})
+    events = _read([first + both + last], _relay("mistral"))
+    assert (_passed(events), events[-1]) == (first + both + last, Stop(FinishReason.STOP, ""))
+    assert fold(events).usage == Usage(3, 9)
+
+    with pytest.raises(UpstreamProtocolError, match="truncated"):
+        _read([first + both], _relay("mistral"))
+    assert _read([first + last], _relay("mistral"))[-1] == Stop(FinishReason.STOP, "")
+
+
+def test_bedrocks_verdict_is_the_callers_to_read() -> None:
+    """A translation fails with it, but here it stands in the answer that is passed on."""
+    data = _event("messageStart", {"role": "assistant"})
+    data += _event("messageStop", {"stopReason": "malformed_tool_use"}) + _event("metadata", {"usage": {}})
+    assert _read([data], _relay("converse"))[-1] == Stop(FinishReason.STOP, "malformed_tool_use")
+
+
+# ── whole answers ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _whole(body: bytes, relay: Relay, headers: dict[str, str] | None = None) -> list[Event]:
+    reader, events = reader_of(relay, headers or {}), list[Any]()
+    reader.feed(body[:5], events)
+    reader.feed(body[5:], events)
+    assert events == []
+    reader.close(events)
+    return events
+
+
+TITAN = (
+    b'{"inputTextTokenCount":3,"results":[{"tokenCount":2,"outputText":"Hello","completionReason":"FINISH"}]}'
+)
+COUNTS = {"x-amzn-bedrock-input-token-count": "7"}
+
+
+def test_a_whole_answer() -> None:
+    """Its body is passed on as it came, with what its family tells of it."""
+    events = _whole(TITAN, Relay("invoke", "titan"))
+    assert events[0] == PassedOn(TITAN, 5)
+    assert fold(events).usage == Usage(3, 2)
+    assert events[-1] == Stop(FinishReason.STOP, "FINISH")
+
+
+def test_a_whole_answer_of_nobody_that_we_know() -> None:
+    """Headers tell what an embedding cost; the answer's own words are not read."""
+    body = b'{"embedding":[0.5]}'
+    for relay in (Relay("invoke", None), Relay("invoke", "titan")):
+        events = _whole(body, relay, COUNTS)
+        assert events == [PassedOn(body, 0), Usage(7, 0), Stop(FinishReason.STOP, "")]
+    assert _whole(b'{"inputTokens":4}', Relay("count-tokens", None))[1:] == [Stop(FinishReason.STOP, "")]
+    spoken = _whole(body, Relay("invoke", None), COUNTS | {"x-amzn-bedrock-output-token-count": "2"})
+    assert spoken[1] == Usage(7, 2)
+
+
+def test_a_whole_answer_that_failed() -> None:
+    """Claude's error is an error; Bedrock's verdict on a model's words is the caller's to read."""
+    with pytest.raises(UpstreamFailed):
+        _whole(b'{"type":"error","error":{"type":"api_error"}}', Relay("invoke", "claude"))
+    body = orjson.dumps({"output": {"message": {"content": []}}, "stopReason": "malformed_model_output"})
+    assert _whole(body, Relay("converse", "converse"))[-1].raw == "malformed_model_output"  # type: ignore[union-attr]
+
+
+def test_the_unmasked_text_of_a_whole_answer() -> None:
+    """It does not leave either."""
+    body = orjson.dumps({"a": {"trace": TRACE}, "modelOutput": "kept", "trace": [TRACE]})
+    [passed, *_] = _whole(body, Relay("converse", "converse"))
+    assert isinstance(passed, PassedOn)
+    assert orjson.loads(passed.data)["modelOutput"] == "kept"
+    assert b"secret" not in passed.data
+    for same in (b'{"modelOutput":1}', b"modelOutput", b'["modelOutput"]'):
+        assert _passed(_whole(same, Relay("invoke", None))) == same
