@@ -108,6 +108,7 @@ def _services(settings: Settings, backend: Backend, lasting: Lasting, generation
         abandoned=lasting.abandoned,
         retries=lasting.retries,
         readiness=ProcessReadiness(lasting.drain, lasting.limiter, backend.targets),
+        models=backend.models,
         limits=Limits(
             max_body_bytes=settings.max_body_bytes,
             body_timeout=settings.body_timeout_ms / 1000,

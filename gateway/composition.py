@@ -17,6 +17,7 @@ from gateway.bedrock.routing import Router
 from gateway.catalog.catalog import Catalog
 from gateway.catalog.choices import ModelOverride
 from gateway.catalog.defaults import Defaults
+from gateway.catalog.directory import directory
 from gateway.catalog.listing import Provider, models_config
 from gateway.catalog.timeouts import Timeouts
 from gateway.errors import UnknownModel
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gateway.bedrock.client import BedrockClient
     from gateway.bedrock.targets import Target
     from gateway.bedrock.upstream import BedrockUpstream
+    from gateway.catalog.directory import ModelDirectory
     from gateway.settings import DefaultSettings, Settings, TimeoutSettings
 
 
@@ -47,6 +49,7 @@ class Backend:
 
     targets: Mapping[str, Target]
     upstream: BedrockUpstream
+    models: ModelDirectory
     models_config: bytes
     label: Callable[[str], str]
 
@@ -96,6 +99,7 @@ def assemble(settings: Settings, clients: Mapping[str, BedrockClient]) -> Backen
     return Backend(
         targets,
         BedrockUpstream(targets, router, settings.bedrock, Random()),  # noqa: S311 - shares of load
+        directory(router.preferred, router.resolve),
         build_models_config(settings, router.preferred),
         build_labels(settings, router.preferred),
     )

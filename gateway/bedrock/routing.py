@@ -128,6 +128,15 @@ class Router:
         """The targets for what is no model's, the preferred one first."""
         return [choice.target for choice in self._general]
 
+    def resolve(self, asked: str) -> Model:
+        """Return the model behind a name, of chat or of embeddings; raises as `routes` does."""
+        try:
+            return self.routes(asked)[0].places[0].model
+        except (InvalidRequest, UnknownModel):
+            with suppress(InvalidRequest, UnknownModel):
+                return self.embedding_route(asked).places[0].model
+            raise
+
     def _chat_routes(self, asked: str) -> tuple[Route, ...]:
         return self._with_fallbacks(asked, self._chat_route)
 

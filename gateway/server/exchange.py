@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gateway.abandoned import AbandonedAnswers
     from gateway.admission.queue import ConcurrencyLimiter
+    from gateway.catalog.directory import ModelDirectory
     from gateway.errors import GatewayError
     from gateway.observability.request_log import Observer, RequestLog
     from gateway.retries.attempts import Retries
@@ -68,6 +69,7 @@ class Services:
     abandoned: AbandonedAnswers
     retries: Retries
     readiness: Readiness
+    models: ModelDirectory
     limits: Limits
     version: str
     generation: int = 1

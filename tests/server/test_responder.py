@@ -16,8 +16,10 @@ from aiohttp import web
 
 from gateway.abandoned import AbandonedAnswers
 from gateway.admission.queue import ConcurrencyLimiter
+from gateway.catalog.directory import ListedModel, ModelDirectory
 from gateway.catalog.model import Model
 from gateway.domain import FinishReason, Stop, TextDelta
+from gateway.errors import UnknownModel
 from gateway.observability import logging
 from gateway.retries.attempts import Retries
 from gateway.server.dispatch import Dispatcher
@@ -121,6 +123,7 @@ async def _serving(upstream: Script) -> AsyncIterator[str]:
         abandoned=AbandonedAnswers(max_running=0, seconds=0),
         retries=Retries(clock=asyncio.get_running_loop().time, random=random.random),
         readiness=Ready(),
+        models=ModelDirectory((), _nothing),
         limits=Limits(max_body_bytes=9999, body_timeout=5, write_timeout=5),
         version="0",
     )
@@ -132,6 +135,10 @@ async def _serving(upstream: Script) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+def _nothing(name: str) -> ListedModel:
+    raise UnknownModel(name)
 
 
 def _say(text: str) -> Callable[[list[Event]], None]:
