@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
@@ -16,12 +16,14 @@ from gateway.domain import EmbeddingInput, EmbeddingRequest
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 MAX_INPUTS = 2048
+Encoding: TypeAlias = Literal["float", "base64"]
 
 
-def _as_list(value: Any) -> Any:
+def as_list(value: Any) -> Any:
+    """Return a text as a list of one."""
     return [value] if isinstance(value, str) else value
 
 
@@ -31,27 +33,43 @@ Parts = Annotated[
 ]
 
 
-class EmbeddingBody(Shape):
+class EmbeddingOptions(Shape):
+    """What every body that asks for vectors has, whatever it says its inputs in."""
+
+    model: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+    dimensions: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    encoding_format: Encoding | None = None
+    normalize: bool | None = None
+    input_type: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]{1,64}$")] | None = None
+    truncate: Literal["none", "start", "end"] | None = None
+
+    def request(self, inputs: Iterable[EmbeddingInput]) -> EmbeddingRequest:
+        """Return the request for the vectors of these."""
+        return EmbeddingRequest(
+            model=self.model,
+            inputs=tuple(inputs),
+            dimensions=self.dimensions,
+            normalize=self.normalize,
+            input_type=self.input_type,
+            truncate=self.truncate,
+        )
+
+
+class EmbeddingBody(EmbeddingOptions):
     """The body of `POST /embeddings`.
 
     An item of `input` is a text, or a list of at most one text part and one image part, which the model
     joins into one vector.
     """
 
-    model: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
     input: Annotated[
         list[Text | Parts],
         Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True),
-        BeforeValidator(_as_list),
+        BeforeValidator(as_list),
     ]
-    dimensions: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    encoding_format: Literal["float", "base64"] = "float"
-    normalize: bool | None = None
-    input_type: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]{1,64}$")] | None = None
-    truncate: Literal["none", "start", "end"] | None = None
 
 
-def parse(value: Any) -> tuple[EmbeddingRequest, Literal["float", "base64"]]:
+def parse(value: Any) -> tuple[EmbeddingRequest, Encoding]:
     """Return the request that this parsed JSON body means, and the form the vectors are wanted in.
 
     Raises:
@@ -61,15 +79,8 @@ def parse(value: Any) -> tuple[EmbeddingRequest, Literal["float", "base64"]]:
         body = EmbeddingBody.model_validate(value)
     except ValidationError as error:
         raise invalid(error, value) from None
-    request = EmbeddingRequest(
-        model=body.model,
-        inputs=tuple(_input(item, f"input[{number}]") for number, item in enumerate(body.input)),
-        dimensions=body.dimensions,
-        normalize=body.normalize,
-        input_type=body.input_type,
-        truncate=body.truncate,
-    )
-    return request, body.encoding_format
+    inputs = (_input(item, f"input[{number}]") for number, item in enumerate(body.input))
+    return body.request(inputs), body.encoding_format or "float"
 
 
 def _input(item: str | Sequence[TextPart | ImagePart], path: str) -> EmbeddingInput:
@@ -89,7 +100,7 @@ def _input(item: str | Sequence[TextPart | ImagePart], path: str) -> EmbeddingIn
     return EmbeddingInput(text, image)
 
 
-def vectors(found: Sequence[Sequence[float]], encoding: Literal["float", "base64"]) -> list[dict[str, Any]]:
+def vectors(found: Sequence[Sequence[float]], encoding: Encoding) -> list[dict[str, Any]]:
     """Return the vectors as records; base64 packs little-endian 32-bit floats, as OpenAI clients read it."""
     return [
         {"index": number, "embedding": _packed(vector) if encoding == "base64" else vector}

@@ -1,8 +1,8 @@
-"""The embedding endpoint."""
+"""Running embeddings, in whatever dialect, and the native endpoint."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.dialects import embeddings as dialect
 from gateway.domain import Embedded, Usage
@@ -12,14 +12,26 @@ from gateway.server.answers import json_response
 from gateway.server.body import read_json
 
 if TYPE_CHECKING:
+    from gateway.domain import EmbeddingRequest
+    from gateway.embedding import Embeddings
     from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
 
 
-async def create_embeddings(exchange: Exchange) -> Answer:
-    """`POST /embeddings`."""
+class Embedding(NamedTuple):
+    """Whole vectors; `cost_usd` is None where it cannot be known."""
+
+    answer: Embeddings
+    cost_usd: float | None
+
+
+async def run(exchange: Exchange, request: EmbeddingRequest) -> Embedding:
+    """Return the vectors of a request in whatever dialect, and log what they cost.
+
+    Raises:
+        GatewayError: it failed.
+    """
     services, log = exchange.services, exchange.log
-    request, encoding = dialect.parse(await read_json(exchange))
     calls = services.upstream.format_embeddings(request)
     model = calls[0].model
     log.add(model=model.id, provider=model.provider, family="embeddings", operation=model.api)
@@ -45,8 +57,15 @@ async def create_embeddings(exchange: Exchange) -> Answer:
         cost = None if pictures or not answers else model.cost_usd(_usage(total))
         log.trail = trail
         log.add(input_tokens=total if answers else None, cost_usd=cost, **trail.facts())
-    ids = answer.upstream_request_ids
-    log.add(upstream_request_id=",".join(ids[:3]) or None)
+    log.add(upstream_request_id=",".join(answer.upstream_request_ids[:3]) or None)
+    return Embedding(answer, cost)
+
+
+async def create_embeddings(exchange: Exchange) -> Answer:
+    """`POST /embeddings`."""
+    request, encoding = dialect.parse(await read_json(exchange))
+    answer, cost = await run(exchange, request)
+    model, ids = answer.model, answer.upstream_request_ids
     return json_response(
         {
             "type": "embeddings",
@@ -58,7 +77,7 @@ async def create_embeddings(exchange: Exchange) -> Answer:
             "timing": exchange.timing.milliseconds(),
             "upstream_request_ids": ids,
         },
-        log.request_id,
+        exchange.log.request_id,
         upstream_request_id=ids[0] if ids else None,
     )
 
