@@ -31,7 +31,7 @@ def read(value: Any) -> CompletionRequest | None:
         or not 0 < len(model) <= MAX_MODEL
         or not (system is None or type(system) is str)
         or not (limit is None or (type(limit) is int and 0 < limit <= MAX_TOKENS))
-        or not _are_sampling(value)
+        or not are_sampling(value)
     ):
         return None
     return CompletionRequest(
@@ -58,7 +58,7 @@ def _messages(value: Any) -> tuple[Message, ...] | None:
     return tuple(messages)
 
 
-def _are_sampling(value: Mapping[str, Any]) -> bool:
+def are_sampling(value: Mapping[str, Any]) -> bool:
     """Say whether temperature and top_p are left out, or floats in range: the schema turns integers."""
     temperature, top_p = value.get("temperature"), value.get("top_p")
     return (temperature is None or (type(temperature) is float and 0 <= temperature < inf)) and (

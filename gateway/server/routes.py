@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote
 
-from gateway.dialects import native_records
+from gateway.dialects import native_records, openai_errors
 from gateway.errors import MethodNotAllowed, RouteNotFound
-from gateway.server import description, embeddings, health, models, native_api, responses_api
+from gateway.server import description, embeddings, health, models, native_api, openai_api, responses_api
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -25,18 +25,22 @@ Handler: TypeAlias = "Callable[[Exchange], Awaitable[Answer | None]]"
 TABLE: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     ("/chat/completions/stream", {"POST": native_api.stream_completion}),
     ("/chat/completions", {"POST": native_api.create_completion}),
-    ("/v1/responses", {"POST": responses_api.create_response}),
     ("/models/config", {"GET": models.models_config}),
     ("/embeddings", {"POST": embeddings.create_embeddings}),
     ("/openapi.json", {"GET": description.openapi}),
     ("/docs", {"GET": description.docs}),
+    ("/v1/chat/completions", {"POST": openai_api.create_chat_completion}),
+    ("/v1/responses", {"POST": responses_api.create_response}),
+    ("/v1/embeddings", {"POST": openai_api.create_embeddings}),
+    ("/v1/models", {"GET": openai_api.list_models}),
+    ("/v1/models/{model}", {"GET": openai_api.find_model}),
     ("/livez", {"GET": health.live}),
     ("/readyz", {"GET": health.ready}),
     ("/version", {"GET": health.version}),
 )
 """Templates and what is there. `{name}` is a part of the path, which may have slashes in it."""
 
-SHAPES: Final[tuple[tuple[str, ErrorShape], ...]] = ()
+SHAPES: Final[tuple[tuple[str, ErrorShape], ...]] = (("/v1/", openai_errors.refusal),)
 """How errors look, by the beginning of the path, the first that fits; elsewhere they are the native API's."""
 
 QUIET = frozenset({"/livez", "/readyz"})

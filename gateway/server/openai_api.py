@@ -1,0 +1,72 @@
+"""OpenAI's API: chat completions, embeddings and models, under `/v1`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from gateway.dialects import (
+    bedrock_headers,
+    openai_answer,
+    openai_chat,
+    openai_embeddings,
+    openai_models,
+)
+from gateway.dialects.openai_stream import ChatStream
+from gateway.server import completions, embeddings
+from gateway.server.answers import json_response
+from gateway.server.body import read_json
+
+if TYPE_CHECKING:
+    from gateway.catalog.directory import ListedModel
+    from gateway.server.answers import Answer
+    from gateway.server.exchange import Exchange
+
+
+async def create_chat_completion(exchange: Exchange) -> Answer | None:
+    """`POST /v1/chat/completions`: a stream where the body asks for one, whatever `Accept` says."""
+    services = exchange.services
+    asked = openai_chat.parse(await read_json(exchange), default_model=services.default_model)
+    request = bedrock_headers.apply(asked.completion, exchange.request.headers)
+    calls = services.upstream.format(request)
+    created = int(datetime.now(UTC).timestamp())
+    tier = request.service_tier
+    if asked.stream:
+        exchange.log.add(format="sse")
+        encoder = ChatStream(created, include_usage=asked.include_usage, service_tier=tier)
+        await completions.stream(exchange, calls, encoder)
+        return None
+    answer = await completions.fold(exchange, calls)
+    return json_response(
+        openai_answer.completion(*answer, created=created, service_tier=tier),
+        exchange.log.request_id,
+        upstream_request_id=answer.begun.upstream_request_id,
+    )
+
+
+async def create_embeddings(exchange: Exchange) -> Answer:
+    """`POST /v1/embeddings`."""
+    request, encoding = openai_embeddings.parse(await read_json(exchange))
+    answer, _ = await embeddings.run(exchange, request)
+    ids = answer.upstream_request_ids
+    return json_response(
+        openai_embeddings.answer(answer.model.id, answer.vectors, encoding, answer.input_tokens),
+        exchange.log.request_id,
+        upstream_request_id=ids[0] if ids else None,
+    )
+
+
+async def list_models(exchange: Exchange) -> Answer:
+    """`GET /v1/models`."""
+    listed = exchange.services.models.listed
+    return json_response(openai_models.listing(map(_shown, listed)), exchange.log.request_id)
+
+
+async def find_model(exchange: Exchange) -> Answer:
+    """`GET /v1/models/{model}`: whatever a request could name, in the list or not."""
+    found = exchange.services.models.find(exchange.parameters["model"])
+    return json_response(_shown(found), exchange.log.request_id)
+
+
+def _shown(model: ListedModel) -> dict[str, Any]:
+    return openai_models.model(model.id, model.provider, model.end_of_life)
