@@ -24,7 +24,7 @@ def read(value: Any) -> CompletionRequest | None:
     if type(value) is not dict or not _FIELDS.issuperset(value):
         return None
     model, system, limit = value.get("model"), value.get("system"), value.get("max_tokens")
-    messages = _messages(value.get("messages"))
+    messages = text_turns(value.get("messages"))
     if (
         messages is None
         or type(model) is not str
@@ -44,7 +44,8 @@ def read(value: Any) -> CompletionRequest | None:
     )
 
 
-def _messages(value: Any) -> tuple[Message, ...] | None:
+def text_turns(value: Any) -> tuple[Message, ...] | None:
+    """Return turns that are nothing but a role and a string; None where they are more, or there are none."""
     if type(value) is not list or not value:
         return None
     messages = []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import ValidationError
 
 from gateway import domain
+from gateway.dialects import responses_plain
 from gateway.dialects import responses_schema as shape
 from gateway.dialects.inline_content import arguments, document_part, image_part
 from gateway.dialects.problems import invalid
@@ -65,13 +66,19 @@ def parse(value: Any, *, default_model: str | None = None) -> Asked:
     """
     if default_model is not None and isinstance(value, dict) and "model" not in value:
         value = {**value, "model": default_model}
+    request = responses_plain.read(value) or of_schema(value)
+    return Asked(request, bool(value.get("stream")), Echo.of(value))
+
+
+def of_schema(value: Any) -> domain.CompletionRequest:
+    """Return the request, whatever its shape; raises as `parse` does."""
     _refuse(value)
     try:
         body = shape.ResponseBody.model_validate(value)
     except ValidationError as error:
         raise invalid(error, value) from None
     system, messages = _conversation(body)
-    request = domain.CompletionRequest(
+    return domain.CompletionRequest(
         model=body.model,
         system=system,
         messages=messages,
@@ -87,7 +94,6 @@ def parse(value: Any, *, default_model: str | None = None) -> Asked:
         service_tier=None if body.service_tier == "auto" else body.service_tier,
         metadata=_metadata(body),
     )
-    return Asked(request, bool(body.stream), Echo.of(value))
 
 
 def _refuse(value: Any) -> None:

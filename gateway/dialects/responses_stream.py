@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
 
 
+_EVENT: Final = b'event: %b\ndata: {"type":"%b",%b,"sequence_number":%d}\n\n'
+
+
 class ResponsesStream:
     """One response on its way; see `gateway.dialects.protocol.StreamEncoder`."""
 
@@ -37,18 +40,21 @@ class ResponsesStream:
         self._number = 0
         self._pieces: list[bytes] = []
         self._names: list[str] = []
-        self._items: list[Object | None] = []  # those that are whole
+        self._items: list[bytes] = []  # the JSON of those that are whole, nothing of the others
         self._current: Block | None = None
         self._place = 0  # of the current one in the output
         self._calls: list[tuple[int, FoldedToolCall]] = []
+        self._name = b""
+        self._here = b""
         self._before = ""
 
     def start(self, begun: Begun) -> bytes:
         """Return `response.created` and `response.in_progress`."""
         self._begun = begun
         self._response = objects.response(begun, self._created_at, self._echo)
-        self._tell("response.created", response=self._response)
-        self._tell("response.in_progress", response=self._response)
+        told = b'"response":%b' % json.dumps(self._response)
+        self._say(b"response.created", told)
+        self._say(b"response.in_progress", told)
         return self._taken()
 
     def events(self, batch: list[Event]) -> bytes:
@@ -70,10 +76,13 @@ class ResponsesStream:
         """Return the ends of the items that are open, and `response.completed` or `response.incomplete`."""
         self._close()
         for place, call in self._calls:
-            if self._items[place] is None:
+            if not self._items[place]:
                 self._end_call(place, call)
-        response = {**self._response, **objects.ending(ended), "output": self._items}
-        self._tell(f"response.{response['status']}", response=response)
+        response = self._response | objects.ending(ended)
+        kind = b"response.%b" % response["status"].encode()
+        del response["output"]  # is JSON already
+        told = b'"response":{"output":[%b],%b' % (b",".join(self._items), json.dumps(response)[1:])
+        self._say(kind, told)
         return self._taken()
 
     def error(self, fault: GatewayError, usage: Usage, *, request_id: str) -> bytes:
@@ -102,14 +111,14 @@ class ResponsesStream:
             if not block.pieces:
                 self._tell_part("response.reasoning_summary_part.added", "")
             block.pieces.append(delta.text)
-            self._tell("response.reasoning_summary_text.delta", **self._here(), summary_index=0,
+            self._tell("response.reasoning_summary_text.delta", **self._where(), summary_index=0,
                        delta=delta.text)  # fmt: skip
         block.signature, block.redacted = delta.signature, delta.redacted
 
     def _call(self, event: ToolCall) -> None:
         self._close()
         call = FoldedToolCall(event.id, event.name)
-        self._begin(call, lambda name: objects.function_call(name, call, "in_progress"))
+        self._begin(objects.function_call(self._place_next(call), call, "in_progress"))
         self._calls.append((self._place, call))
         self._current = call
 
@@ -124,7 +133,7 @@ class ResponsesStream:
         if not isinstance(block, FoldedText):
             block = self._open_text()
         block.citations.append(event.citation)
-        self._tell("response.output_text.annotation.added", **self._here(), content_index=0,
+        self._tell("response.output_text.annotation.added", **self._where(), content_index=0,
                    annotation_index=len(block.citations) - 1,
                    annotation=objects.annotation(event.citation))  # fmt: skip
 
@@ -133,26 +142,38 @@ class ResponsesStream:
     def _open_text(self) -> FoldedText:
         self._close()
         self._current = block = FoldedText()
-        self._begin(block, lambda name: objects.message(name, [], "in_progress"))
-        part = objects.output_text("", [])
-        self._tell("response.content_part.added", **self._here(), content_index=0, part=part)
-        fixed = json.dumps({"type": "response.output_text.delta", **self._here(), "content_index": 0,
-                            "logprobs": [], "delta": ""})  # fmt: skip
-        self._before = "event: response.output_text.delta\ndata: " + fixed.decode()[:-2]
+        self._place_next(block)
+        item = (
+            b'"output_index":%d,"item":{"id":"%b","type":"message","status":"in_progress","role":"assistant",'
+            b'"content":[]}'
+        )
+        self._say(b"response.output_item.added", item % (self._place, self._name))
+        part = b'%b,"content_index":0,"part":{"type":"output_text","text":"","annotations":[],"logprobs":[]}'
+        self._say(b"response.content_part.added", part % self._here)
+        self._before = (
+            'event: response.output_text.delta\ndata: {"type":"response.output_text.delta",'
+            f'{self._here.decode()},"content_index":0,"logprobs":[],"delta":"'
+        )
         return block
 
     def _open_reasoning(self) -> FoldedReasoning:
         self._close()
         self._current = block = FoldedReasoning()
-        self._begin(block, lambda name: objects.reasoning(name, block))
+        self._begin(objects.reasoning(self._place_next(block), block))
         return block
 
-    def _begin(self, block: Block, made: Any) -> None:
+    def _place_next(self, block: Block) -> str:
+        """Give the block the next place in the output, and return its name."""
         self._place = len(self._items)
         name = objects.item_id(self._begun, self._place, block)
         self._names.append(name)
-        self._items.append(None)
-        self._tell("response.output_item.added", output_index=self._place, item=made(name))
+        self._items.append(b"")
+        self._name = name.encode()
+        self._here = b'"item_id":"%b","output_index":%d' % (self._name, self._place)
+        return name
+
+    def _begin(self, item: Object) -> None:
+        self._tell("response.output_item.added", output_index=self._place, item=item)
 
     def _close(self) -> None:
         """End the current item, unless it is a call of which nothing has come."""
@@ -161,39 +182,53 @@ class ResponsesStream:
             if block.pieces:
                 self._end_call(self._place, block)
         elif isinstance(block, FoldedText):
-            text = block.text
-            self._tell("response.output_text.done", **self._here(), content_index=0, text=text, logprobs=[])
-            part = objects.output_text(text, block.citations)
-            self._tell("response.content_part.done", **self._here(), content_index=0, part=part)
-            self._end(self._place, block)
+            self._end_text(block)
         elif isinstance(block, FoldedReasoning):
             if block.pieces:
                 text = "".join(block.pieces)
-                self._tell("response.reasoning_summary_text.done", **self._here(), summary_index=0, text=text)
+                self._tell(
+                    "response.reasoning_summary_text.done", **self._where(), summary_index=0, text=text
+                )
                 self._tell_part("response.reasoning_summary_part.done", text)
-            self._end(self._place, block)
+            self._end(self._place, json.dumps(objects.item(self._names[self._place], block)))
+
+    def _end_text(self, block: FoldedText) -> None:
+        """The text goes out four times: as text, in its part, in its item, in the response."""
+        text, here = json.dumps(block.text), self._here
+        self._say(
+            b"response.output_text.done", b'%b,"content_index":0,"logprobs":[],"text":%b' % (here, text)
+        )
+        cited = json.dumps([objects.annotation(citation) for citation in block.citations])
+        part = b'{"type":"output_text","text":%b,"annotations":%b,"logprobs":[]}' % (text, cited)
+        self._say(b"response.content_part.done", b'%b,"content_index":0,"part":%b' % (here, part))
+        item = b'{"id":"%b","type":"message","status":"completed","role":"assistant","content":[%b]}'
+        self._end(self._place, item % (self._name, part))
 
     def _end_call(self, place: int, call: FoldedToolCall) -> None:
-        self._tell("response.function_call_arguments.done", item_id=self._names[place], output_index=place,
+        name = self._names[place]
+        self._tell("response.function_call_arguments.done", item_id=name, output_index=place,
                    name=call.name, arguments=call.arguments)  # fmt: skip
-        self._end(place, call)
+        self._end(place, json.dumps(objects.item(name, call)))
 
-    def _end(self, place: int, block: Block) -> None:
-        self._items[place] = item = objects.item(self._names[place], block)
-        self._tell("response.output_item.done", output_index=place, item=item)
-
-    def _here(self) -> Object:
-        return {"item_id": self._names[self._place], "output_index": self._place}
+    def _end(self, place: int, item: bytes) -> None:
+        self._items[place] = item
+        self._say(b"response.output_item.done", b'"output_index":%d,"item":%b' % (place, item))
 
     # ── events ────────────────────────────────────────────────────────────────────────────────────────
 
+    def _where(self) -> Object:
+        return {"item_id": self._names[self._place], "output_index": self._place}
+
     def _tell_part(self, kind: str, text: str) -> None:
-        self._tell(kind, **self._here(), summary_index=0, part={"type": "summary_text", "text": text})
+        self._tell(kind, **self._where(), summary_index=0, part={"type": "summary_text", "text": text})
 
     def _tell(self, kind: str, **fields: Any) -> None:
-        record = {"type": kind, **fields, "sequence_number": self._number}
+        self._say(kind.encode(), json.dumps(fields)[1:-1])
+
+    def _say(self, kind: bytes, fields: bytes) -> None:
+        """Send an event whose fields are JSON already."""
+        self._pieces.append(_EVENT % (kind, kind, fields, self._number))
         self._number += 1
-        self._pieces.append(sse.frame(json.dumps(record), kind))
 
     def _taken(self) -> bytes:
         data = b"".join(self._pieces)

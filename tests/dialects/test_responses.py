@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.completion import fold
-from gateway.dialects import responses, responses_objects
+from gateway.dialects import responses, responses_objects, responses_plain
 from gateway.dialects.protocol import Begun, Ended
 from gateway.dialects.responses_stream import ResponsesStream
 from gateway.domain import (
@@ -259,6 +259,41 @@ def test_refused(value: Any, param: str) -> None:
         responses.parse(value)
 
     assert caught.value.param == param
+
+
+PLAIN_FIELDS = {
+    "model": st.sampled_from(["m", "", 5]),
+    "input": st.sampled_from(
+        [
+            *("hi", "", [], 5, None),
+            [{"role": "user", "content": "a"}],
+            [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+            [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}],
+            [{"role": "developer", "content": "a"}, {"role": "user", "content": "b"}],
+            [{"role": "user", "content": [{"type": "input_text", "text": "b"}]}],
+            [{"role": "user"}],
+        ]
+    ),
+    "instructions": st.sampled_from([None, "", "be brief", 5]),
+    "max_output_tokens": st.sampled_from([None, 0, 1, 10**8, 1.5, True]),
+    "temperature": st.sampled_from([None, 0.5, -1.0, 1, "x"]),
+    "top_p": st.sampled_from([None, 0.5, 1.5, 1]),
+    "stream": st.sampled_from([None, True, False, 1, "x"]),
+    "store": st.sampled_from([None, True, False, 0]),
+}
+
+
+@given(st.fixed_dictionaries({}, optional=PLAIN_FIELDS))
+def test_what_is_read_without_a_schema_is_what_the_schema_reads(value: dict[str, Any]) -> None:
+    """The short way is only taken where both agree."""
+    plain = responses_plain.read(value)
+    if plain is not None:
+        assert plain == responses.of_schema(value)
+
+
+def test_the_usual_body_is_read_without_a_schema() -> None:
+    """The short way is taken at all."""
+    assert responses_plain.read(body(stream=True, instructions="s", temperature=0.5)) is not None
 
 
 def test_the_default_model() -> None:
