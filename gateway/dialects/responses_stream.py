@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.completion import FoldedReasoning, FoldedText, FoldedToolCall
+from gateway.dialects import openai_errors
 from gateway.dialects import responses_objects as objects
 from gateway.dialects.text_records import literal
 from gateway.domain import Citation, ReasoningDelta, TextDelta, ToolCall, ToolCallDelta
@@ -88,9 +89,9 @@ class ResponsesStream:
     def error(self, fault: GatewayError, usage: Usage, *, request_id: str) -> bytes:
         """Return the `error` event. It has an `error` of its own, which is where the SDKs look for it."""
         del usage
-        problem = {"type": fault.code, "message": fault.message, "param": fault.param, "code": fault.code}
-        self._tell("error", code=fault.code, message=fault.message, param=fault.param, error=problem,
-                   request_id=request_id)  # fmt: skip
+        problem = openai_errors.problem(fault, request_id=request_id)
+        told = {name: problem[name] for name in ("code", "message", "param")}
+        self._tell("error", **told, error=problem)
         return self._taken()
 
     # ── what models say ───────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gateway.dialects import responses, responses_objects
+from gateway.dialects import bedrock_headers, responses, responses_objects
 from gateway.dialects.responses_stream import ResponsesStream
 from gateway.server import completions
 from gateway.server.answers import json_response
@@ -20,9 +20,11 @@ async def create_response(exchange: Exchange) -> Answer | None:
     """`POST /v1/responses`, streamed where the body asks for it."""
     services = exchange.services
     asked = responses.parse(await read_json(exchange), default_model=services.default_model)
-    calls = services.upstream.format(asked.request)
+    request = bedrock_headers.apply(asked.request, exchange.request.headers)
+    calls = services.upstream.format(request)
     created_at = int(datetime.now(UTC).timestamp())
     if asked.stream:
+        exchange.log.add(format="sse")
         await completions.stream(exchange, calls, ResponsesStream(created_at, asked.echo))
         return None
     answer = await completions.fold(exchange, calls)

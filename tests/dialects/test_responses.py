@@ -444,8 +444,8 @@ def test_a_failure_is_the_last_event_and_nothing_looks_whole() -> None:
     records = sent(data)
 
     assert records[-1]["type"] == "error"
-    assert records[-1]["error"]["code"] == "upstream_throttled"
-    assert (records[-1]["message"], records[-1]["request_id"]) == ("Too fast.", "req_1")
+    assert records[-1]["error"]["code"] == "rate_limit_exceeded"
+    assert (records[-1]["message"], records[-1]["error"]["request_id"]) == ("Too fast.", "req_1")
     assert not any(record["type"] in {"response.completed", "response.incomplete"} for record in records)
 
 
