@@ -41,6 +41,7 @@ def parse_arguments(arguments: Sequence[str]) -> EmulatorSettings:
         ("--pace-ms", float, "milliseconds before each delta"),
         ("--first-byte-ms", float, "milliseconds before the headers"),
         ("--frames-per-write", int, "frames in one write, 0 for all"),
+        ("--cache-minimum-tokens", int, "tokens from which the beginning of a prompt is cached"),
         ("--refusals", read_refusals, 'JSON: {"model id": ["error code", "message"]}'),
         ("--date-offset-s", float, "seconds that its clock is ahead"),
         ("--recordings", Path, "folder of recordings to replay"),

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import orjson
 
+from gateway.emulator.cache import NO_CACHE, CacheUse, Prefix
 from gateway.emulator.errors import invalid
 from gateway.emulator.sense.calls import Tool, Wanted, calls_for
 from gateway.emulator.sense.material import Material
 from gateway.emulator.sense.structured import asks_for_json, json_answer
 from gateway.emulator.sense.values import fill_object
+from gateway.emulator.thoughts import redact, sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 
 StopReason: TypeAlias = Literal["end", "max_tokens", "stop_sequence", "tool_use"]
 
+Shown: TypeAlias = Literal["all", "none", "redacted"]
+"""What a model gives of its reasoning: all of it, no more than a signature, a word that stands for it."""
+
+_SHOWN: Final[Mapping[Shown, tuple[str, ...]]] = {"all": (), "none": (), "redacted": ("[REDACTED]",)}
 _CHARS_PER_TOKEN: Final = 4
 _CHARS_OF_A_SOURCE: Final = 1600 * _CHARS_PER_TOKEN
 _ECHOED_CHARS: Final = 200
@@ -51,6 +57,8 @@ class Question:
     `instructions` that of the system. `forced` are the tools of which one must be called, `parallel` says
     whether several may be. `schema` is that of the answer, which is JSON then, empty for any JSON.
     `reasoning`: the request turns reasoning on. `speaks_reasoning`: the family has a shape for it.
+    `signs_reasoning`: the model signs it. `shown`: what it gives of it.
+    `prefixes` are the beginnings of the prompt that are to be cached.
     """
 
     said: str
@@ -65,6 +73,9 @@ class Question:
     schema: Mapping[str, Any] | None = None
     reasoning: bool = False
     speaks_reasoning: bool = True
+    signs_reasoning: bool = False
+    shown: Shown = "all"
+    prefixes: tuple[Prefix, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +89,29 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An answer in the pieces in which it streams. `key` makes the ids, `signature` signs the reasoning."""
+    """An answer in the pieces in which it streams. `key` makes the ids, `signature` signs the reasoning.
+
+    `input_tokens` are those that neither came from the cache nor went into it.
+    """
 
     key: str
     reasoning: tuple[str, ...]
     signature: str
+    redacted: tuple[str, ...]
     text: tuple[str, ...]
     tool_calls: tuple[ToolCall, ...]
     stop: StopReason
     stop_sequence: str | None
     input_tokens: int
+    cache: CacheUse
     output_tokens: int
     first_byte_ms: int
     latency_ms: int
+
+    @property
+    def total_tokens(self) -> int:
+        """All that is charged for: input, cached or not, and output."""
+        return self.input_tokens + self.cache.read + self.cache.write + self.output_tokens
 
 
 def tokens(chars: int) -> int:
@@ -109,7 +130,9 @@ def measure(value: Any) -> int:
     return 0
 
 
-def compose(question: Question, said: str, directives: Directives, seed: bytes) -> Answer:
+def compose(
+    question: Question, said: str, directives: Directives, seed: bytes, cache: CacheUse = NO_CACHE
+) -> Answer:
     """Return the answer to `question`, where `said` is what the user said without directives.
 
     `seed` is the request's body: the same body has the same answer, with the same ids.
@@ -124,6 +147,7 @@ def compose(question: Question, said: str, directives: Directives, seed: bytes) 
     budget = None if question.max_tokens is None else question.max_tokens * _CHARS_PER_TOKEN
     reasoning, left = _fit(_reasoning(question, directives), budget)
     silent = question.forced or (calls and directives.tool is None)
+    shown = reasoning if question.shown == "all" else _SHOWN[question.shown] if reasoning else ()
     text, left = _fit(() if silent else _text(question, said, directives), left)
     text, sequence = _stop(text, question.stop_sequences)
     stop: StopReason = "end"
@@ -137,13 +161,15 @@ def compose(question: Question, said: str, directives: Directives, seed: bytes) 
     first_byte = directives.first_byte_ms
     return Answer(
         key=key,
-        reasoning=reasoning,
-        signature=f"emulated/{key}" if reasoning else "",
+        reasoning=shown,
+        signature=sign("".join(shown)) if question.signs_reasoning and reasoning else "",
+        redacted=_redacted(question, directives, key),
         text=text,
         tool_calls=calls,
         stop=stop,
         stop_sequence=sequence,
-        input_tokens=question.input_tokens,
+        input_tokens=question.input_tokens - cache.read - cache.write,
+        cache=cache,
         output_tokens=tokens(chars),
         first_byte_ms=round(first_byte),
         latency_ms=max(1, round(first_byte + directives.pace_ms * (len(reasoning) + len(text)))),
@@ -177,6 +203,12 @@ def _reasoning(question: Question, directives: Directives) -> tuple[str, ...]:
     if count and not question.speaks_reasoning:
         raise invalid("The directive [reasoning] asks for what this family has no shape for.")
     return tuple(islice(cycle(_REASONING_WORDS), count))
+
+
+def _redacted(question: Question, directives: Directives, key: str) -> tuple[str, ...]:
+    if directives.redacted and not question.signs_reasoning:
+        raise invalid("The directive [redacted] asks for what this family has no shape for.")
+    return tuple(redact(f"{number}{key}") for number in range(directives.redacted))
 
 
 def _tool_calls(question: Question, said: str, directives: Directives, key: str) -> tuple[ToolCall, ...]:

@@ -48,7 +48,7 @@ class Reply:
 
     Without an `ending` it ends as it should. `promised` is the length that the head gives for a body that is
     not streamed, where that is not the length of the writes. `before` is sent before the head; `headless`
-    means that no head follows.
+    means that no head follows. `same`: the same request gets the same answer next time.
     """
 
     headers: Mapping[str, str]
@@ -61,6 +61,7 @@ class Reply:
     promised: int | None = None
     before: bytes = b""
     headless: bool = False
+    same: bool = True
 
     @property
     def size(self) -> int:

@@ -6,6 +6,7 @@
 `deltas=N`                N text deltas; 0 for no text
 `delta_chars=N`           each of N characters; 0: one word each
 `reasoning=N`             N reasoning deltas before the text
+`redacted=N`              N blocks of redacted reasoning before the text
 `tool=N`                  N tool calls after the text, taken in turn from the tools of the request
 `first_byte_ms=X`         the headers come after X milliseconds
 `pace_ms=X`               each delta comes X milliseconds after the one before
@@ -66,6 +67,7 @@ class Directives:
     first_byte_ms: float
     frames_per_write: int | None
     reasoning: int | None = None
+    redacted: int = 0
     tool: int | None = None
     slice: int | None = None
     slice_ms: float = 0.0
@@ -171,6 +173,7 @@ _READERS: Final[Mapping[str, Callable[[str, str], Any]]] = MappingProxyType(
         "deltas": _integer,
         "delta_chars": _integer,
         "reasoning": _integer,
+        "redacted": _integer,
         "tool": _integer,
         "first_byte_ms": _number,
         "pace_ms": _number,

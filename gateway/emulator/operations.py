@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +11,7 @@ import orjson
 
 from gateway.emulator import directives as directive
 from gateway.emulator.answer import compose
+from gateway.emulator.cache import NO_CACHE
 from gateway.emulator.delivery import Reply, broken_reply, replay_reply, stream_reply, whole_reply
 from gateway.emulator.errors import BedrockError, invalid, malformed
 from gateway.emulator.families import CLAUDE, CONVERSE, native_family
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gateway.emulator.answer import Answer
+    from gateway.emulator.cache import PromptCache
     from gateway.emulator.directives import Directives
     from gateway.emulator.families.protocol import Family
     from gateway.emulator.models import ModelId
@@ -89,8 +91,8 @@ def parse(body: bytes) -> Any:
         raise invalid("Malformed input request, please reformat your input and try again.") from exc
 
 
-def reply_to(asked: Asked, body: Any, usual: Directives) -> Reply:
-    """Return the answer to a request whose JSON is `body`.
+def reply_to(asked: Asked, body: Any, usual: Directives, cache: PromptCache | None = None) -> Reply:
+    """Return the answer to a request whose JSON is `body`; without a `cache` there is nothing in it.
 
     Raises:
         BedrockError: Bedrock would answer so, or a directive wants it.
@@ -106,13 +108,16 @@ def reply_to(asked: Asked, body: Any, usual: Directives) -> Reply:
     said, wanted = directive.read(question.said, usual)
     wanted = directive.read_words(asked.scripted, wanted)
     _check(wanted, asked.operation)
-    answer = compose(question, said, wanted, asked.body)
+    use = NO_CACHE if cache is None else cache.use(model.given, question.prefixes)
+    answer = compose(question, said, wanted, asked.body, use)
     if not streamed:
         whole = _whole(family, answer, model, body, headers)
-        return whole if wanted.fault is None else broken_reply(whole, wanted.fault)
-    if family is not CONVERSE:
-        headers["X-Amzn-Bedrock-Content-Type"] = "application/json"
-    return stream_reply(family.stream(answer, model, body), headers, wanted)
+        reply = whole if wanted.fault is None else broken_reply(whole, wanted.fault)
+    else:
+        if family is not CONVERSE:
+            headers["X-Amzn-Bedrock-Content-Type"] = "application/json"
+        reply = stream_reply(family.stream(answer, model, body), headers, wanted)
+    return replace(reply, same=False) if use.asked else reply
 
 
 def replayed(asked: Asked, body: Any, replay: Replay, usual: Directives) -> tuple[Reply, str | None]:

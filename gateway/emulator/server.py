@@ -18,6 +18,7 @@ from aiohttp import web
 from gateway.emulator import directives
 from gateway.emulator.activity import Activity, Call
 from gateway.emulator.authentication import SignedRequest, authenticate
+from gateway.emulator.cache import PromptCache
 from gateway.emulator.capacity import Capacity
 from gateway.emulator.delivery import Reply, deliver, error_reply
 from gateway.emulator.errors import BedrockError
@@ -68,9 +69,9 @@ class Emulator:
     """A Bedrock runtime on loopback, as an async context manager or by `start` and `close`.
 
     Deterministic: the same body gets the same answer, down to the ids and the padding; only the request id
-    and the date are new each time. `settings` is what it was told; `replay` is None without recordings. With
-    `keys`, the temporary ones that are in there are accepted too, until they expire. `capacity` may be
-    limited, and moved, at any time.
+    and the date are new each time, and the counts of a prompt that is cached. `settings` is what it was
+    told; `replay` is None without recordings. With `keys`, the temporary ones that are in there are accepted
+    too, until they expire. `capacity` may be limited, and moved, at any time.
     """
 
     def __init__(self, settings: EmulatorSettings | None = None, keys: KeyRing | None = None) -> None:
@@ -86,6 +87,7 @@ class Emulator:
         # A benchmark asks the same thing over and over, and it is not this process that it measures.
         self._kept: dict[Asked, _Exchange] = {}
         self._script: deque[str] = deque()
+        self._cache = PromptCache(self.settings.cache_minimum_tokens)
 
     def __repr__(self) -> str:
         return f"<Emulator {self.url or 'not started'}, {self.active} active, {len(self.calls)} calls>"
@@ -233,7 +235,7 @@ class Emulator:
             return kept
         exchange = self._make_exchange(asked)
         small = len(asked.body) <= _CACHED_BODY and exchange.reply.size <= _CACHED_REPLY
-        if small and self.replay is None:
+        if small and exchange.reply.same and self.replay is None:
             if len(self._kept) == _CACHED_EXCHANGES:
                 del self._kept[next(iter(self._kept))]
             self._kept[asked] = exchange
@@ -246,7 +248,7 @@ class Emulator:
             self._refuse(asked.model_id)
             if self.replay is not None:
                 return _Exchange(body, *replayed(asked, body, self.replay, self._usual))
-            return _Exchange(body, reply_to(asked, body, self._usual))
+            return _Exchange(body, reply_to(asked, body, self._usual, self._cache))
         except BedrockError as error:
             return _Exchange(body, error_reply(error))
 

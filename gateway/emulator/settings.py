@@ -22,6 +22,8 @@ class EmulatorSettings:
     `first_byte_ms` passes before the headers are sent, `pace_ms` before each delta. `frames_per_write` is
     the number of frames in one write, 0 for all of them; None means 1 for a paced answer and 0 for others.
 
+    `cache_minimum_tokens` is the length from which the beginning of a prompt is cached.
+
     `refusals` are the models that this account may not use: model id → error code and message, answered to
     every operation of that model. `date_offset_s` is how far the emulator's clock is ahead of this host's, in
     the `Date` of its answers and in its judgement of signatures.
@@ -43,6 +45,7 @@ class EmulatorSettings:
     pace_ms: float = 0.0
     first_byte_ms: float = 0.0
     frames_per_write: int | None = None
+    cache_minimum_tokens: int = 1024
     refusals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     date_offset_s: float = 0.0
     recordings: Path | None = None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.emulator import Emulator
 
-CLAUDE = "us.anthropic.claude-3-5-sonnet-20240620-v1:0"
+CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 NOVA = "us.amazon.nova-micro-v1:0"
 TITAN = "amazon.titan-text-express-v1"
 LLAMA = "us.meta.llama3-3-70b-instruct-v1:0"

@@ -123,6 +123,7 @@ def test_a_limit_cuts_the_last_delta() -> None:
     [
         ({}, {}, 0),
         ({"reasoning": True}, {}, 8),
+        ({"reasoning": True, "signs_reasoning": True}, {}, 8),
         ({"reasoning": True}, {"reasoning": 0}, 0),
         ({}, {"reasoning": 20}, 20),
     ],
@@ -132,7 +133,7 @@ def test_how_much_it_reasons(question: dict[str, Any], directives: dict[str, Any
     answer = answer_to(question, **directives)
 
     assert len(answer.reasoning) == count
-    assert bool(answer.signature) == bool(count)
+    assert bool(answer.signature) == ("signs_reasoning" in question)
 
 
 def test_tools_are_called_in_turn() -> None:
@@ -158,6 +159,7 @@ def test_a_forced_call_comes_without_text() -> None:
     ("question", "directives", "message"),
     [
         ({}, {"tool": 1}, "asks for a tool call, but the request has no tools"),
+        ({}, {"redacted": 1}, "asks for what this family has no shape for"),
         ({"speaks_reasoning": False}, {"reasoning": 1}, "asks for what this family has no shape for"),
     ],
 )

@@ -15,6 +15,7 @@ from gateway.emulator.errors import BedrockError
 from gateway.emulator.families import claude_rules, claude_shapes, converse_rules, converse_shapes, native
 from gateway.emulator.operations import Asked, parse, reply_to
 from gateway.emulator.shapes import Shape, read_anthropic, read_schema
+from gateway.emulator.thoughts import redact, sign
 from tests.emulator.asking import (
     CLAUDE,
     LLAMA,
@@ -62,8 +63,8 @@ PDF = {"type": "document", "source": {"type": "base64", "media_type": "applicati
 PLAIN = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "x"}}
 TEXT = {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
 THOUGHT = [
-    {"type": "thinking", "thinking": "hm", "signature": "abc"},
-    {"type": "redacted_thinking", "data": "abc"},
+    {"type": "thinking", "thinking": "hm", "signature": sign("hm")},
+    {"type": "redacted_thinking", "data": redact("1")},
 ]
 THINKING = {"type": "enabled", "budget_tokens": 1024}
 
@@ -72,7 +73,7 @@ THINKING = {"type": "enabled", "budget_tokens": 1024}
     "body",
     [
         claude(system="Be kind", temperature=1, top_p=0.9, top_k=5, stop_sequences=["x"]),
-        claude(system=[TEXT], anthropic_beta=["a"], metadata={"user_id": "u"}),
+        claude(system=[TEXT], anthropic_beta=["context-1m-2025-08-07"], metadata={"user_id": "u"}),
         claude(messages=turns(("user", [TEXT, IMAGE, PDF, PLAIN]))),
         claude(messages=turns(("user", "a"), ("assistant", "{"))),
         claude_with_tool(messages=turns(("user", "a"), ("assistant", [*THOUGHT, USE]), ("user", [RESULT]))),
@@ -88,7 +89,6 @@ THINKING = {"type": "enabled", "budget_tokens": 1024}
         claude_with_tool(tool_choice={"type": "none"}),
         claude(tools=[{"type": "bash_20250124", "name": "bash"}], tool_choice={"type": "any"}),
         claude(max_tokens=2000, thinking=THINKING, temperature=1.0),
-        claude(thinking={"type": "adaptive", "display": "summarized"}),
         claude(thinking={"type": "disabled"}, top_k=3),
     ],
 )
@@ -381,7 +381,7 @@ def test_converse_takes(reply: Ask, model: str, body: dict[str, Any]) -> None:
     assert reply("converse-stream", model, body).streamed
 
 
-@pytest.mark.parametrize("fields", [{"thinking": {"type": "enabled"}}, {"reasoning_config": "high"}])
+@pytest.mark.parametrize("fields", [{"thinking": THINKING}, {"reasoning_config": THINKING}])
 def test_converse_reasons_where_it_is_asked_to(reply: Ask, fields: dict[str, Any]) -> None:
     """The provider's own fields turn reasoning on."""
     body = converse(additionalModelRequestFields=fields)

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from gateway.emulator.answer import Question, measure, pieces, tokens
+from gateway.emulator.cache import TTLS
+from gateway.emulator.families.cache_points import claude_prefixes
+from gateway.emulator.families.claude_models import traits_of
 from gateway.emulator.families.claude_rules import check_conversation, check_options
-from gateway.emulator.families.claude_shapes import ClaudeBody, CustomTool, Text, ToolResult
+from gateway.emulator.families.claude_shapes import ClaudeBody, CustomTool, Text, ThinkingAdaptive, ToolResult
 from gateway.emulator.families.native import METRICS, chunk, counters, metrics
 from gateway.emulator.frames import remember_words
 from gateway.emulator.sense.calls import Tool
@@ -42,10 +45,10 @@ class Claude:
 
     def question(self, body: Any, model: ModelId, *, streamed: bool) -> Question:
         """Return what the conversation asks."""
-        del model, streamed  # the same body for every Claude and both operations
+        del streamed  # the same body for both operations
         asked = read_anthropic(ClaudeBody, body)
         check_conversation(asked.messages)
-        check_options(asked)
+        check_options(asked, traits_of(model))
         tools = tuple(
             Tool(tool.name, tool.input_schema.model_dump(by_alias=True), tool.description or "")
             for tool in asked.tools
@@ -64,6 +67,11 @@ class Claude:
             parallel=asked.tool_choice is None or not asked.tool_choice.disable_parallel_tool_use,
             schema=asked.answer_schema,
             reasoning=asked.thinking is not None and asked.thinking.type != "disabled",
+            shown="none"
+            if isinstance(asked.thinking, ThinkingAdaptive) and asked.thinking.display == "omitted"
+            else "all",
+            signs_reasoning=True,
+            prefixes=claude_prefixes(body, model),
         )
 
     def stream(self, answer: Answer, model: ModelId, body: Mapping[str, Any]) -> Iterator[Event]:
@@ -74,7 +82,7 @@ class Claude:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": {"input_tokens": answer.input_tokens, "output_tokens": 1},
+            "usage": {**_input_usage(answer), "output_tokens": 1},
         }
         yield chunk({"type": "message_start", "message": message})
         for index, (start, deltas) in enumerate(_blocks(answer)):
@@ -98,9 +106,10 @@ class Claude:
         """Return the message."""
         del body
         content: list[dict[str, Any]] = []
-        if answer.reasoning:
+        if answer.signature:
             thinking = "".join(answer.reasoning)
             content.append({"type": "thinking", "thinking": thinking, "signature": answer.signature})
+        content.extend({"type": "redacted_thinking", "data": data} for data in answer.redacted)
         if answer.text:
             content.append({"type": "text", "text": "".join(answer.text)})
         content.extend(
@@ -111,7 +120,7 @@ class Claude:
             "content": content,
             "stop_reason": _STOP_REASONS[answer.stop],
             "stop_sequence": answer.stop_sequence,
-            "usage": {"input_tokens": answer.input_tokens, "output_tokens": answer.output_tokens},
+            "usage": {**_input_usage(answer), "output_tokens": answer.output_tokens},
         }
 
     def counters(self, answer: Answer) -> Mapping[str, str]:
@@ -130,8 +139,10 @@ def _text_delta(index: int, text: str) -> Event:
 
 def _blocks(answer: Answer) -> Iterator[tuple[dict[str, Any], Iterator[dict[str, str] | str]]]:
     """Yield each block's start and its deltas, those of text as mere text."""
-    if answer.reasoning:
+    if answer.signature:
         yield {"type": "thinking", "thinking": "", "signature": ""}, _thinking_deltas(answer)
+    for data in answer.redacted:
+        yield {"type": "redacted_thinking", "data": data}, iter(())
     if answer.text:
         yield {"type": "text", "text": ""}, iter(answer.text)
     for call in answer.tool_calls:
@@ -156,6 +167,15 @@ def _message_head(answer: Answer, model: ModelId) -> dict[str, Any]:
         "role": "assistant",
         "model": _VERSION.sub("", model.name) or model.given,
     }
+
+
+def _input_usage(answer: Answer) -> dict[str, Any]:
+    usage: dict[str, Any] = {"input_tokens": answer.input_tokens}
+    if answer.cache.asked:
+        usage["cache_creation_input_tokens"] = answer.cache.write
+        usage["cache_read_input_tokens"] = answer.cache.read
+        usage["cache_creation"] = {f"ephemeral_{ttl}_input_tokens": answer.cache.kept(ttl) for ttl in TTLS}
+    return usage
 
 
 def _call_head(call: ToolCall) -> dict[str, Any]:

@@ -6,13 +6,32 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from gateway.emulator.errors import invalid
-from gateway.emulator.families.claude_shapes import Text, ThinkingEnabled, ToolResult, ToolUse
+from gateway.emulator.families.claude_models import check_traits
+from gateway.emulator.families.claude_shapes import (
+    BETAS,
+    STRUCTURED_BETA,
+    RedactedThinking,
+    Text,
+    Thinking,
+    ThinkingEnabled,
+    ToolResult,
+    ToolUse,
+)
+from gateway.emulator.thoughts import is_redacted, is_signature
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.emulator.families.claude_models import ClaudeTraits
     from gateway.emulator.families.claude_shapes import ClaudeBody, Turn
 
+_THOUGHTS_FIRST: Final = (
+    "When `thinking` is enabled, a final `assistant` message must start with a thinking block (preceeding "
+    "the lastmost set of `tool_use` and `tool_result` blocks). We recommend you include thinking blocks from "
+    "previous turns. To avoid this requirement, disable `thinking`. Please consult our documentation at "
+    "https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
+)
+_SAMPLING: Final = ("temperature", "top_p", "top_k")
 _FORCING: Final = frozenset({"any", "tool"})
 
 
@@ -35,10 +54,12 @@ def check_conversation(messages: Sequence[Turn]) -> None:
     if last.role == "assistant" and isinstance(ending, Text) and ending.text != ending.text.rstrip():
         raise invalid("messages: final assistant content cannot end with trailing whitespace")
     _check_tools(messages)
+    for number, turn in enumerate(messages):
+        check_thoughts(turn, number)
 
 
-def check_options(body: ClaudeBody) -> None:
-    """Return if the options go together.
+def check_options(body: ClaudeBody, traits: ClaudeTraits | None) -> None:
+    """Return if the options go together, and the model, if it is known, has them.
 
     Raises:
         BedrockError: they do not.
@@ -55,6 +76,44 @@ def check_options(body: ClaudeBody) -> None:
         raise invalid(f"Tool '{choice.name}' not found in provided tools")
     if body.thinking is not None and body.thinking.type != "disabled":
         _check_thinking(body, forced=forced)
+    if not BETAS.issuperset(body.anthropic_beta):
+        raise invalid("invalid beta flag")
+    if body.output_format is not None and STRUCTURED_BETA not in body.anthropic_beta:
+        raise invalid("output_format: Extra inputs are not permitted")
+    if traits is not None:
+        check_traits(
+            traits,
+            thinking=body.thinking,
+            output=body.output_config,
+            sampling=[name for name in _SAMPLING if getattr(body, name) is not None],
+            forced=forced,
+            ends_with_assistant=body.messages[-1].role == "assistant",
+        )
+
+
+def check_thoughts(turn: Turn, number: int) -> None:
+    """Return if the thoughts of a turn are as the model gave them.
+
+    Raises:
+        BedrockError: somebody changed them.
+    """
+    for place, block in enumerate(turn.blocks):
+        if isinstance(block, Thinking) and not is_signature(block.signature, block.thinking):
+            raise invalid(f"messages.{number}.content.{place}: Invalid `signature` in `thinking` block")
+        if isinstance(block, RedactedThinking) and not is_redacted(block.data):
+            raise invalid(f"messages.{number}.content.{place}: Invalid `data` in `redacted_thinking` block")
+
+
+def _check_first_thoughts(messages: Sequence[Turn]) -> None:
+    """Refuse calls whose turn lost its thoughts, where the results of the calls are the last turn."""
+    if not any(isinstance(block, ToolResult) for block in messages[-1].blocks):
+        return
+    first = messages[-2].blocks[0]
+    if not isinstance(first, Thinking | RedactedThinking):
+        raise invalid(
+            f"messages.{len(messages) - 2}.content.0.type: Expected `thinking` or `redacted_thinking`, but "
+            f"found `{first.type}`. {_THOUGHTS_FIRST}"
+        )
 
 
 def _check_thinking(body: ClaudeBody, *, forced: bool) -> None:
@@ -64,6 +123,8 @@ def _check_thinking(body: ClaudeBody, *, forced: bool) -> None:
         raise invalid("`temperature` may only be set to 1 when thinking is enabled.")
     if body.top_k is not None:
         raise invalid("`top_k` must be unset when thinking is enabled.")
+    if isinstance(body.thinking, ThinkingEnabled):
+        _check_first_thoughts(body.messages)
     if forced:
         raise invalid("Thinking may not be enabled when tool_choice forces tool use.")
 

@@ -1,6 +1,6 @@
 """The body of Claude's Messages on InvokeModel (bedrock-wire.md §4.1), checked as Anthropic's API checks."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator
 
@@ -184,6 +184,25 @@ class ToolChoice(Shape):
     disable_parallel_tool_use: bool | None = None
 
 
+BETAS = frozenset(
+    {
+        *("compact-2026-01-12", "computer-use-2024-10-22"),
+        *("computer-use-2025-01-24", "computer-use-2025-11-24", "tool-search-tool-2025-10-19"),
+        *("context-1m-2025-08-07", "context-management-2025-06-27", "dev-full-thinking-2025-05-14"),
+        *(
+            "effort-2025-11-24",
+            "model-context-window-exceeded-2025-08-26",
+            "fine-grained-tool-streaming-2025-05-14",
+        ),
+        *("interleaved-thinking-2025-05-14", "output-128k-2025-02-19", "structured-outputs-2025-11-13"),
+        *("token-efficient-tools-2025-02-19", "tool-examples-2025-10-29"),
+    }
+)
+"""Beta flags that Bedrock knows (bedrock-wire.md §4.1); it refuses all others."""
+
+STRUCTURED_BETA = "structured-outputs-2025-11-13"
+
+
 class ThinkingEnabled(Shape):
     """Think, within a budget."""
 
@@ -202,6 +221,11 @@ class ThinkingDisabled(Shape):
     """Do not think."""
 
     type: Literal["disabled"]
+
+
+ThinkingMode: TypeAlias = Annotated[
+    ThinkingEnabled | ThinkingAdaptive | ThinkingDisabled, Field(discriminator="type")
+]
 
 
 class JsonFormat(Shape):
@@ -234,9 +258,7 @@ class ClaudeBody(Shape):
     system: StringOr[str, list[Text]] = ""
     tools: list[ToolEntry] = Field(default_factory=list)
     tool_choice: ToolChoice | None = None
-    thinking: (
-        Annotated[ThinkingEnabled | ThinkingAdaptive | ThinkingDisabled, Field(discriminator="type")] | None
-    ) = None
+    thinking: ThinkingMode | None = None
     temperature: Share | None = None
     top_p: Share | None = None
     top_k: Annotated[int, Field(ge=0, le=500)] | None = None

@@ -10,6 +10,8 @@ import orjson
 
 from gateway.emulator.answer import Question, measure, pieces, tokens
 from gateway.emulator.errors import invalid
+from gateway.emulator.families.cache_points import block_prefixes
+from gateway.emulator.families.converse_fields import read_fields
 from gateway.emulator.families.converse_rules import check_conversation, check_guardrail
 from gateway.emulator.families.converse_shapes import ConverseBody, CountedConverse
 from gateway.emulator.frames import Event, remember_words
@@ -49,6 +51,7 @@ class Converse:
         asked = read_schema(ConverseBody, body)
         check_conversation(asked.messages, asked.tool_config, model)
         check_guardrail(asked, streamed=streamed)
+        reasons = read_fields(asked, model)
         tools, forced = tools_of(asked.tool_config)
         said, returned = last_words(asked.messages)
         return Question(
@@ -60,9 +63,12 @@ class Converse:
             stop_sequences=tuple(asked.inference_config.stop_sequences),
             tools=tools,
             forced=forced,
-            parallel=_parallel(asked.additional_model_request_fields),
+            parallel=reasons.parallel,
             schema=_schema(asked),
-            reasoning=_wants_reasoning(asked.additional_model_request_fields),
+            reasoning=reasons.reasoning,
+            shown=reasons.shown,
+            signs_reasoning=reasons.signed,
+            prefixes=block_prefixes(body, model),
         )
 
     def count(self, body: Any, model: ModelId) -> int:
@@ -76,10 +82,9 @@ class Converse:
         del model
         yield _event("messageStart", {"role": "assistant"})
         index = 0
-        if answer.reasoning:
-            for text in answer.reasoning:
-                yield _delta(index, {"reasoningContent": {"text": text}})
-            yield _delta(index, {"reasoningContent": {"signature": answer.signature}})
+        for thoughts in _thoughts(answer):
+            for delta in thoughts:
+                yield _delta(index, {"reasoningContent": delta})
             yield _event("contentBlockStop", {"contentBlockIndex": index})
             index += 1
         if answer.text:
@@ -101,9 +106,12 @@ class Converse:
         """Return the message with its usage."""
         del model
         content: list[dict[str, Any]] = []
-        if answer.reasoning:
-            reasoning = {"signature": answer.signature, "text": "".join(answer.reasoning)}
-            content.append({"reasoningContent": {"reasoningText": reasoning}})
+        if answer.reasoning or answer.signature:
+            signed = {"signature": answer.signature} if answer.signature else {}
+            content.append(
+                {"reasoningContent": {"reasoningText": {"text": "".join(answer.reasoning), **signed}}}
+            )
+        content.extend({"reasoningContent": {"redactedContent": data}} for data in answer.redacted)
         if answer.text:
             content.append({"text": "".join(answer.text)})
         content.extend(
@@ -165,17 +173,6 @@ def last_words(messages: Sequence[Turn]) -> tuple[str, str]:
     return "\n".join(said), "\n".join(returned)
 
 
-def _wants_reasoning(fields: Mapping[str, Any]) -> bool:
-    thinking = fields.get("thinking")
-    enabled = isinstance(thinking, dict) and thinking.get("type") in {"enabled", "adaptive"}
-    return enabled or "reasoning_config" in fields
-
-
-def _parallel(fields: Mapping[str, Any]) -> bool:
-    choice = fields.get("tool_choice")
-    return not (isinstance(choice, dict) and choice.get("disable_parallel_tool_use"))
-
-
 def _schema(asked: ConverseBody) -> dict[str, Any] | None:
     """Return the schema of the answer, None for prose; it is JSON in a string.
 
@@ -194,18 +191,32 @@ def _schema(asked: ConverseBody) -> dict[str, Any] | None:
     return schema
 
 
+def _thoughts(answer: Answer) -> Iterator[list[dict[str, str]]]:
+    """Yield the deltas of each block of reasoning."""
+    if answer.reasoning or answer.signature:
+        signed = [{"signature": answer.signature}] if answer.signature else []
+        yield [*({"text": text} for text in answer.reasoning), *signed]
+    for data in answer.redacted:
+        yield [{"redactedContent": data}]
+
+
 def _call_head(call: ToolCall) -> dict[str, str]:
     tail = urlsafe_b64encode(bytes.fromhex(call.key)[:16]).decode("ascii").rstrip("=")
     return {"name": call.name, "toolUseId": f"tooluse_{tail}", "type": "tool_use"}
 
 
 def _tail(answer: Answer, body: Mapping[str, Any]) -> dict[str, Any]:
-    usage = {
+    usage: dict[str, Any] = {
         "inputTokens": answer.input_tokens,
         "outputTokens": answer.output_tokens,
         "serverToolUsage": {},
-        "totalTokens": answer.input_tokens + answer.output_tokens,
+        "totalTokens": answer.total_tokens,
     }
+    if answer.cache.asked:
+        for name, count in (("cacheRead", answer.cache.read), ("cacheWrite", answer.cache.write)):
+            usage[f"{name}InputTokens"] = usage[f"{name}InputTokenCount"] = count
+        if answer.cache.written:
+            usage["cacheDetails"] = answer.cache.details()
     repeated = {key: body[key] for key in _REPEATED_KEYS if body.get(key) is not None}
     return {"metrics": {"latencyMs": answer.latency_ms}, "usage": usage, **repeated}
 

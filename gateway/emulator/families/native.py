@@ -35,18 +35,26 @@ def chunk(payload: dict[str, Any], *, delta: bool = False) -> Event:
 
 def metrics(answer: Answer) -> dict[str, int]:
     """Return what Bedrock adds to the last chunk of a stream."""
-    return {
+    measured = {
         "inputTokenCount": answer.input_tokens,
         "outputTokenCount": answer.output_tokens,
         "invocationLatency": answer.latency_ms,
         "firstByteLatency": answer.first_byte_ms,
     }
+    if answer.cache.asked:
+        measured["cacheReadInputTokenCount"] = answer.cache.read
+        measured["cacheWriteInputTokenCount"] = answer.cache.write
+    return measured
 
 
 def counters(answer: Answer) -> dict[str, str]:
     """Return the headers that Bedrock adds to an answer in one piece."""
-    return {
+    counted = {
         "X-Amzn-Bedrock-Input-Token-Count": str(answer.input_tokens),
         "X-Amzn-Bedrock-Output-Token-Count": str(answer.output_tokens),
         LATENCY: str(answer.latency_ms),
     }
+    if answer.cache.asked:
+        counted["X-Amzn-Bedrock-Cache-Read-Input-Token-Count"] = str(answer.cache.read)
+        counted["X-Amzn-Bedrock-Cache-Write-Input-Token-Count"] = str(answer.cache.write)
+    return counted
