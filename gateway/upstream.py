@@ -154,6 +154,12 @@ class Upstream(Protocol):
     def relay_guardrail(self, identifier: str, version: str, body: bytes) -> Sequence[UpstreamCall]:
         """Make the calls that apply a guardrail to a text, one for each target; pure."""
 
+    def asked(self, name: str) -> Model:
+        """Return the model that is asked first for a name; pure, and raises as `format` does."""
+
+    def count(self, request: CompletionRequest | RelayRequest) -> Sequence[UpstreamCall]:
+        """Make the calls that count what a request would be charged for; pure, raises as `format` does."""
+
     def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
         """Make the calls for this request, at least one, in the order of its inputs; pure."""
 

@@ -52,8 +52,8 @@ ARCHITECTURE = {
     # the two shells, which never meet
     "server": Area(
         "pipeline timing embedding retries deadline ids tcp dialects wire admission observability completion "
-        "domain errors",
-        types="upstream abandoned catalog",
+        "upstream domain errors",
+        types="abandoned catalog",
     ),
     "bedrock": Area("upstream deadline tcp codecs wire catalog domain errors", types="settings"),
     # what they are built from

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gateway.bedrock import faults, relays
+from gateway.bedrock import counting, faults, relays
 from gateway.bedrock.answer import BedrockAnswer
 from gateway.bedrock.clocks import Clocks
 from gateway.bedrock.exceptions import FOREIGN, from_exception
@@ -19,7 +19,7 @@ from gateway.codecs import codec_for
 from gateway.codecs.embeddings import embedder_for
 from gateway.codecs.stop_sequences import emulated
 from gateway.errors import InvalidRequest
-from gateway.upstream import EmbeddingCall, UpstreamCall
+from gateway.upstream import EmbeddingCall, RelayRequest, UpstreamCall
 from gateway.wire.eventstream import MAX_PAYLOAD_LENGTH
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from gateway.deadline import Deadline
     from gateway.domain import CompletionRequest, Embedded, EmbeddingRequest
     from gateway.settings import BedrockSettings
-    from gateway.upstream import RelayRequest
 
 _new = tuple.__new__  # a NamedTuple's own constructor is Python, and takes thrice as long
 
@@ -124,6 +123,10 @@ class BedrockUpstream:
                 self._tell(request.model, route, error)
         return calls
 
+    def asked(self, name: str) -> Model:
+        """Return the model that is asked first; raises as `Router.routes` does."""
+        return self._router.routes(name)[0].bodies[0]
+
     def _calls(self, route: Route, request: CompletionRequest) -> list[UpstreamCall]:
         """Return the calls of one route, in the order for this request."""
         bodies: list[tuple[bytes, dict[str, str], tuple[str, ...]] | None] = []
@@ -160,6 +163,12 @@ class BedrockUpstream:
     def relay_guardrail(self, identifier: str, version: str, body: bytes) -> list[UpstreamCall]:
         """Make the calls that apply a guardrail to a text; see `relays.guardrail_calls`."""
         return relays.guardrail_calls(identifier, version, body, self._router.general_targets)
+
+    def count(self, request: CompletionRequest | RelayRequest) -> list[UpstreamCall]:
+        """Make the calls that count what a request would be charged for; see `counting`."""
+        if isinstance(request, RelayRequest):
+            return counting.at_the_base(self.relay(request))
+        return counting.calls_of(request, self._router.routes(request.model)[0])
 
     def invoke_stream(self, call: UpstreamCall) -> Invocation:
         """Return what sends the call when its block begins; see `gateway.upstream.Upstream`."""

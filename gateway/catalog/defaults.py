@@ -8,14 +8,20 @@ is known to refuse, or is not known to accept, is not applied.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gateway.domain import TextPart
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from gateway.catalog.cards import Card
     from gateway.catalog.model import Model
     from gateway.domain import CompletionRequest
+
+
+NAMES = ("temperature", "top_p", "system")
+_NOTHING = (None, (), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +40,21 @@ class Defaults:
             system=weaker.system if self.system is None else self.system,
         )
 
+    def left_out(self, said: Container[str], *, one_sampling: bool) -> dict[str, float | str]:
+        """Return mine that are not in `said`, by their names.
+
+        With `one_sampling` (Claude Opus 4.1 and the 4.5 generation take only one of temperature and top_p)
+        that is neither of the two where the caller gave the other, and temperature before top_p.
+        """
+        found = {name: getattr(self, name) for name in NAMES}
+        kept = {name: value for name, value in found.items() if value not in _NOTHING and name not in said}
+        if one_sampling and ("temperature" in said or "top_p" in said):
+            kept.pop("temperature", None)
+            kept.pop("top_p", None)
+        elif one_sampling and "temperature" in kept:
+            kept.pop("top_p", None)
+        return kept
+
     def accepted_by(self, card: Card | None) -> Defaults:
         """Return those that the model is known to accept; of a model without a card nothing is known."""
         if card is None:
@@ -47,35 +68,19 @@ class Defaults:
     def refused_by(self, card: Card) -> list[str]:
         """Return the names of those that the model is known to refuse."""
         kept = self.accepted_by(card)
-        names = ("temperature", "top_p", "system")
-        return [name for name in names if getattr(self, name) is not None and getattr(kept, name) is None]
+        return [name for name in NAMES if getattr(self, name) is not None and getattr(kept, name) is None]
 
 
 NONE = Defaults()
 
 
 def with_defaults(request: CompletionRequest, model: Model) -> CompletionRequest:
-    """Return the request with the model's defaults where the caller said nothing.
-
-    A model that takes only one of temperature and top_p (Claude Opus 4.1 and the 4.5 generation) gets the
-    default of one: of neither where the caller gave the other, and of temperature before top_p.
-    """
+    """Return the request with the model's defaults where the caller said nothing."""
     defaults = model.defaults
     if defaults is NONE or defaults == NONE:  # the second alone costs ten times as much
         return request
-    temperature = defaults.temperature if request.temperature is None else request.temperature
-    top_p = defaults.top_p if request.top_p is None else request.top_p
-    if model.one_sampling and temperature is not None and top_p is not None:
-        temperature, top_p = _one_of(request, temperature)
-    return replace(
-        request,
-        temperature=temperature,
-        top_p=top_p,
-        system=request.system or ((TextPart(defaults.system),) if defaults.system else ()),
-    )
-
-
-def _one_of(request: CompletionRequest, temperature: float) -> tuple[float | None, float | None]:
-    if request.temperature is None and request.top_p is None:
-        return temperature, None
-    return request.temperature, request.top_p
+    said = {name for name in NAMES if getattr(request, name) not in _NOTHING}
+    fields: dict[str, Any] = model.defaults_for(said)
+    if "system" in fields:
+        fields["system"] = (TextPart(fields["system"]),)
+    return replace(request, **fields) if fields else request

@@ -9,6 +9,8 @@ from gateway.catalog.defaults import NONE, Defaults
 from gateway.catalog.timeouts import GENERAL, Timeouts
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from gateway.catalog.prices import Prices
     from gateway.domain import Usage
 
@@ -56,6 +58,13 @@ class Model:
     def __post_init__(self) -> None:
         converse = self.api == "converse" or self.native_family is None
         object.__setattr__(self, "family", "converse" if converse else self.native_family)
+
+    def defaults_for(self, said: Container[str]) -> dict[str, float | str]:
+        """Return the operator's defaults for what is not in `said`, by their names.
+
+        Of a model that takes only one of temperature and top_p it is one of them at most.
+        """
+        return self.defaults.left_out(said, one_sampling=self.one_sampling)
 
     def cost_usd(self, usage: Usage) -> float | None:
         """Return what an answer cost, None where it cannot be known (see `prices`)."""

@@ -14,7 +14,9 @@ from gateway.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-VERSION: Final = "2023-06-01"
+VERSIONS: Final = ("2023-06-01", "2026-10-21")
+"""The second is what the SDKs send since Python's 2.0. It has taken temperature, top_p and top_k away, which
+Bedrock's own version of the body has: they are applied in both."""
 VERSION_HEADER: Final = "anthropic-version"
 BETA_HEADER: Final = "anthropic-beta"
 
@@ -58,13 +60,16 @@ WITHOUT_MEANING: Final = frozenset(
 
 
 def check_version(version: str | None) -> None:
-    """Return if this version of the API is the one that is spoken here; None: the caller named none.
+    """Return if this version of the API is one that is spoken here; None: the caller named none.
 
     Raises:
         InvalidRequest: it is another.
     """
-    if version is not None and version.strip() != VERSION:
-        raise InvalidRequest(f"Send `{VERSION_HEADER}: {VERSION}`, or leave it out.", param=VERSION_HEADER)
+    if version is not None and version.strip() not in VERSIONS:
+        raise InvalidRequest(
+            f"Send `{VERSION_HEADER}: {VERSIONS[0]}` or `{VERSIONS[1]}`, or leave it out.",
+            param=VERSION_HEADER,
+        )
 
 
 def betas(lines: Iterable[str]) -> tuple[str, ...]:

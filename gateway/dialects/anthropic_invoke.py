@@ -8,15 +8,20 @@ at the top are known by name, so that one that Bedrock does not know is refused 
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from gateway.dialects import anthropic_refusals
+from gateway.dialects import anthropic_refusals, bedrock_headers
 from gateway.dialects.anthropic_schema import MAX_MODEL, MAX_TOKENS
+from gateway.domain import CompletionRequest
 from gateway.errors import InvalidRequest
 from gateway.wire import json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from gateway.dialects.bedrock_headers import Headers
+    from gateway.domain import ServiceTier
 
 ANTHROPIC_VERSION: Final = "bedrock-2023-05-31"
 """The only value that Bedrock accepts."""
@@ -29,14 +34,15 @@ KEPT: Final = frozenset(
 """What InvokeModel takes as it is (bedrock-wire.md §4.1)."""
 TURNED: Final = frozenset({"model", "stream", "service_tier", "speed", "cache_control", "output_format"})
 """What is said in another place there, or says nothing."""
-TIER_HEADER: Final = "X-Amzn-Bedrock-Service-Tier"
+NOTHING: Final[tuple[Any, ...]] = (None, "", [])
+"""Values by which a field says nothing."""
+NO_DEFAULTS: Final[Mapping[str, str]] = MappingProxyType({})
 UNCACHEABLE: Final = frozenset({"thinking", "redacted_thinking"})
 
 
 class Invocation(NamedTuple):
     """What to ask InvokeModel."""
 
-    model: str
     streaming: bool
     body: bytes
     headers: dict[str, str]
@@ -72,23 +78,40 @@ def wants_structure(value: Mapping[str, Any]) -> bool:
     )
 
 
+def said(value: Mapping[str, Any]) -> set[str]:
+    """Return the fields of a body that no default is put in for: those that it has, and what they rule out.
+
+    Claude refuses to be told how to choose its words where it is to think.
+    """
+    given = {name for name, field in value.items() if field not in NOTHING}
+    thinking = value.get("thinking")
+    if type(thinking) is dict and thinking.get("type") != "disabled":
+        given |= {"temperature", "top_p"}
+    return given
+
+
 def read(
-    value: Mapping[str, Any], *, betas: Sequence[str] = (), default_model: str | None = None
+    value: Mapping[str, Any],
+    *,
+    betas: Sequence[str] = (),
+    defaults: Mapping[str, Any] = NO_DEFAULTS,
+    headers: Headers = NO_DEFAULTS,
 ) -> Invocation:
     """Return what the body of `POST /v1/messages` asks of InvokeModel.
+
+    `defaults` are the operator's, for what the body does not say; `headers` are the request's, of which
+    those go on that Bedrock knows.
 
     Raises:
         InvalidRequest: `param` is the path of the first field that cannot be asked of it.
     """
-    model = model_of(value, default_model)
     limit = value.get("max_tokens")
     if type(limit) is not int or not 0 < limit <= MAX_TOKENS:
         raise InvalidRequest("max_tokens: give the number of tokens to answer with.", param="max_tokens")
     return Invocation(
-        model,
         is_streaming(value),
-        json.dumps(body(value, betas)),
-        _headers(value.get("service_tier")),
+        json.dumps({**body(value, betas), **defaults}),
+        _headers(value.get("service_tier"), headers),
     )
 
 
@@ -122,13 +145,19 @@ def _kept(value: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _headers(tier: Any) -> dict[str, str]:
-    """Return the service tier in Bedrock's words; `auto` is what it does anyway."""
-    if tier is None or tier == "auto":
-        return {}
-    if tier != "standard_only":
+def _headers(tier: Any, given: Headers) -> dict[str, str]:
+    """Return the headers for Bedrock, with the service tier in its words; `auto` is what it does anyway."""
+    if tier not in {None, "auto", "standard_only"}:
         raise InvalidRequest("service_tier: Input should be `auto` or `standard_only`.", param="service_tier")
-    return {TIER_HEADER: "default"}
+    headers = {
+        name: value.strip() for name in bedrock_headers.NAMES if (value := given.get(name)) is not None
+    }
+    asked: ServiceTier | None = "default" if tier == "standard_only" else None
+    if headers:  # each is right, and none says what the body does not
+        bedrock_headers.apply(CompletionRequest(model="", messages=(), service_tier=asked), headers)
+    if asked is not None:
+        headers[bedrock_headers.TIER] = asked
+    return headers
 
 
 def _with_format(config: Any, structure: Any) -> dict[str, Any]:

@@ -100,6 +100,8 @@ class Exchange:
     """The parts of its path that vary, decoded."""
     expires: float | None = None
     """When the caller's patience ends, by the loop's clock."""
+    answer_headers: Mapping[str, str] | None = None
+    """What the caller's dialect has in the head of a stream, besides what all of them have."""
     held_bytes: int = 0
     """Of its body, out of `Services.bodies`."""
     settled: bool = False

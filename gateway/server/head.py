@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 UPSTREAM_REQUEST_ID: Final = "X-Upstream-Request-Id"
 SERVER: Final = "bedrock-gateway"
 _UPSTREAM: Final = UPSTREAM_REQUEST_ID.encode()
+_REGISTERED: Final = frozenset(HTTPStatus)
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -62,7 +63,8 @@ def _stream_constants(content_type: str) -> tuple[bytes, bytes]:
 @lru_cache(maxsize=64)
 def status_line(version: HttpVersion, status: int) -> bytes:
     """Return the first line of an answer."""
-    return f"HTTP/{version.major}.{version.minor} {status} {HTTPStatus(status).phrase}\r\n".encode()
+    phrase = HTTPStatus(status).phrase if status in _REGISTERED else "Overloaded"  # Anthropic's own 529
+    return f"HTTP/{version.major}.{version.minor} {status} {phrase}\r\n".encode()
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.dialects.protocol import Begun, Ended
 from gateway.errors import UpstreamProtocolError
 from gateway.server import writing
-from gateway.server.head import stream_fields
+from gateway.server.head import encode_fields, stream_fields
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -130,6 +130,8 @@ class StreamResponder:
             return
         exchange = self._exchange
         fields = stream_fields(self._encoder.content_type, exchange.log.request_id, upstream_request_id)
+        if exchange.answer_headers is not None:
+            fields += encode_fields(exchange.answer_headers)
         self._transfer.begin(_OK, fields)
         exchange.log.status = _OK
         self.begun = True

@@ -7,9 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote
 
-from gateway.dialects import native_records, openai_errors
+from gateway.dialects import anthropic_errors, native_records, openai_errors
 from gateway.errors import MethodNotAllowed, RouteNotFound
-from gateway.server import description, embeddings, health, models, native_api, openai_api, responses_api
+from gateway.server import (
+    anthropic_api,
+    description,
+    embeddings,
+    health,
+    models,
+    native_api,
+    openai_api,
+    responses_api,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -34,13 +43,18 @@ TABLE: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     ("/v1/embeddings", {"POST": openai_api.create_embeddings}),
     ("/v1/models", {"GET": openai_api.list_models}),
     ("/v1/models/{model}", {"GET": openai_api.find_model}),
+    ("/v1/messages", {"POST": anthropic_api.create_message}),
+    ("/v1/messages/count_tokens", {"POST": anthropic_api.count_tokens}),
     ("/livez", {"GET": health.live}),
     ("/readyz", {"GET": health.ready}),
     ("/version", {"GET": health.version}),
 )
 """Templates and what is there. `{name}` is a part of the path, which may have slashes in it."""
 
-SHAPES: Final[tuple[tuple[str, ErrorShape], ...]] = (("/v1/", openai_errors.refusal),)
+SHAPES: Final[tuple[tuple[str, ErrorShape], ...]] = (
+    ("/v1/messages", anthropic_errors.refusal),
+    ("/v1/", openai_errors.refusal),
+)
 """How errors look, by the beginning of the path, the first that fits; elsewhere they are the native API's."""
 
 QUIET = frozenset({"/livez", "/readyz"})

@@ -1,4 +1,4 @@
-"""Anthropic's headers: one version, and flags that are passed on, without meaning, or refused by name."""
+"""Anthropic's headers: two versions, and flags that are passed on, without meaning, or refused by name."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from gateway.dialects.anthropic_headers import PASSED_ON, RENAMED, WITHOUT_MEANI
 from gateway.errors import InvalidRequest
 
 
-@pytest.mark.parametrize("version", [None, "2023-06-01", " 2023-06-01 "])
+@pytest.mark.parametrize("version", [None, "2023-06-01", " 2026-10-21 "])
 def test_the_version(version: str | None) -> None:
-    """The one version, or none."""
+    """The versions that clients send, or none."""
     check_version(version)
 
 

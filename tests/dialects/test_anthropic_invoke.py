@@ -114,23 +114,61 @@ def test_the_body(name: str) -> None:
     call = anthropic_invoke.read(value)
 
     assert json.loads(call.body) == expected
-    assert (call.model, call.streaming, call.headers) == ("m", value.get("stream", False), {})
+    assert (call.streaming, call.headers) == (value.get("stream", False), {})
 
 
 def test_what_stands_elsewhere() -> None:
-    """Flags come into the body, the tier into its header; a model that is not named is the default one."""
-    value = {key: item for key, item in body(service_tier="standard_only").items() if key != "model"}
+    """Flags and the operator's defaults come into the body, the tier into its header."""
+    value = body(service_tier="standard_only")
 
-    call = anthropic_invoke.read(value, betas=("b",), default_model="d")
+    call = anthropic_invoke.read(value, betas=("b",), defaults={"top_p": 0.5})
 
-    assert json.loads(call.body) == invoked(anthropic_beta=["b"])
-    assert (call.model, call.headers) == ("d", {"X-Amzn-Bedrock-Service-Tier": "default"})
+    assert json.loads(call.body) == invoked(anthropic_beta=["b"], top_p=0.5)
+    assert call.headers == {"X-Amzn-Bedrock-Service-Tier": "default"}
+
+
+def test_headers_of_bedrocks_own() -> None:
+    """They go on as they came, and agree with the body."""
+    given = {"X-Amzn-Bedrock-Trace": "DISABLED", "X-Amzn-Bedrock-Service-Tier": " flex "}
+
+    assert anthropic_invoke.read(body(), headers=given).headers == {
+        "X-Amzn-Bedrock-Trace": "DISABLED",
+        "X-Amzn-Bedrock-Service-Tier": "flex",
+    }
+    with pytest.raises(InvalidRequest) as caught:
+        anthropic_invoke.read(body(service_tier="standard_only"), headers=given)
+    assert caught.value.param == "X-Amzn-Bedrock-Service-Tier"
+
+
+def test_the_model() -> None:
+    """A body that names none means the default one."""
+    assert anthropic_invoke.model_of(body(), "d") == "m"
+    assert anthropic_invoke.model_of({}, "d") == "d"
+
+
+@pytest.mark.parametrize("value", [[], {}, {"model": 3}, {"model": ""}])
+def test_no_model(value: Any) -> None:
+    """It has to be told which."""
+    with pytest.raises(InvalidRequest):
+        anthropic_invoke.model_of(value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "ruled_out"),
+    [
+        ({"thinking": {"type": "disabled"}, "system": "", "temperature": None}, set()),
+        ({"temperature": 0, "system": "x"}, {"temperature", "system"}),
+        ({"thinking": {"type": "adaptive"}}, {"temperature", "top_p"}),
+    ],
+)
+def test_where_no_default_is_put_in(fields: dict[str, Any], ruled_out: set[str]) -> None:
+    """Where the caller has spoken, and where Claude would refuse it."""
+    said = anthropic_invoke.said(body(**fields))
+
+    assert said & {"temperature", "top_p", "system"} == ruled_out
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
-    "no object": ([], "body"),
-    "no model": ({"messages": [HI], "max_tokens": 1}, "model"),
-    "a wrong model": (body(model=3), "model"),
     "no limit": ({"model": "m", "messages": [HI]}, "max_tokens"),
     "a wrong limit": (body(max_tokens=True), "max_tokens"),
     "no message": (body(messages=[]), "messages"),

@@ -71,6 +71,15 @@ class Script:
         """No guardrails here."""
         raise AssertionError(identifier, version, body)
 
+    def asked(self, name: str) -> Model:
+        """The same model for every name."""
+        del name
+        return MODEL
+
+    def count(self, request: CompletionRequest | RelayRequest) -> list[UpstreamCall]:
+        """Nothing is counted here."""
+        raise AssertionError(request)
+
     def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
         """No embeddings here."""
         raise AssertionError(request)

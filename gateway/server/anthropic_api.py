@@ -1,0 +1,128 @@
+"""Anthropic's API: messages and the counting of their tokens, under `/v1/messages`.
+
+A Claude model that InvokeModel serves is asked in its own words, and answers in them. Every other one is
+asked through the domain, and so is a Claude that is to fit its answer to a schema: not every one can, and a
+codec knows what to do about it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gateway.dialects import (
+    anthropic_answer,
+    anthropic_count,
+    anthropic_headers,
+    anthropic_invoke,
+    anthropic_messages,
+    anthropic_relay,
+    bedrock_headers,
+)
+from gateway.dialects.anthropic_errors import REQUEST_ID
+from gateway.dialects.anthropic_stream import AnthropicStream
+from gateway.server import completions
+from gateway.server.answers import rendered_json
+from gateway.server.body import read_json
+from gateway.upstream import RelayRequest
+from gateway.wire import json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.catalog.model import Model
+    from gateway.server.answers import Answer
+    from gateway.server.exchange import Exchange
+    from gateway.upstream import RelayedOperation, UpstreamCall
+
+
+async def create_message(exchange: Exchange) -> Answer | None:
+    """`POST /v1/messages`: a stream where the body asks for one, whatever `Accept` says."""
+    value, betas = await _read(exchange)
+    streaming = anthropic_invoke.is_streaming(value)
+    model = _model(exchange, value)
+    if streaming:
+        exchange.log.add(format="sse")
+        exchange.answer_headers = {REQUEST_ID: exchange.log.request_id}
+    if _speaks_for_itself(model, streaming=streaming) and not anthropic_invoke.wants_structure(value):
+        return await _relay(exchange, _invocation(exchange, value, betas, model), streaming=streaming)
+    return await _translate(exchange, value, betas, streaming=streaming)
+
+
+async def count_tokens(exchange: Exchange) -> Answer:
+    """`POST /v1/messages/count_tokens`: counted by Bedrock."""
+    value, betas = await _read(exchange)
+    model = _model(exchange, value)
+    services = exchange.services
+    if model.native_family == "claude":
+        body = anthropic_count.body(value, betas)
+        name = anthropic_invoke.model_of(value, services.default_model)
+        calls = services.upstream.count(RelayRequest(name, "count-tokens", body, {}))
+    else:
+        request = anthropic_messages.parse_count(value, betas=betas, default_model=services.default_model)
+        calls = services.upstream.count(request)
+    counted = await completions.fold(exchange, calls)
+    return _answer(exchange, anthropic_count.answer(b"".join(counted.completion.passed)), counted)
+
+
+async def _read(exchange: Exchange) -> tuple[Any, tuple[str, ...]]:
+    """Return the body and the flags of a request that is in this API's version."""
+    value = await read_json(exchange)
+    anthropic_headers.check_version(exchange.header(anthropic_headers.VERSION_HEADER))
+    lines = exchange.request.headers.getall(anthropic_headers.BETA_HEADER, ())
+    return value, anthropic_headers.betas(lines) if lines else ()
+
+
+def _model(exchange: Exchange, value: Any) -> Model:
+    services = exchange.services
+    return services.upstream.asked(anthropic_invoke.model_of(value, services.default_model))
+
+
+def _speaks_for_itself(model: Model, *, streaming: bool) -> bool:
+    return model.family == "claude" and (model.streaming or not streaming)
+
+
+def _invocation(
+    exchange: Exchange, value: Any, betas: tuple[str, ...], model: Model
+) -> Sequence[UpstreamCall]:
+    services = exchange.services
+    asked = anthropic_invoke.read(
+        value,
+        betas=betas,
+        defaults=model.defaults_for(anthropic_invoke.said(value)),
+        headers=exchange.request.headers,
+    )
+    name = anthropic_invoke.model_of(value, services.default_model)
+    operation: RelayedOperation = "invoke-with-response-stream" if asked.streaming else "invoke"
+    framing = anthropic_relay.CLAUDE_EVENTS if asked.streaming else None
+    return services.upstream.relay(RelayRequest(name, operation, asked.body, asked.headers, framing))
+
+
+async def _relay(exchange: Exchange, calls: Sequence[UpstreamCall], *, streaming: bool) -> Answer | None:
+    if streaming:
+        await completions.stream(exchange, calls, anthropic_relay.PASSED_STREAM)
+        return None
+    answer = await completions.fold(exchange, calls)
+    return _answer(exchange, anthropic_relay.message(b"".join(answer.completion.passed)), answer)
+
+
+async def _translate(
+    exchange: Exchange, value: Any, betas: tuple[str, ...], *, streaming: bool
+) -> Answer | None:
+    services = exchange.services
+    request = bedrock_headers.apply(
+        anthropic_messages.parse(value, betas=betas, default_model=services.default_model),
+        exchange.request.headers,
+    )
+    calls = services.upstream.format(request)
+    if streaming:
+        await completions.stream(exchange, calls, AnthropicStream(request.stop))
+        return None
+    answer = await completions.fold(exchange, calls)
+    return _answer(exchange, json.dumps(anthropic_answer.message(*answer, stop=request.stop)), answer)
+
+
+def _answer(exchange: Exchange, body: bytes, folded: completions.Folded) -> Answer:
+    request_id = exchange.log.request_id
+    answer = rendered_json(body, request_id, upstream_request_id=folded.begun.upstream_request_id)
+    answer.headers[REQUEST_ID] = request_id
+    return answer
