@@ -69,6 +69,8 @@ class UpstreamCall(NamedTuple):
     """Whether it asks another model than the caller did, for when that one cannot be had."""
     relay: Relay | None = None
     """None: the answer is translated into events."""
+    answer_tool: str = ""
+    """The name of the tool whose arguments are the text of the answer; empty where there is none."""
 
     @property
     def lane(self) -> str:

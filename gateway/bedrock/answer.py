@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from gateway.bedrock import faults
+from gateway.bedrock.answer_reader import AnsweringReader
 from gateway.bedrock.exceptions import FOREIGN, from_exception
 from gateway.bedrock.reader import CuttingReader, StreamReader, UnaryReader
 from gateway.errors import UpstreamProtocolError
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from gateway.bedrock.clocks import Clocks
     from gateway.bedrock.exchange import Exchange
 
-Reader: TypeAlias = StreamReader | UnaryReader | CuttingReader
+Reader: TypeAlias = StreamReader | UnaryReader | CuttingReader | AnsweringReader
 
 
 class BedrockAnswer:

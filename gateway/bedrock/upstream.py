@@ -9,25 +9,26 @@ import structlog
 
 from gateway.bedrock import counting, faults, relays
 from gateway.bedrock.answer import BedrockAnswer
+from gateway.bedrock.answer_reader import AnsweringReader
+from gateway.bedrock.bodies import body_of
 from gateway.bedrock.clocks import Clocks
 from gateway.bedrock.exceptions import FOREIGN, from_exception
 from gateway.bedrock.reader import CuttingReader, StreamReader, UnaryReader
 from gateway.bedrock.relay_reader import reader_of
 from gateway.bedrock.sending import Message, send
-from gateway.catalog.defaults import with_defaults
 from gateway.codecs import codec_for
 from gateway.codecs.embeddings import embedder_for
-from gateway.codecs.stop_sequences import emulated
 from gateway.errors import InvalidRequest
 from gateway.upstream import EmbeddingCall, RelayRequest, UpstreamCall
 from gateway.wire.eventstream import MAX_PAYLOAD_LENGTH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from random import Random
     from types import TracebackType
 
     from gateway.bedrock.answer import Reader
+    from gateway.bedrock.bodies import Body
     from gateway.bedrock.exchange import Exchange
     from gateway.bedrock.routing import Route, Router
     from gateway.bedrock.targets import Target
@@ -103,6 +104,7 @@ class BedrockUpstream:
         self._rng = rng
         self._told: set[str] = set()
         self._rested: list[Deadline] = []
+        self._known: tuple[tuple[str, Model], ...] | None = None
 
     def format(self, request: CompletionRequest) -> list[UpstreamCall]:
         """Make a body for each model that may answer, and a call for each target that has it.
@@ -129,22 +131,28 @@ class BedrockUpstream:
 
     def _calls(self, route: Route, request: CompletionRequest) -> list[UpstreamCall]:
         """Return the calls of one route, in the order for this request."""
-        bodies: list[tuple[bytes, dict[str, str], tuple[str, ...]] | None] = []
+        bodies: list[Body | None] = []
         first: InvalidRequest | None = None
         for model in route.bodies:
             try:
-                bodies.append(_body(model, request, check_provider=not route.fallback))
+                bodies.append(body_of(model, request, self._models, check_provider=not route.fallback))
             except InvalidRequest as error:
                 first = first or error
                 bodies.append(None)
         calls = [
-            UpstreamCall(place.model, *body, place.target, route.fallback)
+            UpstreamCall(place.model, *body[:3], place.target, route.fallback, None, body.answer_tool)
             for place in route.drawn(self._rng)
             if (body := bodies[place.body]) is not None
         ]
         if first is not None and not calls:
             raise first
         return calls
+
+    def _models(self) -> Iterable[tuple[str, Model]]:
+        """Return the models that may be asked of the first target, by name."""
+        if self._known is None:
+            self._known = tuple(self._router.preferred.models().items())
+        return self._known
 
     def _tell(self, asked: str, route: Route, error: InvalidRequest) -> None:
         """Log once that a fallback model does not take all requests."""
@@ -231,18 +239,6 @@ class BedrockUpstream:
             raise
 
 
-def _body(
-    model: Model, request: CompletionRequest, *, check_provider: bool
-) -> tuple[bytes, dict[str, str], tuple[str, ...]]:
-    """Return body, headers, and the stop sequences that the model does not take."""
-    if check_provider:
-        _check_provider(request.provider, model)
-    request = with_defaults(request, model)
-    codec = codec_for(model)
-    stop = () if codec.stop_is_native(model) else emulated(request)
-    return codec.format(request, model), codec.headers(request), stop
-
-
 def _message(call: UpstreamCall) -> Message:
     model, headers, relay = call.model, call.headers, call.relay
     path = None
@@ -265,13 +261,6 @@ def _reader(call: UpstreamCall, response: Exchange) -> Reader:
         reader = StreamReader(codec.extractor(), enveloped=model.api == "invoke")
     else:
         reader = UnaryReader(codec, response.headers)
+    if call.answer_tool:
+        return AnsweringReader(reader, call.answer_tool)
     return CuttingReader(reader, call.stop) if call.stop else reader
-
-
-def _check_provider(provider: str | None, model: Model) -> None:
-    if provider is None or model.base_id is None or provider.lower() in {"bedrock", model.provider}:
-        return
-    raise InvalidRequest(
-        f"`provider` does not agree with `model`: the model is {model.provider}'s. Leave `provider` out.",
-        param="provider",
-    )

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from gateway.catalog.features import UNKNOWN, Features, features
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
@@ -43,6 +45,7 @@ class Card:
     `one_sampling`: of temperature and top_p it takes only one. `tools`, `reasoning` and `caching` (a prompt
     cache) are false unless the line says so. `profiles` are the geo prefixes of its inference profiles.
     `on_demand` says whether the base id can be called, None where that is not known for certain.
+    `features` are what else is known (see `features`).
     `end_of_life` is the ISO date after which AWS no longer serves it, where one has been announced.
     """
 
@@ -60,6 +63,7 @@ class Card:
     tools: bool = False
     reasoning: bool = False
     caching: bool = False
+    features: Features = UNKNOWN
     profiles: tuple[str, ...] = ()
     on_demand: bool | None = None
     end_of_life: str | None = None
@@ -78,4 +82,4 @@ def load_cards() -> Mapping[str, Card]:
 
 def _card(row: Mapping[str, Any]) -> Card:
     lists = {name: tuple(row.get(name, ())) for name in ("takes", "gives", "profiles")}
-    return Card(**{**row, **lists})
+    return Card(**{**row, **lists, "features": features(row.get("features"))})

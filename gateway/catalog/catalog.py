@@ -19,9 +19,10 @@ from gateway.catalog.asked import Asked, check_chat, check_embedding, check_rela
 from gateway.catalog.cards import Card, load_cards
 from gateway.catalog.choices import Choices
 from gateway.catalog.defaults import NONE, Defaults
+from gateway.catalog.features import UNKNOWN
 from gateway.catalog.model import Model
-from gateway.catalog.model_id import Kind, ModelId, parse
-from gateway.catalog.prices import load_prices
+from gateway.catalog.model_id import ModelId, parse
+from gateway.catalog.prices import PRICED_BY_TOKEN, load_prices
 from gateway.catalog.profiles import advice, profile_ids
 from gateway.catalog.serving import api_for, native_family
 from gateway.errors import GatewayError, InvalidRequest, UnknownModel
@@ -115,6 +116,7 @@ class Catalog:
             one_sampling=card is not None and card.one_sampling,
             max_output_tokens=None if card is None else card.max_output_tokens,
             takes=None if card is None else card.takes,
+            features=UNKNOWN if card is None else card.features,
             prices=self._prices_of(found),
             defaults=override.defaults.over(general.accepted_by(card)),
             timeouts=override.timeouts,
@@ -290,11 +292,3 @@ class Catalog:
         if found.card is not None and found.needs_profile() and not found.override.renamed:
             how = advice(found.card, self.region)
             yield f"alias {name!r}: '{found.target}' is served through an inference profile: {how}"
-
-
-# ── decisions ─────────────────────────────────────────────────────────────────────────────────────────
-
-PRICED_BY_TOKEN: frozenset[Kind] = frozenset(
-    {"base", "geo-profile", "foundation-model", "inference-profile", "application-inference-profile"}
-)
-"""Provisioned, imported and deployed custom models are billed by the hour or at prices of their own."""

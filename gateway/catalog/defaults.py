@@ -75,11 +75,16 @@ NONE = Defaults()
 
 
 def with_defaults(request: CompletionRequest, model: Model) -> CompletionRequest:
-    """Return the request with the model's defaults where the caller said nothing."""
+    """Return the request with the model's defaults where the caller said nothing.
+
+    Reasoning leaves temperature and top_p alone: Claude and Nova refuse them beside it.
+    """
     defaults = model.defaults
     if defaults is NONE or defaults == NONE:  # the second alone costs ten times as much
         return request
     said = {name for name in NAMES if getattr(request, name) not in _NOTHING}
+    if request.reasoning is not None:
+        said |= {"temperature", "top_p"}
     fields: dict[str, Any] = model.defaults_for(said)
     if "system" in fields:
         fields["system"] = (TextPart(fields["system"]),)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gateway.catalog.defaults import NONE, Defaults
+from gateway.catalog.features import UNKNOWN, Features
 from gateway.catalog.timeouts import GENERAL, Timeouts
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Model:
     `api` is the pair of operations that will serve it. `streaming` false: use the unary operation.
     `sampling` false: the model refuses temperature, top_p and top_k. `max_output_tokens` is None where the
     model is not in the catalogue, and so is `takes`: the modalities of its input (text, image, …).
+    `features` are what is known of what not every model has.
     `one_sampling`: of temperature and top_p the model takes only one. `prices` is None where none are known.
     `defaults` and `timeouts` are the operator's; the defaults, as far as the model accepts them.
     """
@@ -49,6 +51,7 @@ class Model:
     max_output_tokens: int | None = None
     takes: tuple[str, ...] | None = None
     one_sampling: bool = False
+    features: Features = UNKNOWN
     prices: Prices | None = None
     defaults: Defaults = NONE
     timeouts: Timeouts = GENERAL

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from gateway.catalog.model_id import Kind
     from gateway.domain import Usage
+
+PRICED_BY_TOKEN: frozenset[Kind] = frozenset(
+    {"base", "geo-profile", "foundation-model", "inference-profile", "application-inference-profile"}
+)
+"""Provisioned, imported and deployed custom models are billed by the hour or at prices of their own."""
 
 BILLION = 1_000_000_000
 """Costs are summed exactly and rounded once, half to even, to a billionth of a dollar."""

@@ -8,13 +8,24 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
+from gateway.codecs.documents import converse_document, make_names_unique
 from gateway.codecs.parameters import max_tokens, stop_sequences, tool_choice
+from gateway.codecs.reasoning import nova_decides
 from gateway.codecs.turns import NAMES, has_tool_parts, turns
-from gateway.domain import ImagePart, Part, ReasoningPart, TextPart, ToolResultPart, ToolUsePart
+from gateway.domain import (
+    CachePoint,
+    DocumentPart,
+    ImagePart,
+    Part,
+    ReasoningPart,
+    TextPart,
+    ToolResultPart,
+    ToolUsePart,
+)
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Literal
 
     from gateway.catalog.model import Model
@@ -30,10 +41,28 @@ def conversation(request: CompletionRequest, writers: Writers) -> list[Block]:
     Raises:
         InvalidRequest: the order of turns is wrong, or the family has no block for a part.
     """
-    return [
+    messages: list[Block] = [
         {"role": turn.role, "content": [_block(path, part, writers) for path, part in turn.parts]}
         for turn in turns(request)
     ]
+    make_names_unique(_documents(messages))
+    return messages
+
+
+def _documents(messages: list[Block]) -> Iterator[Block]:
+    for message in messages:
+        for block in message["content"]:
+            if "document" in block:
+                yield block["document"]
+            elif "toolResult" in block:
+                yield from [item["document"] for item in block["toolResult"]["content"] if "document" in item]
+
+
+def system_blocks(request: CompletionRequest) -> list[Block]:
+    """Return the system text as blocks: as one, unless something in it is to be cached by itself."""
+    if not any(type(part) is CachePoint for part in request.system):
+        return [{"text": request.system_text}]
+    return [_cache_point(part) if isinstance(part, CachePoint) else _text(part) for part in request.system]
 
 
 def _block(path: str, part: Part, writers: Writers) -> Block:
@@ -49,6 +78,11 @@ def _text(part: TextPart) -> Block:
 
 def _image(part: ImagePart) -> Block:
     return {"image": {"format": part.format, "source": {"bytes": b64encode(part.data).decode()}}}
+
+
+def _cache_point(part: CachePoint) -> Block:
+    point = {"type": "default"} if part.ttl is None else {"type": "default", "ttl": part.ttl}
+    return {"cachePoint": point}
 
 
 def _tool_use(part: ToolUsePart) -> Block:
@@ -72,10 +106,12 @@ def _reasoning(part: ReasoningPart) -> Block:
     return {"reasoningContent": {"reasoningText": text}}
 
 
-_RESULTS: Writers = {TextPart: _text, ImagePart: _image}
+_RESULTS: Writers = {TextPart: _text, ImagePart: _image, DocumentPart: converse_document}
 WRITERS: Writers = {
     TextPart: _text,
     ImagePart: _image,
+    DocumentPart: converse_document,
+    CachePoint: _cache_point,
     ToolUsePart: _tool_use,
     ToolResultPart: _tool_result,
 }
@@ -93,7 +129,9 @@ def inference_config(
 ) -> Block:
     """Return `inferenceConfig`: what the caller or the gateway's default says, nothing else."""
     config: Block = {}
-    limit = max_tokens(request, model)
+    limit = (
+        None if request.reasoning is not None and nova_decides(request, model) else max_tokens(request, model)
+    )
     if limit is not None:
         config["maxTokens"] = limit
     for name, wire_name in (("temperature", "temperature"), ("top_p", "topP")):
@@ -123,7 +161,12 @@ def tool_config(request: CompletionRequest) -> Block | None:
                 param="tool_choice" if forbidden else "tools",
             )
         return None
-    config: Block = {"tools": [_tool(tool) for tool in request.tools]}
+    tools: list[Block] = []
+    for tool in request.tools:
+        tools.append(_tool(tool))
+        if tool.cache is not None:
+            tools.append(_cache_point(tool.cache))
+    config: Block = {"tools": tools}
     if choice is not None:
         config["toolChoice"] = _choice(choice)
     return config
@@ -133,6 +176,8 @@ def _tool(tool: Tool) -> Block:
     spec: Block = {"name": tool.name, "inputSchema": {"json": tool.input_schema}}
     if tool.description is not None:
         spec["description"] = tool.description
+    if tool.strict:
+        spec["strict"] = True
     return {"toolSpec": spec}
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gateway.catalog.model import Model
-    from gateway.domain import CompletionRequest, Tool
+    from gateway.domain import CompletionRequest, ResponseFormat, Tool
 
 Json = dict[str, Any]
 
@@ -80,6 +80,33 @@ def chat_tools(request: CompletionRequest, shape: ChatShape) -> Json:
             param="tool_choice",
         )
     return body | {"tool_choice": word}
+
+
+def chat_features(request: CompletionRequest) -> Json:
+    """Return what OpenAI's own body has besides; only families that take all of it ask for this."""
+    body: Json = {}
+    if request.parallel_tool_calls is not None and request.tools:
+        body["parallel_tool_calls"] = request.parallel_tool_calls
+    if request.reasoning is not None:
+        body["reasoning_effort"] = request.reasoning.effort
+    if request.seed is not None:
+        body["seed"] = request.seed
+    if request.response_format is not None:
+        body["response_format"] = _response_format(request.response_format)
+    return body
+
+
+def _response_format(form: ResponseFormat) -> Json:
+    if form.schema is None:
+        return {"type": "json_object"}
+    asked = {
+        "name": form.name or "answer",
+        "description": form.description,
+        "schema": form.schema,
+        "strict": form.strict,
+    }
+    schema = {name: value for name, value in asked.items() if value is not None}
+    return {"type": "json_schema", "json_schema": schema}
 
 
 def result_text(path: str, part: ToolResultPart) -> str:
@@ -166,4 +193,6 @@ def _tool(tool: Tool) -> Json:
     function: Json = {"name": tool.name, "parameters": tool.input_schema}
     if tool.description is not None:
         function["description"] = tool.description
+    if tool.strict:
+        function["strict"] = True
     return {"type": "function", "function": function}

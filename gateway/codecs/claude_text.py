@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
+from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences
 from gateway.codecs.prompts import label_quoter, spoken_by_user_first
 from gateway.codecs.shapes import Json, optional_text, text
 from gateway.codecs.text_answers import Said, TextFamily, TextShape
@@ -59,4 +59,4 @@ class ClaudeTextCodec(TextFamily):
             "max_tokens_to_sample": max_tokens(request, model),
             "stop_sequences": [_HUMAN, *stop_sequences(request, "claude")],
         }
-        return encode(body | dict(sampled))
+        return invoked(body | dict(sampled), request)

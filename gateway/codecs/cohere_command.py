@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.invocation import ChunkExtractor, Envelope, InvokedFamily
-from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
+from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences
 from gateway.codecs.prompts import BARRED, token_breaker
 from gateway.codecs.shapes import Json, load, malformed, optional_text, records, text
 from gateway.codecs.stops import finish_reason
@@ -111,7 +111,7 @@ class CohereCommandCodec(InvokedFamily):
             body["stop_sequences"] = stop_sequences(request, self.name)
         if model.streaming:
             body["stream"] = True
-        return encode(body)
+        return invoked(body, request)
 
     def extractor(self) -> CohereCommandExtractor:
         """Return a new extractor."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.chat_messages import refuse_part, result_text
 from gateway.codecs.cohere_command import sampled
-from gateway.codecs.parameters import encode, max_tokens, stop_sequences, tool_choice
+from gateway.codecs.parameters import invoked, max_tokens, stop_sequences, tool_choice
 from gateway.codecs.turns import Turn, turns
 from gateway.domain import TextPart, ToolResultPart, ToolUsePart
 from gateway.errors import InvalidRequest
@@ -62,6 +62,8 @@ def body(request: CompletionRequest, model: Model) -> bytes:
         "max_tokens": max_tokens(request, model, _MAX_TOKENS),
         **sampled(request, model, top_p=_TOP_P),
     }
+    if request.seed is not None:
+        command["seed"] = request.seed
     history = [{"role": _ROLES[turn.role], "message": _said(turn)} for turn in conversation[:asked]]
     optional: Json = {
         "preamble": request.system_text,
@@ -70,7 +72,7 @@ def body(request: CompletionRequest, model: Model) -> bytes:
         "tool_results": results,
         "stop_sequences": stop_sequences(request, _FAMILY),
     }
-    return encode(command | {name: value for name, value in optional.items() if value})
+    return invoked(command | {name: value for name, value in optional.items() if value}, request)
 
 
 # ── the conversation ──────────────────────────────────────────────────────────────────────────────────

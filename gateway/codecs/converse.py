@@ -7,7 +7,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.block_events import BlockEvents, read_answer
-from gateway.codecs.blocks import REASONING_WRITERS, conversation, inference_config, tool_config
+from gateway.codecs.blocks import (
+    REASONING_WRITERS,
+    conversation,
+    inference_config,
+    system_blocks,
+    tool_config,
+)
+from gateway.codecs.converse_features import add_features, is_more_than_plain
 from gateway.codecs.invocation import Envelope
 from gateway.codecs.parameters import check_metadata, encode, sampling
 from gateway.codecs.shapes import load
@@ -64,20 +71,21 @@ class ConverseCodec:
     name: Final = "converse"
 
     def format(self, request: CompletionRequest, model: Model) -> bytes:
-        """Return the Converse body; `top_k` only goes where the model's family is known to have it."""
+        """Return the Converse body; what it has no field for goes where the family looks for it."""
         messages = conversation(request, REASONING_WRITERS)
         top_k = _top_k(model.base_id or "")
         sampled = sampling(request, model, top_k=top_k[0] if top_k else None)
         check_metadata(request)
-        optional = {
-            "system": [{"text": request.system_text}] if request.system else None,
+        extra = top_k[1](request.top_k) if top_k and request.top_k is not None else {}
+        optional: dict[str, Any] = {
+            "system": system_blocks(request) if request.system else None,
             "inferenceConfig": inference_config(request, model, sampled, "converse"),
             "toolConfig": tool_config(request),
-            "additionalModelRequestFields": (
-                top_k[1](request.top_k) if top_k and request.top_k is not None else None
-            ),
+            "additionalModelRequestFields": extra,
             "requestMetadata": request.metadata,
         }
+        if is_more_than_plain(request):
+            add_features(request, model, optional)
         return encode({"messages": messages} | {name: value for name, value in optional.items() if value})
 
     def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
+from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences
 from gateway.codecs.prompts import BARRED, spoken_by_user_first, token_breaker, under_system
 from gateway.codecs.shapes import Json, optional_text, text
 from gateway.codecs.text_answers import STOPS, Said, TextFamily, TextShape, only
@@ -65,4 +65,4 @@ class DeepSeekR1Codec(TextFamily):
         }
         if request.stop:
             body["stop"] = stop_sequences(request, "deepseek_r1")
-        return encode(body | dict(sampled))
+        return invoked(body | dict(sampled), request)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.chat_answers import ChatFamily, ChatWords
-from gateway.codecs.chat_messages import ChatShape, chat_messages, chat_tools
-from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
+from gateway.codecs.chat_messages import ChatShape, chat_features, chat_messages, chat_tools
+from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences
 
 if TYPE_CHECKING:
     from gateway.catalog.model import Model
@@ -39,7 +39,8 @@ class GptOssCodec(ChatFamily):
             "max_completion_tokens": max_tokens(request, model),
             **sampling(request, model, top_k=None, temperature=_TEMPERATURE),
             **chat_tools(request, _SHAPE),
+            **chat_features(request),
         }
         if request.stop:
             body["stop"] = stop_sequences(request, self.name)
-        return encode(body)
+        return invoked(body, request)

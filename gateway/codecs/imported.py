@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs import llama, mistral
 from gateway.codecs.chat_answers import STOP_REASONS, ChatExtractor, ChatWords, read_chat
-from gateway.codecs.invocation import metadata_headers
-from gateway.codecs.parameters import encode, max_tokens, sampling
+from gateway.codecs.invocation import request_headers
+from gateway.codecs.parameters import invoked, max_tokens, sampling
 from gateway.codecs.prompts import spoken
 from gateway.codecs.shapes import Json, count, load, optional_record, optional_records, optional_text, text
 from gateway.codecs.text_answers import Said, TextExtractor, TextShape, only
@@ -133,15 +133,15 @@ class ImportedCodec:
             "messages": [{"role": role, "content": words} for role, words in messages],
             "max_tokens": max_tokens(request, model),
         }
-        return encode(body | dict(sampling(request, model, top_k=None, temperature=_TEMPERATURE)))
+        return invoked(body | dict(sampling(request, model, top_k=None, temperature=_TEMPERATURE)), request)
 
     def stop_is_native(self, model: Model) -> bool:  # noqa: ARG002 - the seam's signature
         """Return false: it depends on what was imported."""
         return False
 
     def headers(self, request: CompletionRequest) -> dict[str, str]:
-        """Return the request's metadata as Bedrock's header."""
-        return metadata_headers(request)
+        """Return guardrail, tier, latency and metadata as Bedrock's headers."""
+        return request_headers(request)
 
     def extractor(self) -> ImportedExtractor:
         """Return a new extractor."""

@@ -37,8 +37,10 @@ _COUNTERS: Final = (
     "cacheWriteInputTokenCount",
 )
 
-METADATA_HEADER = "X-Amzn-Bedrock-Request-Metadata"
+_HEADER: Final = "X-Amzn-Bedrock-"
+METADATA_HEADER: Final = f"{_HEADER}Request-Metadata"
 _METADATA_LIMIT = 8500  # characters of JSON, from the service model
+_TRACES: Final = {"enabled": "ENABLED", "disabled": "DISABLED", "enabled_full": "ENABLED_FULL"}
 
 _DIGITS = 15
 _TOKEN_HEADERS = {
@@ -49,21 +51,36 @@ _TOKEN_HEADERS = {
 }
 
 
-def metadata_headers(request: CompletionRequest) -> dict[str, str]:
-    """Return the header that carries the request's metadata; empty if it has none.
+def request_headers(request: CompletionRequest) -> dict[str, str]:
+    """Return the headers in which InvokeModel takes what Converse has fields for (bedrock-wire.md §2.3).
 
     Raises:
-        InvalidRequest: more, longer or other text than Bedrock takes.
+        InvalidRequest: more, longer or other metadata than Bedrock takes.
     """
-    if not request.metadata:
-        return {}
+    guardrail, tier, latency = request.guardrail, request.service_tier, request.latency
+    headers: dict[str, str] = {}
+    if guardrail is not None:
+        headers[f"{_HEADER}GuardrailIdentifier"] = guardrail.identifier
+        headers[f"{_HEADER}GuardrailVersion"] = guardrail.version
+        if guardrail.trace is not None:
+            headers[f"{_HEADER}Trace"] = _TRACES[guardrail.trace]
+    if latency is not None:
+        headers[f"{_HEADER}PerformanceConfig-Latency"] = latency
+    if tier is not None:
+        headers[f"{_HEADER}Service-Tier"] = tier
+    if request.metadata:
+        headers[METADATA_HEADER] = _metadata(request)
+    return headers
+
+
+def _metadata(request: CompletionRequest) -> str:
     check_metadata(request)
     value = json.dumps(dict(request.metadata), separators=(",", ":"))  # ASCII only, as headers want it
     if len(value) > _METADATA_LIMIT:
         raise InvalidRequest(
             f"metadata is longer than {_METADATA_LIMIT} characters when written as JSON.", param="metadata"
         )
-    return {METADATA_HEADER: value}
+    return value
 
 
 class InvokedFamily:
@@ -74,8 +91,8 @@ class InvokedFamily:
         return True
 
     def headers(self, request: CompletionRequest) -> dict[str, str]:
-        """Return the request's metadata as Bedrock's header."""
-        return metadata_headers(request)
+        """Return guardrail, tier, latency and metadata as Bedrock's headers."""
+        return request_headers(request)
 
 
 class Envelope:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.chat_answers import ChatFamily, ChatWords
 from gateway.codecs.chat_messages import ChatShape, chat_messages, chat_tools
-from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences, tool_choice
+from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences, tool_choice
 from gateway.codecs.turns import turns
 from gateway.errors import InvalidRequest
 
@@ -45,7 +45,9 @@ class JambaCodec(ChatFamily):
         }
         if request.stop:
             body["stop"] = stop_sequences(request, self.name)
-        return encode(body)
+        if request.response_format is not None:
+            body["response_format"] = {"type": "json_object"}  # it knows no schema
+        return invoked(body, request)
 
 
 def _spoken(request: CompletionRequest) -> CompletionRequest:

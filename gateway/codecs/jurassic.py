@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.invocation import ChunkExtractor, Envelope, InvokedFamily
-from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
+from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences
 from gateway.codecs.shapes import Json, load, malformed, record, records, text
 from gateway.codecs.stops import finish_reason
 from gateway.codecs.transcripts import Transcripts
@@ -81,7 +81,7 @@ class JurassicCodec(InvokedFamily):
                 body[wire_name] = sampled[name]
         if request.stop:
             body["stopSequences"] = stop_sequences(request, self.name)
-        return encode(body)
+        return invoked(body, request)
 
     def extractor(self) -> JurassicExtractor:
         """Return a new extractor."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
-from gateway.codecs.parameters import encode, max_tokens, sampling
+from gateway.codecs.parameters import invoked, max_tokens, sampling
 from gateway.codecs.prompts import BARRED, spoken, spoken_by_user_first, token_breaker
 from gateway.codecs.shapes import Json, count, optional_text, text
 from gateway.codecs.text_answers import STOPS, Said, TextFamily, TextShape
@@ -103,4 +103,4 @@ class LlamaCodec(TextFamily):
             "prompt": generation.prompt(request),
             "max_gen_len": max_tokens(request, model, generation.max_tokens),
         }
-        return encode(body | dict(sampled))
+        return invoked(body | dict(sampled), request)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
+from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences
 from gateway.codecs.prompts import spoken_by_user_first, token_breaker, under_system
 from gateway.codecs.shapes import Json, optional_text, text
 from gateway.codecs.text_answers import STOPS, Said, TextFamily, TextShape, only
@@ -60,4 +60,4 @@ class MistralCodec(TextFamily):
         }
         if request.stop:
             body["stop"] = stop_sequences(request, "mistral")
-        return encode(body | dict(sampled))
+        return invoked(body | dict(sampled), request)

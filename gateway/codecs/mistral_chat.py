@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.chat_answers import ChatFamily, ChatWords
 from gateway.codecs.chat_messages import ChatShape, chat_messages, chat_tools
-from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
+from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences
 
 if TYPE_CHECKING:
     from gateway.catalog.model import Model
@@ -47,7 +47,7 @@ class MistralChatCodec(ChatFamily):
         }
         if request.stop:
             body["stop"] = stop_sequences(request, self.name)
-        return encode(body)
+        return invoked(body, request)
 
 
 def _with_short_ids(message: dict[str, Any]) -> dict[str, Any]:

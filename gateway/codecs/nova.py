@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.block_events import BlockEvents, read_answer
-from gateway.codecs.blocks import WRITERS, conversation, inference_config, tool_config
+from gateway.codecs.blocks import WRITERS, conversation, inference_config, system_blocks, tool_config
 from gateway.codecs.invocation import OURS, Envelope, InvokedFamily
-from gateway.codecs.parameters import encode, sampling
+from gateway.codecs.parameters import invoked, sampling
+from gateway.codecs.reasoning import nova_config
 from gateway.codecs.shapes import load
 from gateway.domain import FinishReason
 
@@ -87,11 +88,13 @@ class NovaCodec(InvokedFamily):
             "inferenceConfig": config,
         }
         if request.system:
-            body["system"] = [{"text": request.system_text}]
+            body["system"] = system_blocks(request)
         tools = tool_config(request)
         if tools:
             body["toolConfig"] = tools
-        return encode(body)
+        if request.reasoning is not None:
+            body["reasoningConfig"] = nova_config(request)
+        return invoked(body, request)
 
     def extractor(self) -> NovaExtractor:
         """Return a new extractor."""

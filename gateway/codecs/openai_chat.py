@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.chat_answers import ChatFamily, ChatWords
-from gateway.codecs.chat_messages import ChatShape, chat_messages, chat_tools
-from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
+from gateway.codecs.chat_messages import ChatShape, chat_features, chat_messages, chat_tools
+from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences
 
 if TYPE_CHECKING:
     from gateway.catalog.model import Model
@@ -73,10 +73,11 @@ class OpenAIChatCodec(ChatFamily):
             rule.limit: max_tokens(request, model, rule.highest),
             **sampling(request, model, top_k=None, temperature=rule.temperature),
             **chat_tools(request, _SHAPE),
+            **chat_features(request),
         }
         if request.stop and rule.stop:
             body["stop"] = stop_sequences(request, rule.stops)
-        return encode(body)
+        return invoked(body, request)
 
     def stop_is_native(self, model: Model) -> bool:
         """Return whether the model takes `stop`."""

@@ -149,6 +149,23 @@ def check_metadata(request: CompletionRequest) -> None:
             )
 
 
+GUARDRAIL_CONFIG = "amazon-bedrock-guardrailConfig"
+_STREAM_MODES = {"sync": "SYNCHRONOUS", "async": "ASYNCHRONOUS"}
+
+
+def invoked(body: Mapping[str, Any], request: CompletionRequest) -> bytes:
+    """Return an InvokeModel body as JSON, with what Bedrock itself takes in one, whichever family reads it.
+
+    Raises:
+        InvalidRequest: as `encode`.
+    """
+    guardrail = request.guardrail
+    if guardrail is not None and guardrail.stream_mode is not None:
+        mode = {"streamProcessingMode": _STREAM_MODES[guardrail.stream_mode]}
+        body = {**body, GUARDRAIL_CONFIG: mode}
+    return encode(body)
+
+
 def encode(body: Mapping[str, Any]) -> bytes:
     """Return `body` as JSON, in memory of just its size: it is kept until the answer has ended.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
-from gateway.codecs.invocation import OURS, Envelope, metadata_headers
+from gateway.codecs.invocation import OURS, Envelope, request_headers
 from gateway.codecs.shapes import Json, load, malformed, records
 from gateway.codecs.stops import finish_reason
 from gateway.codecs.tagged_text import TaggedText
@@ -156,8 +156,8 @@ class TextFamily:
         return self.native_stop
 
     def headers(self, request: CompletionRequest) -> dict[str, str]:
-        """Return the request's metadata as Bedrock's header."""
-        return metadata_headers(request)
+        """Return guardrail, tier, latency and metadata as Bedrock's headers."""
+        return request_headers(request)
 
     def extractor(self) -> TextExtractor:
         """Return a new extractor."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.invocation import Envelope, InvokedFamily
-from gateway.codecs.parameters import encode, max_tokens, sampling, stop_sequences
+from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences
 from gateway.codecs.shapes import Json, count, load, malformed, optional_text, records, text
 from gateway.codecs.transcripts import Transcripts
 from gateway.domain import FinishReason, TextDelta, Usage
@@ -108,7 +108,7 @@ class TitanCodec(InvokedFamily):
                 config[wire_name] = sampled[name]
         if request.stop:
             config["stopSequences"] = stop_sequences(request, "titan")
-        return encode({"inputText": prompt, "textGenerationConfig": config})
+        return invoked({"inputText": prompt, "textGenerationConfig": config}, request)
 
     def extractor(self) -> TitanExtractor:
         """Return a new extractor."""

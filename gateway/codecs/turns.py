@@ -10,19 +10,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gateway.domain import ImagePart, ReasoningPart, TextPart, ToolResultPart, ToolUsePart
+from gateway.domain import (
+    CachePoint,
+    DocumentPart,
+    ImagePart,
+    ReasoningPart,
+    TextPart,
+    ToolResultPart,
+    ToolUsePart,
+)
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from gateway.domain import CompletionRequest, Part, Role
 
 _ALLOWED: dict[Role, tuple[type[Part], ...]] = {
-    "user": (TextPart, ImagePart, ToolResultPart),
-    "assistant": (TextPart, ReasoningPart, ToolUsePart),
+    "user": (TextPart, ImagePart, DocumentPart, ToolResultPart, CachePoint),
+    "assistant": (TextPart, ReasoningPart, ToolUsePart, CachePoint),
 }
 NAMES: dict[type[Part], str] = {
     TextPart: "text",
     ImagePart: "an image",
+    DocumentPart: "a document",
+    CachePoint: "a cache point",
     ReasoningPart: "reasoning",
     ToolUsePart: "a tool call",
     ToolResultPart: "a tool result",
