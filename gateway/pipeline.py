@@ -40,6 +40,11 @@ class CompletionStream:
     `next_batch` returns None only after the model's own terminal event and the end of the body.
     """
 
+    __slots__ = (
+        "_answer", "_characters", "_cost", "_fault", "_peeked", "_timing", "ended", "id", "model", "stop",
+        "upstream_request_id", "usage",
+    )  # fmt: skip
+
     def __init__(self, call: UpstreamCall, answer: UpstreamAnswer, timing: Timing) -> None:
         self.id = new_id("cmpl")
         self.model = call.model

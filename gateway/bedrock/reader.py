@@ -29,6 +29,10 @@ _OPENED: Final = len(OPENING)
 class StreamReader:
     """Reads an event stream: frames, the envelope of InvokeModel's chunks, the family's payloads."""
 
+    __slots__ = (
+        "_decoder", "_deltas", "_enveloped", "_event_type", "_extractor", "_headers", "_in_envelope", "_seen",
+        "_usual",
+    )  # fmt: skip
     cut = False
 
     def __init__(self, extractor: Extractor, *, enveloped: bool) -> None:

@@ -97,11 +97,11 @@ class ClaudeExtractor:
     with the last chunk.
     """
 
-    __slots__ = ("_blocks", "_envelope", "_raw", "_state", "finished", "unknown", "usual")
+    __slots__ = ("_envelope", "_made", "_raw", "_state", "finished", "unknown", "usual")
 
     def __init__(self) -> None:
         self._envelope = Envelope()
-        self._blocks = ClaudeBlocks(self._envelope.unknown)
+        self._made: ClaudeBlocks | None = None
         self._state = _WAITING
         self._raw: str | None = None
         self.finished = False
@@ -115,8 +115,8 @@ class ClaudeExtractor:
         """Append to `events` what this chunk says."""
         if len(payload) <= _LONGEST and payload in _PLAIN and self._state is _OPEN and event_type == "chunk":
             number, self.usual = _PLAIN[payload]
-            if self.usual is None:
-                self._blocks.tools.end(number, events)
+            if self.usual is None and self._made is not None:
+                self._made.tools.end(number, events)
             return
         chunk = self._envelope.open(event_type, payload, events)
         if chunk is None:
@@ -137,6 +137,13 @@ class ClaudeExtractor:
         if self._state is not _ENDED:
             raise UpstreamProtocolError("the answer is truncated: it ended before message_stop")
         _stop(self._raw, self._envelope, events)
+
+    @property
+    def _blocks(self) -> ClaudeBlocks:
+        """The blocks of the answer: of one that is nothing but plain text they are never asked for."""
+        if self._made is None:
+            self._made = ClaudeBlocks(self._envelope.unknown)
+        return self._made
 
     def _message_start(self, chunk: Json, events: list[Event]) -> None:
         if self._state is not _WAITING:
@@ -172,7 +179,8 @@ class ClaudeExtractor:
         if self._state is not _OPEN:
             raise malformed("message_stop out of order")
         self._state, self.usual, self.finished = _ENDED, None, True
-        self._blocks.tools.end_all(events)
+        if self._made is not None:
+            self._made.tools.end_all(events)
 
     def _ping(self, _chunk: Json, _events: list[Event]) -> None:
         """A sign of life, and nothing else."""

@@ -37,8 +37,7 @@ async def read_json(exchange: Exchange) -> Any:
     if announced > limits.max_body_bytes:
         raise _too_large(limits.max_body_bytes)
     exchange.services.bodies.check(announced)
-    transport = exchange.transfer.transport
-    if _waits_for_continue(request) and transport is not None:
+    if _waits_for_continue(request) and (transport := exchange.transfer.transport) is not None:
         # aiohttp's low-level server leaves this to us; only now is the body worth its upload (S22)
         transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     if request.content.is_eof():  # as most bodies it has come with its head: nothing is waited for

@@ -29,7 +29,7 @@ def encode_value(value: str) -> bytes:
     Raises:
         ValueError: it would end the header: what follows would be read as another one.
     """
-    if _CONTROL.search(value) is not None:
+    if not value.isprintable() and _CONTROL.search(value) is not None:  # both together take half
         raise ValueError("a control character in the value of a header")
     return value.encode("utf-8", "surrogateescape")
 

@@ -16,6 +16,7 @@ from gateway.server import writing
 from gateway.server.head import encode_fields, stream_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from contextlib import AbstractContextManager
 
     from gateway.dialects.protocol import StreamEncoder
@@ -37,6 +38,8 @@ class StreamResponder:
     The head goes out with the first events, so that what fails before has a true HTTP status; only where
     they let wait for longer than the heartbeat's grace does the head go out before.
     """
+
+    __slots__ = ("_encoder", "_exchange", "_heartbeat", "_transfer", "begun")
 
     def __init__(self, exchange: Exchange, encoder: StreamEncoder) -> None:
         self.begun = False
@@ -80,9 +83,9 @@ class StreamResponder:
         whole(stream)
         return data
 
-    async def finish(self, stream: CompletionStream, last: bytes) -> None:
+    def finish(self, stream: CompletionStream, last: bytes) -> Awaitable[None]:
         """Write the end of an answer that is whole; raises as `relay` does."""
-        await self._end(last + self._encoder.done(ended(stream, self._exchange)))
+        return self._end(last + self._encoder.done(ended(stream, self._exchange)))
 
     async def fail(self, fault: GatewayError, usage: Usage) -> None:
         """Write the end of an answer that failed after its head.
