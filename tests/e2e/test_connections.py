@@ -284,7 +284,8 @@ async def test_deadline_of_a_caller_who_does_not_read(
     async with gateway as caller, connected(caller.url, receive_buffer=4096) as raw:
         raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
         await raw.send(post(endless))
-        await _until(lambda: caller.gateway.serving.server.unsent() == 1)
+        server = caller.gateway.serving.server
+        await _until(lambda: any(connection.writing_paused for connection in server.connections))
         [exchange] = caller.gateway.serving.dispatcher.exchanges
         exchange.interrupt(DeadlineExceeded("The time is over."))
         await _until(lambda: caller.gateway.serving.server.counted.open == 0)
