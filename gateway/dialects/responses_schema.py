@@ -47,12 +47,16 @@ class InputFile(Shape):
 
 
 class OutputText(Shape):
-    """Text that the model said in an earlier turn; what it cited is not said again."""
+    """Text that the model said in an earlier turn; what it cited is not said again.
+
+    `parsed` is what OpenAI's SDK for JavaScript makes of the text, and sends back beside it.
+    """
 
     type: Literal["output_text"]
     text: str
     annotations: list[Any] | None = None
     logprobs: list[Any] | None = None
+    parsed: Any = None
 
 
 class Refusal(Shape):
@@ -88,7 +92,10 @@ class Message(Shape):
 
 
 class FunctionCall(Shape):
-    """A call that the model made in an earlier answer."""
+    """A call that the model made in an earlier answer.
+
+    `parsed_arguments` is what OpenAI's SDK for JavaScript makes of the arguments, and sends back beside them.
+    """
 
     type: Literal["function_call"]
     call_id: CallId
@@ -96,6 +103,7 @@ class FunctionCall(Shape):
     arguments: str
     id: str | None = None
     status: Status = None
+    parsed_arguments: Any = None
 
 
 class FunctionCallOutput(Shape):
