@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     Ask = Callable[[str, str, Any], Reply]
 
 PNG = "iVBORw0KGgo="
+DATED = r"String should match pattern '^(bedrock-)?\d{4}-\d{2}-\d{2}$'"
 PLEASE = "please reformat your input and try again."
 
 
@@ -103,7 +104,7 @@ def test_claude_takes(reply: Ask, body: dict[str, Any]) -> None:
         ([], "Input should be a valid dictionary or instance of ClaudeBody"),
         ({**claude(), "model": CLAUDE}, "model: Extra inputs are not permitted"),
         ({**claude(), "stream": True}, "stream: Extra inputs are not permitted"),
-        (claude(anthropic_version="2023-06-01"), "anthropic_version: Input should be 'bedrock-2023-05-31'"),
+        (claude(anthropic_version="v1"), "anthropic_version: " + DATED),
         (claude(max_tokens=0), "max_tokens: Input should be greater than or equal to 1"),
         (claude(max_tokens="9"), "max_tokens: Input should be a valid integer"),
         (claude(max_tokens=True), "max_tokens: Input should be a valid integer"),

@@ -249,9 +249,12 @@ class Metadata(Shape):
 
 
 class ClaudeBody(Shape):
-    """The body: the model is in the URL and streaming is another operation, so neither is a field."""
+    """The body: the model is in the URL and streaming is another operation, so neither is a field.
 
-    anthropic_version: Literal["bedrock-2023-05-31"]
+    The version is Bedrock's own or, as Anthropic's SDK for Bedrock sends it since its version 2, Anthropic's.
+    """
+
+    anthropic_version: Annotated[str, Field(pattern=r"^(bedrock-)?\d{4}-\d{2}-\d{2}$")]
     max_tokens: Annotated[int, Field(ge=1)]
     messages: Annotated[list[Turn], Field(min_length=1)]
     anthropic_beta: list[str] = Field(default_factory=list)
