@@ -1,4 +1,4 @@
-"""`python -m tests.clients`: the real clients of tests/clients."""
+"""`python -m tests.clients`: install the JavaScript clients, or run all and write the table of what works."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from tests.clients import packages
+from tests.clients import packages, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what is asked and return the exit code: 1 where it could not be done."""
     parser = argparse.ArgumentParser(prog="python -m tests.clients", description=__doc__)
-    parser.add_argument("action", choices=["install"], help="install: the JavaScript clients, by npm")
-    parser.parse_args(arguments)
+    parser.add_argument("action", choices=["install", "table"])
+    action = parser.parse_args(arguments).action
+    if action == "table":
+        wrong = table.make()
+        sys.stderr.writelines(f"not in the table, which stays as it was: {cell}\n" for cell in wrong)
+        return 1 if wrong else 0
     try:
         packages.install()
     except (RuntimeError, subprocess.CalledProcessError) as error:

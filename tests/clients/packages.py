@@ -5,9 +5,16 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from tests.harness import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FOLDER = Path(__file__).parent / "node"
 MODULES = FOLDER / "node_modules"
@@ -35,10 +42,15 @@ def lock() -> dict[str, Any]:
     return packages
 
 
-def version(package: str) -> str:
-    """Return the locked version of a direct dependency."""
-    locked: str = lock()[f"node_modules/{package}"]["version"]
-    return locked
+def npm_versions() -> dict[str, str]:
+    """Return the locked versions of the JavaScript packages."""
+    return {path.removeprefix("node_modules/"): entry["version"] for path, entry in lock().items() if path}
+
+
+def python_versions() -> dict[str, str]:
+    """Return the locked versions of the Python packages."""
+    text = (ROOT / "requirements-dev.lock").read_text()
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
 
 
 def installed() -> bool:
@@ -49,6 +61,21 @@ def installed() -> bool:
     there: dict[str, Any] = json.loads(noted.read_text())["packages"]
     wanted = {path: entry["integrity"] for path, entry in lock().items() if path}
     return {path: entry.get("integrity") for path, entry in there.items()} == wanted
+
+
+def missing(wanted: Iterable[str], *, npm: bool) -> str:
+    """Return what is missing of these packages and what to do; empty where nothing is."""
+    if npm:
+        return "" if node() is not None and installed() else f"no JavaScript clients: run `{COMMAND}`"
+    absent = [name for name in wanted if not _is_installed(name)]
+    return f"not installed: {', '.join(absent)}; see requirements-dev.lock" if absent else ""
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        return bool(metadata.version(distribution))
+    except metadata.PackageNotFoundError:
+        return False
 
 
 def install() -> None:

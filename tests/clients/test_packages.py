@@ -15,7 +15,7 @@ def test_direct_dependencies_are_exact() -> None:
     wanted: dict[str, str] = MANIFEST["dependencies"]
 
     assert [name for name, version in wanted.items() if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
-    assert {name: packages.version(name) for name in wanted} == wanted
+    assert wanted.items() <= packages.npm_versions().items()
 
 
 def test_the_lock_holds_hashes_and_names_no_place() -> None:

@@ -76,13 +76,9 @@ class Script:
         del name
         return MODEL
 
-    def count(self, name: str) -> list[UpstreamCall]:
+    def count(self, request: CompletionRequest | RelayRequest) -> list[UpstreamCall]:
         """Nothing is counted here."""
-        raise AssertionError(name)
-
-    def count_body(self, request: CompletionRequest, model: Model) -> bytes:
-        """Nothing is counted here."""
-        raise AssertionError(request, model)
+        raise AssertionError(request)
 
     def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
         """No embeddings here."""
