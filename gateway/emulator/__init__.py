@@ -5,6 +5,7 @@ nothing else, so that a mistake of one side does not hide in the other.
 """
 
 from gateway.emulator.activity import Call
+from gateway.emulator.guardrails import Guardrail
 from gateway.emulator.keyring import KeyRing
 from gateway.emulator.metadata import EmulatedMetadata
 from gateway.emulator.replay import Recording, Replay
@@ -18,6 +19,7 @@ __all__ = [
     "EmulatedSts",
     "Emulator",
     "EmulatorSettings",
+    "Guardrail",
     "KeyRing",
     "Recording",
     "Replay",

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from gateway.emulator import directives
 from gateway.emulator.errors import CODES
+from gateway.emulator.guardrails import Guardrail
 from gateway.emulator.server import Emulator
 from gateway.emulator.settings import EmulatorSettings
 
@@ -26,7 +28,12 @@ _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 def parse_arguments(arguments: Sequence[str]) -> EmulatorSettings:
     """Return the settings that a command line asks for; exits with a message if it makes no sense."""
-    parser = argparse.ArgumentParser(prog="python -m gateway.emulator", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway.emulator",
+        description=__doc__,
+        epilog=directives.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     for name, kind, meaning in (
         ("--host", str, "address to listen on"),
         ("--port", int, "port to listen on, 0 for any"),
@@ -42,6 +49,11 @@ def parse_arguments(arguments: Sequence[str]) -> EmulatorSettings:
         ("--first-byte-ms", float, "milliseconds before the headers"),
         ("--frames-per-write", int, "frames in one write, 0 for all"),
         ("--cache-minimum-tokens", int, "tokens from which the beginning of a prompt is cached"),
+        (
+            "--guardrails",
+            read_guardrails,
+            'JSON: {"id": {"words": ["blocked"], "regexes": {"name": "masked"}}}',
+        ),
         ("--refusals", read_refusals, 'JSON: {"model id": ["error code", "message"]}'),
         ("--date-offset-s", float, "seconds that its clock is ahead"),
         ("--recordings", Path, "folder of recordings to replay"),
@@ -71,6 +83,24 @@ def read_refusals(text: str) -> dict[str, tuple[str, str]]:
     if unknown:
         raise argparse.ArgumentTypeError(f"no such error codes: {', '.join(unknown)}")
     return refusals
+
+
+def read_guardrails(text: str) -> dict[str, Guardrail]:
+    """Return what `--guardrails` says.
+
+    Raises:
+        ArgumentTypeError: it is not that JSON.
+    """
+    try:
+        return {
+            name: Guardrail(
+                words=tuple(map(str, one.get("words", ()))),
+                regexes={k: str(v) for k, v in one.get("regexes", {}).items()},
+            )
+            for name, one in orjson.loads(text).items()
+        }
+    except (ValueError, TypeError, AttributeError) as error:
+        raise argparse.ArgumentTypeError('should be {"id": {"words": [...], "regexes": {...}}}') from error
 
 
 async def serve(settings: EmulatorSettings, announce: Callable[[str], Any]) -> None:

@@ -22,7 +22,8 @@ _KEPT_BYTES: Final = 64 * 1024 * 1024
 class Call:
     """One request, as it ended.
 
-    `operation` is the last segment of its path and `model_id` the decoded one before it; for a path that is
+    `operation` is the last segment of its path and `model_id` the decoded one before it, for ApplyGuardrail
+    `apply-guardrail` and the guardrail's id and version with a slash between; for a path that is
     no operation, `operation` is the whole path and `model_id` is empty. `status` is 0 where the client left
     before one was sent. `body` is the parsed JSON, None where there was none. `error` is an HTTP error and
     everything that broke off a stream from this side; `complete` includes a stream that was told to be cut.

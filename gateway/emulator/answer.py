@@ -53,16 +53,17 @@ _REASONING_WORDS: Final = tuple(_WORD.findall(_REASONING))
 class Question:
     """What a family read from a body that it found valid.
 
-    `said` is the text of the last user turn, directives included; `returned` the text of its tool results;
-    `instructions` that of the system. `forced` are the tools of which one must be called, `parallel` says
-    whether several may be. `schema` is that of the answer, which is JSON then, empty for any JSON.
-    `reasoning`: the request turns reasoning on. `speaks_reasoning`: the family has a shape for it.
-    `signs_reasoning`: the model signs it. `shown`: what it gives of it.
-    `prefixes` are the beginnings of the prompt that are to be cached.
+    `said` is the text of the last user turn, directives included; `returned` the text of its tool
+    results; `instructions` that of the system, `guarded` what alone a guardrail is to look at. `forced`
+    are the tools of which one must be called, `parallel` says whether several may be. `schema` is that of
+    the answer, which is JSON then, empty for any JSON. `reasoning`: the request turns reasoning on.
+    `speaks_reasoning`: the family has a shape for it. `signs_reasoning`: the model signs it. `shown`:
+    what it gives of it. `prefixes` are the beginnings of the prompt that are to be cached.
     """
 
     said: str
     input_tokens: int
+    guarded: str = ""
     returned: str = ""
     instructions: str = ""
     max_tokens: int | None = None

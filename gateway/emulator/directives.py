@@ -6,6 +6,7 @@
 `deltas=N`                N text deltas; 0 for no text
 `delta_chars=N`           each of N characters; 0: one word each
 `reasoning=N`             N reasoning deltas before the text
+`guardrail=WHAT`          the guardrail of the request blocks the `input` or the `output`, or may only `mask`
 `redacted=N`              N blocks of redacted reasoning before the text
 `tool=N`                  N tool calls after the text, taken in turn from the tools of the request
 `first_byte_ms=X`         the headers come after X milliseconds
@@ -48,6 +49,7 @@ from gateway.emulator.faults import BEFORE_THE_HEAD, BREAKS, EDITS, Fault, Place
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from gateway.emulator.guardrails import Order
     from gateway.emulator.settings import EmulatorSettings
 
 _BRACKETS: Final = re.compile(r"\[\[emulator\b([^\]]{0,500})\]\]")  # bounded, so that it stays linear
@@ -68,6 +70,7 @@ class Directives:
     frames_per_write: int | None
     reasoning: int | None = None
     redacted: int = 0
+    guardrail: Order | None = None
     tool: int | None = None
     slice: int | None = None
     slice_ms: float = 0.0
@@ -174,6 +177,7 @@ _READERS: Final[Mapping[str, Callable[[str, str], Any]]] = MappingProxyType(
         "delta_chars": _integer,
         "reasoning": _integer,
         "redacted": _integer,
+        "guardrail": _one_of(frozenset({"input", "output", "mask"})),
         "tool": _integer,
         "first_byte_ms": _number,
         "pace_ms": _number,

@@ -1,30 +1,36 @@
-"""The five operations, as functions from what was asked to what is answered."""
+"""The operations, as functions from what was asked to what is answered."""
 
 from __future__ import annotations
 
 from base64 import b64decode
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from gateway.emulator import agent_rerank, apply_guardrail
 from gateway.emulator import directives as directive
 from gateway.emulator.answer import compose
 from gateway.emulator.cache import NO_CACHE
 from gateway.emulator.delivery import Reply, broken_reply, replay_reply, stream_reply, whole_reply
 from gateway.emulator.errors import BedrockError, invalid, malformed
 from gateway.emulator.families import CLAUDE, CONVERSE, native_family
+from gateway.emulator.guarding import events as mark_events
+from gateway.emulator.guarding import guard_of_body, guard_of_headers, guarded
+from gateway.emulator.guarding import whole as mark_whole
 from gateway.emulator.models import read_model_id
 from gateway.emulator.shapes import Base64, CamelShape, UnionShape, read_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.emulator.answer import Answer
     from gateway.emulator.cache import PromptCache
     from gateway.emulator.directives import Directives
     from gateway.emulator.families.protocol import Family
+    from gateway.emulator.guarding import Guarded
+    from gateway.emulator.guardrails import Guardrail
     from gateway.emulator.models import ModelId
     from gateway.emulator.replay import Replay
 
@@ -34,7 +40,6 @@ _JSON: Final = MappingProxyType({"Content-Type": "application/json"})
 _MS: Final = 1000.0
 
 HEADER_PREFIX: Final = "x-amzn-bedrock-"
-_GUARDRAIL: Final = "x-amzn-bedrock-guardrailidentifier"
 # The options of InvokeModel that its answer repeats (bedrock-wire.md §2.3, §2.4).
 _OPTIONS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
@@ -91,33 +96,119 @@ def parse(body: bytes) -> Any:
         raise invalid("Malformed input request, please reformat your input and try again.") from exc
 
 
-def reply_to(asked: Asked, body: Any, usual: Directives, cache: PromptCache | None = None) -> Reply:
-    """Return the answer to a request whose JSON is `body`; without a `cache` there is nothing in it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What answers depend on beside the request: how they usually are, what is kept, which guardrails."""
+
+    usual: Directives
+    guardrails: Mapping[str, Guardrail] = field(default_factory=dict)
+    cache: PromptCache | None = None
+
+
+def reply_to(asked: Asked, body: Any, account: Account) -> Reply:
+    """Return the answer to a request whose JSON is `body`.
 
     Raises:
         BedrockError: Bedrock would answer so, or a directive wants it.
     """
+    if asked.operation in _WITHOUT_MODEL:
+        return _WITHOUT_MODEL[asked.operation](asked, body, account)
     model = read_model_id(asked.model_id)
-    if asked.operation == "count-tokens":
-        _check(directive.read_words(asked.scripted, usual), asked.operation)
-        return whole_reply(orjson.dumps({"inputTokens": count_tokens(body, model)}), _JSON)
     streamed = asked.operation in _STREAMED
-    family = CONVERSE if asked.operation in _CONVERSED else native_family(model, body)
+    family: Family = CONVERSE
+    guard = None
+    if asked.operation not in _CONVERSED:
+        guard, body = guard_of_headers(account.guardrails, dict(asked.options), body)
+        family = native_family(model, body)
     headers = {} if family is CONVERSE else _repeated(asked.options)
     question = family.question(body, model, streamed=streamed)
-    said, wanted = directive.read(question.said, usual)
+    if family is CONVERSE:
+        guard = guard_of_body(account.guardrails, body)
+    said, wanted = _directed(question.said, asked, account)
+    use = NO_CACHE if account.cache is None else account.cache.use(model.given, question.prefixes)
+    answer = compose(question, said, wanted, asked.body, use)
+    if family is not CONVERSE and streamed:
+        headers["X-Amzn-Bedrock-Content-Type"] = "application/json"
+    saying = _Saying(family, model, body, headers, wanted)
+    if guard is not None:
+        watched = guarded(guard, question.guarded or said, answer, wanted.guardrail, streamed=streamed)
+        reply = saying.guarded(watched, answer, streamed=streamed)
+    elif wanted.guardrail is not None:
+        raise invalid("The directive [guardrail] needs a request with a guardrail.")
+    else:
+        reply = saying.stream(answer) if streamed else saying.whole(answer)
+    return replace(reply, same=False) if use.asked else reply
+
+
+class _Saying(NamedTuple):
+    """How a family says an answer."""
+
+    family: Family
+    model: ModelId
+    body: Any
+    headers: Mapping[str, str]
+    wanted: Directives
+
+    def stream(self, answer: Answer) -> Reply:
+        """Return the answer as a stream."""
+        return stream_reply(self.family.stream(answer, self.model, self.body), self.headers, self.wanted)
+
+    def whole(self, answer: Answer) -> Reply:
+        """Return the answer in one piece."""
+        return self._sealed(answer, self.family.whole(answer, self.model, self.body))
+
+    def guarded(self, one: Guarded, raw: Answer, *, streamed: bool) -> Reply:
+        """Return the answer that a guardrail let through; `raw` is the model's own."""
+        if streamed:
+            events = self.family.stream(one.answer, self.model, self.body)
+            return stream_reply(mark_events(one, events, raw), self.headers, self.wanted)
+        payload = self.family.whole(one.answer, self.model, self.body)
+        said = self.family.whole(raw, self.model, self.body)
+        return self._sealed(one.answer, mark_whole(one, payload, said, native=self.family is not CONVERSE))
+
+    def _sealed(self, answer: Answer, payload: Mapping[str, Any]) -> Reply:
+        data = orjson.dumps(payload, option=orjson.OPT_SORT_KEYS if self.family is CONVERSE else 0)
+        headers = {**_JSON, **self.headers, **self.family.counters(answer)}
+        reply = whole_reply(data, headers, delay=answer.latency_ms / _MS)
+        return reply if self.wanted.fault is None else broken_reply(reply, self.wanted.fault)
+
+
+def _directed(said: str, asked: Asked, account: Account) -> tuple[str, Directives]:
+    """Return what was said without directives, and what they want, a script above all."""
+    said, wanted = directive.read(said, account.usual)
     wanted = directive.read_words(asked.scripted, wanted)
     _check(wanted, asked.operation)
-    use = NO_CACHE if cache is None else cache.use(model.given, question.prefixes)
-    answer = compose(question, said, wanted, asked.body, use)
-    if not streamed:
-        whole = _whole(family, answer, model, body, headers)
-        reply = whole if wanted.fault is None else broken_reply(whole, wanted.fault)
-    else:
-        if family is not CONVERSE:
-            headers["X-Amzn-Bedrock-Content-Type"] = "application/json"
-        reply = stream_reply(family.stream(answer, model, body), headers, wanted)
-    return replace(reply, same=False) if use.asked else reply
+    return said, wanted
+
+
+def _json_reply(payload: Mapping[str, Any], wanted: Directives) -> Reply:
+    reply = whole_reply(orjson.dumps(payload), _JSON, delay=wanted.first_byte_ms / _MS)
+    return reply if wanted.fault is None else broken_reply(reply, wanted.fault)
+
+
+def _count(asked: Asked, body: Any, account: Account) -> Reply:
+    model = read_model_id(asked.model_id)
+    _, wanted = _directed("", asked, account)
+    return _json_reply({"inputTokens": count_tokens(body, model)}, wanted)
+
+
+def _apply(asked: Asked, body: Any, account: Account) -> Reply:
+    read, guardrail = apply_guardrail.read_body(body, account.guardrails, asked.model_id)
+    _, wanted = _directed("\n".join(read.texts), asked, account)
+    texts = [directive.read(text, account.usual)[0] for text in read.texts]
+    return _json_reply(apply_guardrail.apply(read, guardrail, texts, wanted.guardrail), wanted)
+
+
+def _rerank(asked: Asked, body: Any, account: Account) -> Reply:
+    read = agent_rerank.read_body(body)
+    query, wanted = _directed(read.query, asked, account)
+    return _json_reply(agent_rerank.ranked(read, query), wanted)
+
+
+_WITHOUT_MODEL: Final[Mapping[str, Callable[[Asked, Any, Account], Reply]]] = MappingProxyType(
+    {"count-tokens": _count, "apply-guardrail": _apply, "rerank": _rerank}
+)
+"""The operations that generate nothing."""
 
 
 def replayed(asked: Asked, body: Any, replay: Replay, usual: Directives) -> tuple[Reply, str | None]:
@@ -145,17 +236,6 @@ def count_tokens(body: Any, model: ModelId) -> int:
     return CLAUDE.question(inner, model, streamed=False).input_tokens
 
 
-def _whole(
-    family: Family, answer: Answer, model: ModelId, body: Mapping[str, Any], headers: Mapping[str, str]
-) -> Reply:
-    payload = orjson.dumps(
-        family.whole(answer, model, body), option=orjson.OPT_SORT_KEYS if family is CONVERSE else 0
-    )
-    return whole_reply(
-        payload, {**_JSON, **headers, **family.counters(answer)}, delay=answer.latency_ms / _MS
-    )
-
-
 def _check(wanted: Directives, operation: str) -> None:
     if wanted.error is not None:
         raise BedrockError(wanted.error, retry_after_ms=wanted.retry_after_ms)
@@ -166,8 +246,6 @@ def _check(wanted: Directives, operation: str) -> None:
 
 def _repeated(options: Sequence[tuple[str, str]]) -> dict[str, str]:
     given = dict(options)
-    if given.get(_GUARDRAIL):
-        raise invalid("The guardrail identifier or version provided in the request does not exist.")
     for name, known in _OPTIONS.items():
         if given.get(name, next(iter(known))) not in known:
             raise malformed(f"{name}: {given[name]} is not a valid enum value")

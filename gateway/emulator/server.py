@@ -1,4 +1,4 @@
-"""The emulator itself: HTTP in, one of five operations, HTTP out."""
+"""The emulator itself: HTTP in, one of its operations, HTTP out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gateway.emulator.cache import PromptCache
 from gateway.emulator.capacity import Capacity
 from gateway.emulator.delivery import Reply, deliver, error_reply
 from gateway.emulator.errors import BedrockError
-from gateway.emulator.operations import HEADER_PREFIX, Asked, parse, replayed, reply_to
+from gateway.emulator.operations import HEADER_PREFIX, Account, Asked, parse, replayed, reply_to
 from gateway.emulator.replay import OPERATIONS, Replay
 from gateway.emulator.settings import EmulatorSettings
 
@@ -38,9 +38,11 @@ if TYPE_CHECKING:
     from gateway.emulator.keyring import KeyRing
 
 _PATH: Final = re.compile(r"/model/(.+)/([a-z-]+)")
+_GUARDRAIL_PATH: Final = re.compile(r"/guardrail/(.+)/version/([^/]+)/apply")
 _MAX_BODY: Final = 25_000_000
 """In bytes, as in the service model (bedrock-wire.md §1)."""
 
+_OTHERS: Final = frozenset({"apply-guardrail", "rerank"})
 _CACHED_BODY: Final = 16_384
 _CACHED_REPLY: Final = 131_072
 _CACHED_EXCHANGES: Final = 256
@@ -87,7 +89,11 @@ class Emulator:
         # A benchmark asks the same thing over and over, and it is not this process that it measures.
         self._kept: dict[Asked, _Exchange] = {}
         self._script: deque[str] = deque()
-        self._cache = PromptCache(self.settings.cache_minimum_tokens)
+        self._account = Account(
+            usual=self._usual,
+            guardrails=self.settings.guardrails,
+            cache=PromptCache(self.settings.cache_minimum_tokens),
+        )
 
     def __repr__(self) -> str:
         return f"<Emulator {self.url or 'not started'}, {self.active} active, {len(self.calls)} calls>"
@@ -199,7 +205,7 @@ class Emulator:
     async def _exchange(
         self, request: web.BaseRequest, raw_path: str, raw_query: str, operation: str, model_id: str
     ) -> _Exchange:
-        if operation not in OPERATIONS:
+        if operation not in OPERATIONS | _OTHERS:
             return _Exchange(None, error_reply(BedrockError("UnknownOperationException")))
         try:
             body = await request.read()
@@ -248,13 +254,18 @@ class Emulator:
             self._refuse(asked.model_id)
             if self.replay is not None:
                 return _Exchange(body, *replayed(asked, body, self.replay, self._usual))
-            return _Exchange(body, reply_to(asked, body, self._usual, self._cache))
+            return _Exchange(body, reply_to(asked, body, self._account))
         except BedrockError as error:
             return _Exchange(body, error_reply(error))
 
 
 def _route(method: str, raw_path: str) -> tuple[str, str]:
     """Return operation and model id; a path that is neither of ours is its own operation, without a model."""
+    if method == "POST" and raw_path == "/rerank":
+        return "rerank", ""
+    applied = _GUARDRAIL_PATH.fullmatch(raw_path)
+    if method == "POST" and applied is not None:
+        return "apply-guardrail", f"{unquote(applied[1])}/{unquote(applied[2])}"
     match = _PATH.fullmatch(raw_path)
     if method != "POST" or match is None or match[2] not in OPERATIONS:
         return raw_path, ""

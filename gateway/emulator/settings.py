@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gateway.emulator.guardrails import Guardrail
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -23,6 +25,8 @@ class EmulatorSettings:
     the number of frames in one write, 0 for all of them; None means 1 for a paced answer and 0 for others.
 
     `cache_minimum_tokens` is the length from which the beginning of a prompt is cached.
+
+    `guardrails` are those that exist: id → guardrail.
 
     `refusals` are the models that this account may not use: model id → error code and message, answered to
     every operation of that model. `date_offset_s` is how far the emulator's clock is ahead of this host's, in
@@ -45,6 +49,7 @@ class EmulatorSettings:
     pace_ms: float = 0.0
     first_byte_ms: float = 0.0
     frames_per_write: int | None = None
+    guardrails: Mapping[str, Guardrail] = field(default_factory=lambda: {"emulated": Guardrail()})
     cache_minimum_tokens: int = 1024
     refusals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     date_offset_s: float = 0.0

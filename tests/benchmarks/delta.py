@@ -20,7 +20,7 @@ from gateway.catalog.catalog import Catalog
 from gateway.codecs import CODECS
 from gateway.dialects.native_stream import NDJSON
 from gateway.emulator.directives import defaults
-from gateway.emulator.operations import Asked, reply_to
+from gateway.emulator.operations import Account, Asked, reply_to
 from gateway.emulator.replay import split_frames
 from gateway.emulator.settings import EmulatorSettings
 from gateway.pipeline import CompletionStream
@@ -87,7 +87,8 @@ def answer_of(model: str, deltas: int) -> bytes:
     if model == CLAUDE:
         body |= {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 4096}
     asked = Asked(operation, model, orjson.dumps(body))
-    return b"".join(write.data for write in reply_to(asked, body, defaults(EmulatorSettings())).writes)
+    account = Account(usual=defaults(EmulatorSettings()))
+    return b"".join(write.data for write in reply_to(asked, body, account).writes)
 
 
 def call_of(model: str) -> UpstreamCall:

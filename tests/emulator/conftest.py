@@ -9,7 +9,7 @@ import pytest
 
 from gateway.emulator import Emulator, EmulatorSettings
 from gateway.emulator.directives import defaults
-from gateway.emulator.operations import Asked, reply_to
+from gateway.emulator.operations import Account, Asked, reply_to
 from tests.emulator.asking import sdk
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def _client(emulator: Emulator) -> Iterator[Any]:
 @pytest.fixture(name="reply")
 def _reply() -> Callable[[str, str, Any], Reply]:
     """Ask without a socket: operation, model id and JSON in, the reply or a BedrockError out."""
-    usual = defaults(EmulatorSettings())
+    account = Account(usual=defaults(EmulatorSettings()), guardrails=EmulatorSettings().guardrails)
 
     def ask(operation: str, model: str, body: Any) -> Reply:
-        return reply_to(Asked(operation, model, repr(body).encode()), body, usual)
+        return reply_to(Asked(operation, model, repr(body).encode()), body, account)
 
     return ask

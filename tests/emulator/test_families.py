@@ -13,7 +13,7 @@ from gateway.emulator import EmulatorSettings
 from gateway.emulator.directives import defaults
 from gateway.emulator.errors import BedrockError
 from gateway.emulator.families import claude_rules, claude_shapes, converse_rules, converse_shapes, native
-from gateway.emulator.operations import Asked, parse, reply_to
+from gateway.emulator.operations import Account, Asked, parse, reply_to
 from gateway.emulator.shapes import Shape, read_anthropic, read_schema
 from gateway.emulator.thoughts import redact, sign
 from tests.emulator.asking import (
@@ -656,8 +656,12 @@ def test_operations_refuse(reply: Ask, operation: str, model: str, body: Any, me
     ("options", "message"),
     [
         (
-            (("x-amzn-bedrock-guardrailidentifier", "abc"),),
+            (("x-amzn-bedrock-guardrailidentifier", "abc"), ("x-amzn-bedrock-guardrailversion", "1")),
             "The guardrail identifier or version provided in the request does not exist.",
+        ),
+        (
+            (("x-amzn-bedrock-guardrailidentifier", "abc"),),
+            "The guardrail identifier and version must both be provided with a guardrail config.",
         ),
         (
             (("x-amzn-bedrock-service-tier", "slow"),),
@@ -668,7 +672,7 @@ def test_operations_refuse(reply: Ask, operation: str, model: str, body: Any, me
 def test_options_of_the_headers_are_checked(options: tuple[tuple[str, str], ...], message: str) -> None:
     """InvokeModel has in headers what Converse has in its body."""
     with pytest.raises(BedrockError) as caught:
-        reply_to(Asked("invoke", TITAN, b"", options), titan(), defaults(EmulatorSettings()))
+        reply_to(Asked("invoke", TITAN, b"", options), titan(), Account(usual=defaults(EmulatorSettings())))
 
     assert caught.value.message == message
 

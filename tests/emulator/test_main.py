@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateway.emulator import EmulatorSettings
+from gateway.emulator import EmulatorSettings, Guardrail
 from gateway.emulator.__main__ import main, parse_arguments, serve
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -31,6 +31,10 @@ def test_every_setting_has_its_option() -> None:
         "here",
         "--refusals",
         '{"m": ["AccessDeniedException", "No."]}',
+        "--guardrails",
+        '{"g": {"words": ["bad"], "regexes": {"Number": "1+"}}}',
+        "--cache-minimum-tokens",
+        "5",
         "--date-offset-s",
         "-9",
         "--no-verify-signatures",
@@ -43,6 +47,8 @@ def test_every_setting_has_its_option() -> None:
         pace_ms=1.5,
         recordings=Path("here"),
         refusals={"m": ("AccessDeniedException", "No.")},
+        guardrails={"g": Guardrail(words=("bad",), regexes={"Number": "1+"})},
+        cache_minimum_tokens=5,
         date_offset_s=-9.0,
         verify_signatures=False,
     )
@@ -64,6 +70,23 @@ def test_refusals_that_cannot_be(refusals: str, words: str, capsys: pytest.Captu
         parse_arguments(["--refusals", refusals])
 
     assert f"argument --refusals: {words}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("guardrails", ["{", "[]", '{"g": 1}', '{"g": {"words": 1}}'])
+def test_guardrails_that_cannot_be(guardrails: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not a table of guardrails is a usage error."""
+    with pytest.raises(SystemExit):
+        parse_arguments(["--guardrails", guardrails])
+
+    assert "argument --guardrails: should be" in capsys.readouterr().err
+
+
+def test_the_help_knows_the_directives(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever starts it by hand reads there how an answer is steered."""
+    with pytest.raises(SystemExit):
+        parse_arguments(["--help"])
+
+    assert "`exception=<member>`" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("field", EmulatorSettings.__dataclass_fields__)

@@ -19,10 +19,10 @@ from gateway.emulator.sense.calls import Tool
 from gateway.emulator.shapes import read_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gateway.emulator.answer import Answer, StopReason, ToolCall
-    from gateway.emulator.families.converse_shapes import ToolConfig, Turn
+    from gateway.emulator.families.converse_shapes import Block, ToolConfig, Turn
     from gateway.emulator.models import ModelId
 
 STOP_REASONS: Final[Mapping[StopReason, str]] = MappingProxyType(
@@ -56,6 +56,7 @@ class Converse:
         said, returned = last_words(asked.messages)
         return Question(
             said=said,
+            guarded="\n".join(text for turn in asked.messages for text in guarded_texts(turn.content)),
             returned=returned,
             instructions="\n".join(block.text for block in asked.system if block.text),
             input_tokens=count(body),
@@ -159,10 +160,17 @@ def tools_of(config: ToolConfig | None) -> tuple[tuple[Tool, ...], tuple[Tool, .
     return tools, forced
 
 
+def guarded_texts(blocks: Iterable[Block]) -> list[str]:
+    """Return the texts that a caller marked for the guardrail."""
+    contents = (block.guard_content for block in blocks if block.guard_content is not None)
+    return [content.text.text for content in contents if content.text is not None]
+
+
 def last_words(messages: Sequence[Turn]) -> tuple[str, str]:
     """Return the text of the last user turn and that of the tool results in it."""
     last = next(turn for turn in reversed(messages) if turn.role == "user")
     said = [block.text for block in last.content if block.text is not None]
+    said += guarded_texts(last.content)
     returned = [
         orjson.dumps(piece.json_).decode() if piece.text is None else piece.text
         for block in last.content

@@ -42,20 +42,17 @@ def check_conversation(messages: Sequence[Turn], tool_config: ToolConfig | None,
 
 
 def check_guardrail(body: ConverseBody, *, streamed: bool) -> None:
-    """Refuse a guardrail as Bedrock refuses one that does not exist: the emulator has none.
+    """Return if what a body says of its guardrail fits the operation.
 
     Raises:
-        BedrockError: the body names a guardrail, or asks of a whole answer how to stream it.
+        BedrockError: it asks of a whole answer how to stream it.
     """
     guardrail = body.guardrail_config
-    if guardrail is None:
-        return
-    if guardrail.stream_processing_mode is not None and not streamed:
+    if guardrail is not None and guardrail.stream_processing_mode is not None and not streamed:
         raise invalid(
             "Malformed input request: #/guardrailConfig: extraneous key [streamProcessingMode] is not "
             "permitted, please reformat your input and try again."
         )
-    raise invalid("The guardrail identifier or version provided in the request does not exist.")
 
 
 def _check_turn(turn: Turn, where: str, model: ModelId) -> None:

@@ -19,6 +19,7 @@ from gateway.emulator.families.mistral import Mistral
 from gateway.emulator.families.mistral_chat import MistralChat
 from gateway.emulator.families.nova import Nova
 from gateway.emulator.families.nova_embeddings import NovaEmbedding
+from gateway.emulator.families.rerank import Rerank
 from gateway.emulator.families.titan import Titan
 from gateway.emulator.families.titan_embeddings import TitanEmbedding, TitanImageEmbedding
 
@@ -41,12 +42,13 @@ _MISTRAL_CHAT: Final = MistralChat()
 _JAMBA: Final = Jamba()
 _JURASSIC: Final = Jurassic()
 _CHAT: Final = Chat()
+_RERANK: Final = Rerank()
 _TITAN_EMBEDDING: Final = TitanEmbedding()
 _TITAN_IMAGE_EMBEDDING: Final = TitanImageEmbedding()
 _NOVA_EMBEDDING: Final = NovaEmbedding()
 _COHERE_EMBEDDING_4: Final = CohereEmbedding4()
 
-_EMBEDDINGS: Final[tuple[tuple[str, Family], ...]] = (
+_SILENT: Final[tuple[tuple[str, Family], ...]] = (
     ("amazon.titan-embed-text-", _TITAN_EMBEDDING),
     ("amazon.titan-embed-g1-", _TITAN_EMBEDDING),
     ("amazon.titan-embed-image-", _TITAN_IMAGE_EMBEDDING),
@@ -54,6 +56,8 @@ _EMBEDDINGS: Final[tuple[tuple[str, Family], ...]] = (
     ("cohere.embed-english-v3", CohereEmbedding3()),
     ("cohere.embed-multilingual-v3", CohereEmbedding3()),
     ("cohere.embed-v4", _COHERE_EMBEDDING_4),
+    ("cohere.rerank-", _RERANK),
+    ("amazon.rerank-", _RERANK),
 )
 
 # The first row that fits decides. A body's key in the middle: the model takes two bodies, and that key is
@@ -114,7 +118,7 @@ def native_family(model: ModelId, body: Any) -> Family:
 
 def _by_id(model: ModelId, body: Mapping[str, Any]) -> Family | None:
     if not model.talks:
-        return next((family for prefix, family in _EMBEDDINGS if model.base.startswith(prefix)), None)
+        return next((family for prefix, family in _SILENT if model.base.startswith(prefix)), None)
     return next(
         (
             family
