@@ -78,17 +78,26 @@ def betas(lines: Iterable[str]) -> tuple[str, ...]:
     Raises:
         InvalidRequest: a flag is not on the list.
     """
+    return known_flags([piece for line in lines for piece in line.split(",")], BETA_HEADER)
+
+
+def known_flags(asked: Iterable[str], param: str) -> tuple[str, ...]:
+    """Return those of these flags that Bedrock is to be told, each once, in their order.
+
+    Raises:
+        InvalidRequest: a flag is not on the list; `param` is where it came from.
+    """
     found: dict[str, None] = {}
-    for flag in [piece.strip() for line in lines for piece in line.split(",")]:
+    for flag in [piece.strip() for piece in asked]:
         if flag in PASSED_ON:
             found[flag] = None
         elif flag in RENAMED:
             found[RENAMED[flag]] = None
         elif flag and flag not in WITHOUT_MEANING:
-            raise InvalidRequest(_unknown(flag), param=BETA_HEADER)
+            raise InvalidRequest(_unknown(flag, param), param=param)
     return tuple(found)
 
 
-def _unknown(flag: str) -> str:
+def _unknown(flag: str, param: str) -> str:
     name = f"`{flag}`" if len(flag) <= 64 and flag.isascii() and flag.isprintable() else "a flag"  # noqa: PLR2004 - as long as a name
-    return f"{BETA_HEADER}: {name} is not known to Bedrock. Known are: {', '.join(sorted(PASSED_ON))}."
+    return f"{param}: {name} is not known to Bedrock. Known are: {', '.join(sorted(PASSED_ON))}."

@@ -31,10 +31,10 @@ METADATA: Final = f"{PREFIX}Request-Metadata"
 NAMES: Final = (GUARDRAIL, VERSION, TRACE, LATENCY, TIER, METADATA)
 
 TRACES: Final = {"ENABLED": "enabled", "DISABLED": "disabled", "ENABLED_FULL": "enabled_full"}
-_IDENTIFIER: Final = re.compile(
-    r"[a-z0-9]{1,2048}|arn:aws(-[a-z-]+)?:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:guardrail/[a-z0-9]+"
+GUARDRAIL_ID: Final = (
+    r"^([a-z0-9]{1,2048}|arn:aws(-[a-z-]+)?:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:guardrail/[a-z0-9]+)$"
 )
-_VERSION: Final = re.compile(r"[1-9][0-9]{0,7}|DRAFT")
+GUARDRAIL_VERSION: Final = r"^([1-9][0-9]{0,7}|DRAFT)$"
 
 
 class Headers(Protocol):
@@ -79,9 +79,9 @@ def guardrail(headers: Headers, known: Guardrail | None = None) -> Guardrail | N
     if identifier is None or version is None:
         lacking = VERSION if version is None else GUARDRAIL
         raise InvalidRequest(f"{GUARDRAIL} and {VERSION} come together.", param=lacking)
-    if _IDENTIFIER.fullmatch(identifier) is None:
+    if re.search(GUARDRAIL_ID, identifier) is None:
         raise InvalidRequest(f"{GUARDRAIL} must be a guardrail's id or ARN.", param=GUARDRAIL)
-    if _VERSION.fullmatch(version) is None:
+    if re.search(GUARDRAIL_VERSION, version) is None:
         raise InvalidRequest(f"{VERSION} must be a number or DRAFT.", param=VERSION)
     if known is None:
         return Guardrail(identifier, version, traced)

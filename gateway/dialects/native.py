@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -9,7 +10,8 @@ from pydantic import ValidationError
 from gateway import domain
 from gateway.dialects import native_plain
 from gateway.dialects import native_schema as shape
-from gateway.dialects.inline_content import arguments, image_part
+from gateway.dialects.anthropic_headers import known_flags
+from gateway.dialects.inline_content import arguments, document_part, image_part
 from gateway.dialects.problems import invalid
 from gateway.errors import InvalidRequest
 
@@ -53,6 +55,14 @@ def of_schema(value: Any) -> domain.CompletionRequest:
         stop=tuple(body.stop),
         tools=tuple(_tool(tool) for tool in body.tools),
         tool_choice=_tool_choice(body),
+        parallel_tool_calls=body.parallel_tool_calls,
+        reasoning=_asked_reasoning(body.reasoning),
+        response_format=_response_format(body.response_format),
+        seed=body.seed,
+        guardrail=_guardrail(body.guardrail),
+        service_tier=body.service_tier,
+        latency=body.latency,
+        betas=known_flags(body.betas, "betas"),
         metadata=body.metadata,
     )
     if not request.messages:
@@ -63,14 +73,14 @@ def of_schema(value: Any) -> domain.CompletionRequest:
 # ── messages ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _split(body: shape.CompletionBody) -> tuple[tuple[domain.TextPart, ...], list[tuple[int, Any]]]:
+def _split(body: shape.CompletionBody) -> tuple[tuple[domain.SystemPart, ...], list[tuple[int, Any]]]:
     """Separate the system text from the turns, which keep their index for error messages."""
     if (body.messages is None) == (body.prompt is None):
         raise InvalidRequest("Give either `messages` or `prompt`.", param="messages")
-    texts = [body.system] if body.system is not None else []
+    system = [] if body.system is None else _system(body.system)
     if body.prompt is not None:
         user = shape.UserMessage(role="user", content=[shape.TextPart(type="text", text=body.prompt)])
-        return _parts(texts), [(0, user)]
+        return tuple(system), [(0, user)]
     turns: list[tuple[int, Any]] = []
     for index, message in enumerate(body.messages or ()):
         if not isinstance(message, shape.SystemMessage):
@@ -80,12 +90,17 @@ def _split(body: shape.CompletionBody) -> tuple[tuple[domain.TextPart, ...], lis
                 "System text must come before the first turn.", param=f"messages[{index}].role"
             )
         else:
-            texts.extend(part.text for part in message.content)
-    return _parts(texts), turns
+            system += _system(message.content)
+    return tuple(system), turns
 
 
-def _parts(texts: Sequence[str]) -> tuple[domain.TextPart, ...]:
-    return tuple(domain.TextPart(text) for text in texts if text)
+def _system(parts: Iterable[shape.TextPart | shape.CachePointPart]) -> list[domain.SystemPart]:
+    """Return the parts that say something."""
+    return [
+        domain.CachePoint(part.ttl) if isinstance(part, shape.CachePointPart) else domain.TextPart(part.text)
+        for part in parts
+        if isinstance(part, shape.CachePointPart) or part.text
+    ]
 
 
 def _turns(turns: Iterable[tuple[int, Any]]) -> Iterable[domain.Message]:
@@ -93,8 +108,7 @@ def _turns(turns: Iterable[tuple[int, Any]]) -> Iterable[domain.Message]:
     results: list[domain.Part] = []
     for index, message in turns:
         if isinstance(message, shape.ToolMessage):
-            content = _content(message.content, f"messages[{index}].content")
-            results.append(domain.ToolResultPart(message.tool_call_id, content, message.is_error))
+            results += _result(message, f"messages[{index}].content")
             continue
         if results:
             yield domain.Message("user", tuple(results))
@@ -107,11 +121,24 @@ def _turns(turns: Iterable[tuple[int, Any]]) -> Iterable[domain.Message]:
         yield domain.Message("user", tuple(results))
 
 
+def _result(message: shape.ToolMessage, path: str) -> list[domain.Part]:
+    """Return the result of a tool, and the cache point behind it where there is one."""
+    content = _content(message.content, path)
+    closing = [part for part in content[-1:] if isinstance(part, domain.CachePoint)]
+    said = content[: len(content) - len(closing)]
+    kept = [
+        part for part in said if isinstance(part, domain.TextPart | domain.ImagePart | domain.DocumentPart)
+    ]
+    if len(kept) < len(said):
+        raise InvalidRequest("A cache point stands behind all that a tool returned.", param=path)
+    return [domain.ToolResultPart(message.tool_call_id, tuple(kept), message.is_error), *closing]
+
+
 def _assistant(message: shape.AssistantMessage, path: str) -> tuple[domain.Part, ...]:
     parts: list[domain.Part] = [
         _reasoning(block, f"{path}.reasoning[{number}]") for number, block in enumerate(message.reasoning)
     ]
-    parts.extend(domain.TextPart(part.text) for part in message.content or ())
+    parts.extend(_text_or_point(part) for part in message.content or ())
     for number, call in enumerate(message.tool_calls):
         given = arguments(call.function.arguments, f"{path}.tool_calls[{number}].function.arguments")
         parts.append(domain.ToolUsePart(call.id, call.function.name, given))
@@ -126,20 +153,58 @@ def _reasoning(block: shape.Reasoning, path: str) -> domain.ReasoningPart:
     return domain.ReasoningPart(block.text, block.signature, block.redacted)
 
 
-def _content(parts: Sequence[Any], path: str) -> tuple[domain.TextPart | domain.ImagePart, ...]:
-    return tuple(
-        domain.TextPart(part.text)
-        if isinstance(part, shape.TextPart)
-        else image_part(part.image_url.url, f"{path}[{number}].image_url.url")
-        for number, part in enumerate(parts)
-    )
+def _content(parts: Sequence[Any], path: str) -> tuple[domain.Part, ...]:
+    return tuple(_part(part, f"{path}[{number}]") for number, part in enumerate(parts))
+
+
+def _part(part: Any, path: str) -> domain.Part:
+    if isinstance(part, shape.ImagePart):
+        return image_part(part.image_url.url, f"{path}.image_url.url")
+    if isinstance(part, shape.FilePart):
+        document = document_part(part.file.file_data, part.file.filename, f"{path}.file.file_data")
+        return replace(document, citations=part.citations, context=part.context)
+    return _text_or_point(part)
+
+
+def _text_or_point(part: shape.TextPart | shape.CachePointPart) -> domain.TextPart | domain.CachePoint:
+    if isinstance(part, shape.CachePointPart):
+        return domain.CachePoint(part.ttl)
+    return domain.TextPart(part.text)
+
+
+# ── how the answer is wanted ──────────────────────────────────────────────────────────────────────────
+
+
+def _asked_reasoning(asked: shape.ReasoningRequest | None) -> domain.Reasoning | None:
+    if asked is None:
+        return None
+    if (asked.effort is None) == (asked.budget_tokens is None):
+        raise InvalidRequest("Give either `effort` or `budget_tokens`.", param="reasoning")
+    return domain.Reasoning(asked.effort, asked.budget_tokens)
+
+
+def _response_format(
+    form: shape.TextFormat | shape.JsonFormat | shape.SchemaFormat | None,
+) -> domain.ResponseFormat | None:
+    if isinstance(form, shape.SchemaFormat):
+        asked = form.json_schema
+        return domain.ResponseFormat(asked.schema_, asked.name, asked.description, asked.strict)
+    return domain.ResponseFormat() if isinstance(form, shape.JsonFormat) else None
+
+
+def _guardrail(asked: shape.Guardrail | None) -> domain.Guardrail | None:
+    if asked is None:
+        return None
+    return domain.Guardrail(asked.identifier, asked.version, asked.trace, asked.stream_mode)
 
 
 # ── tools ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _tool(tool: shape.Tool) -> domain.Tool:
-    return domain.Tool(tool.function.name, tool.function.description, tool.function.parameters)
+    asked, point = tool.function, tool.cache_point
+    cache = None if point is None else domain.CachePoint(point.ttl)
+    return domain.Tool(asked.name, asked.description, asked.parameters, asked.strict, cache)
 
 
 def _tool_choice(body: shape.CompletionBody) -> domain.ToolChoice | None:

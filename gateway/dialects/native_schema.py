@@ -19,6 +19,9 @@ from pydantic import (
     Tag,
 )
 
+from gateway.dialects.bedrock_headers import GUARDRAIL_ID, GUARDRAIL_VERSION
+from gateway.domain import CacheTtl, Effort, Latency, ServiceTier  # noqa: TC001 - pydantic asks
+
 MAX_MODEL: Final = 2048
 """Characters of a model's name; the longest ARN has as many."""
 MAX_TOKENS: Final = 10_000_000
@@ -64,6 +67,37 @@ class ImagePart(Shape):
     image_url: ImageUrl
 
 
+class File(Shape):
+    """A document as a `data:` URL; `filename` is what the model may call it."""
+
+    filename: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    file_data: str
+
+
+class FilePart(Shape):
+    """`{"type": "file", "file": {"filename": "report.pdf", "file_data": "data:application/pdf;base64,…"}}`.
+
+    `citations`: the model is to cite it. `context` is what is told of it, beside its content.
+    """
+
+    type: Literal["file"]
+    file: File
+    citations: bool = False
+    context: str | None = None
+
+
+class CachePoint(Shape):
+    """How long what stands before it is to be cached; without `ttl` as long as the model does by itself."""
+
+    ttl: CacheTtl | None = None
+
+
+class CachePointPart(CachePoint):
+    """`{"type": "cache_point"}`: all that stands before it is to be kept in the prompt cache."""
+
+    type: Literal["cache_point"]
+
+
 class FunctionCall(Shape):
     """The name of a function and the JSON text of its arguments."""
 
@@ -87,9 +121,13 @@ class Reasoning(Shape):
     redacted: str | None = None
 
 
-TextContent = Annotated[list[TextPart], Field(fail_fast=True), BeforeValidator(_as_parts)]
+TextContent = Annotated[
+    list[Annotated[TextPart | CachePointPart, Field(discriminator="type")]],
+    Field(fail_fast=True),
+    BeforeValidator(_as_parts),
+]
 MixedContent = Annotated[
-    list[Annotated[TextPart | ImagePart, Field(discriminator="type")]],
+    list[Annotated[TextPart | ImagePart | FilePart | CachePointPart, Field(discriminator="type")]],
     Field(fail_fast=True),
     BeforeValidator(_as_parts),
 ]
@@ -133,18 +171,20 @@ Message: TypeAlias = Annotated[
 
 
 class Function(Shape):
-    """A function that the model may call; `parameters` is JSON Schema."""
+    """A function that the model may call; `parameters` is JSON Schema, which `strict` makes a promise."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
     description: str | None = None
     parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object", "properties": {}})
+    strict: bool | None = None
 
 
 class Tool(Shape):
-    """`{"type": "function", "function": {…}}`."""
+    """`{"type": "function", "function": {…}}`; the tools up to a `cache_point` are cached."""
 
     type: Literal["function"]
     function: Function
+    cache_point: CachePoint | None = None
 
 
 class NamedFunction(Shape):
@@ -167,13 +207,59 @@ ToolChoice: TypeAlias = Annotated[
 StopSequence = Annotated[str, StringConstraints(min_length=1)]
 
 
+class ReasoningRequest(Shape):
+    """How much the model is to think before it answers: one of the two."""
+
+    effort: Effort | None = None
+    budget_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
+
+
+class JsonSchema(Shape):
+    """The schema that the answer must fit, and what it is called."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")] | None = None
+    description: str | None = None
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    strict: bool | None = None
+
+
+class TextFormat(Shape):
+    """Plain text, as without a format."""
+
+    type: Literal["text"]
+
+
+class JsonFormat(Shape):
+    """Any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class SchemaFormat(Shape):
+    """A JSON object that fits a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
+class Guardrail(Shape):
+    """A guardrail of Bedrock's to apply; `sync` holds a stream's text back until it is judged."""
+
+    identifier: Annotated[str, StringConstraints(pattern=GUARDRAIL_ID, max_length=2048)]
+    version: Annotated[str, StringConstraints(pattern=GUARDRAIL_VERSION)]
+    trace: Literal["disabled", "enabled", "enabled_full"] | None = None
+    stream_mode: Literal["sync", "async"] | None = None
+
+
 class CompletionBody(Shape):
     """The body of `POST /chat/completions` and of `POST /chat/completions/stream`."""
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=MAX_MODEL)]
     messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)] | None = None
     prompt: Annotated[str, StringConstraints(min_length=1)] | None = None
-    system: str | None = None
+    system: TextContent | None = None
     max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
     temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
@@ -183,5 +269,15 @@ class CompletionBody(Shape):
     ]
     tools: Annotated[list[Tool], Field(fail_fast=True, default_factory=list)]
     tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: ReasoningRequest | None = None
+    response_format: Annotated[TextFormat | JsonFormat | SchemaFormat, Field(discriminator="type")] | None = (
+        None
+    )
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    guardrail: Guardrail | None = None
+    service_tier: ServiceTier | None = None
+    latency: Latency | None = None
+    betas: Annotated[list[str], Field(fail_fast=True, default_factory=list)]
     metadata: dict[str, str] = Field(default_factory=dict)
     provider: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None

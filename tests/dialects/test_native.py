@@ -271,7 +271,7 @@ SHAPE: list[tuple[Any, str | None, str]] = [
     (body(messages={"role": "user"}), "messages", LIST),
     ({"model": "m", "prompt": 5}, "prompt", STRING),
     ({"model": "m", "prompt": ""}, "prompt", NOT_EMPTY),
-    (body(system=5), "system", STRING),
+    (body(system=5), "system", LIST),
     (body(max_tokens="5"), "max_tokens", INTEGER),
     (body(max_tokens=5.0), "max_tokens", INTEGER),
     (body(max_tokens=True), "max_tokens", INTEGER),
@@ -315,14 +315,14 @@ SHAPE: list[tuple[Any, str | None, str]] = [
     (
         dialogue({"role": "system", "content": [{"type": CANARY, "text": "x"}]}),
         "messages[0].content[0].type",
-        "Input should be 'text'",
+        "Input should be one of 'text', 'cache_point'",
     ),
     (dialogue({"role": "user", "content": [5]}), "messages[0].content[0]", OBJECT),
     (dialogue({"role": "user", "content": [{}]}), "messages[0].content[0].type", REQUIRED),
     (
         dialogue({"role": "user", "content": [{"type": CANARY}]}),
         "messages[0].content[0].type",
-        "Input should be one of 'text', 'image_url'",
+        "Input should be one of 'text', 'image_url', 'file', 'cache_point'",
     ),
     (dialogue({"role": "user", "content": [{"type": "text"}]}), "messages[0].content[0].text", REQUIRED),
     (
