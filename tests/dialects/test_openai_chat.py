@@ -472,6 +472,7 @@ REFUSALS: list[tuple[Any, str]] = [
     (body(prompt_cache_options={"mode": "implicit"}), "prompt_cache_options.mode"),
     # messages
     (dialogue({"role": "function", "name": "f", "content": "x"}), "messages[0].role"),
+    (dialogue(HI, {"role": "tool", "content": "x"}), "messages[1].tool_call_id"),
     (dialogue({"role": "user", "content": []}), "messages[0].content"),
     (saying({"type": "input_audio", "input_audio": {}}), "messages[0].content[0].type"),
     (

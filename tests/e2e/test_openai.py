@@ -208,6 +208,15 @@ async def test_models(emulator: Emulator, start: StartGateway) -> None:
             assert await get(caller, f"models/{name}") == (200, listed)
 
 
+async def test_only_allowed_models_are_listed(emulator: Emulator, start: StartGateway) -> None:
+    """What a request would be refused for is not in the list, and not found by name."""
+    async with start(emulator, allowed_models=(CLAUDE, EMBEDDER)) as caller:
+        _, answer = await get(caller, "models")
+
+        assert {model["id"] for model in answer["data"]} == {CLAUDE, EMBEDDER}
+        assert (await get(caller, f"models/{LLAMA}"))[0] == 404
+
+
 @pytest.mark.parametrize("name", [CLAUDE, EMBEDDER, PROFILE])
 async def test_a_model_by_its_name(name: str, caller: Caller) -> None:
     """Colons and slashes come raw or encoded, as clients have it; what is not in the list is found too."""

@@ -1,6 +1,6 @@
 """What callers send: parsed, made into the body for each family, and addressed, or refused with a 4xx.
 
-An input is the body of a request. It is read as a chat and as an embedding request.
+An input is the body of a request. It is read as a chat and as an embedding request; by OpenAI's dialect, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gateway.catalog.model_id import MAX_LENGTH
 from gateway.codecs import CODECS
 from gateway.codecs.embeddings import EMBEDDERS
 from gateway.codecs.stop_sequences import emulated
-from gateway.dialects import embeddings, native
+from gateway.dialects import embeddings, native, openai_chat, openai_embeddings
 from gateway.domain import CompletionRequest, Message, TextPart
 from gateway.errors import GatewayError, InvalidRequest, UnknownModel
 from gateway.wire.json import MAX_DEPTH, MAX_KEYS, MAX_NODES, loads
@@ -128,6 +128,11 @@ class Check:
             return
         self._check_chat(value, rng)
         self._check_embeddings(value)
+        for parse in (openai_chat.parse, openai_embeddings.parse):
+            try:
+                parse(value)
+            except InvalidRequest as fault:
+                _check_fault(fault)
 
     def _check_chat(self, value: Any, rng: Random) -> None:
         try:
