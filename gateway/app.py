@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from gateway import __version__
+from gateway import __version__, event_loop
 from gateway.addresses import listen, listen_privately
 from gateway.bedrock.client import POOL_HEADROOM
 from gateway.composition import StartError
@@ -151,7 +151,9 @@ async def running(
         async with _serving(settings, dispatcher, lasting, sockets) as serving:
             gateway.serving = serving
             targets = [str(target) for target in gateway.targets.values()]
-            structlog.get_logger().info("listening", url=gateway.url, targets=targets)
+            structlog.get_logger().info(
+                "listening", url=gateway.url, targets=targets, event_loop=event_loop.running()
+            )
             yield gateway
 
 

@@ -56,9 +56,11 @@ def read_in_pieces(transport: asyncio.BaseTransport) -> None:
     """Let asyncio read at most `READ_SIZE` bytes at once.
 
     It makes room for 256 KiB before each read. That much the allocator maps and unmaps every time: 9 µs of
-    the 10 that a small read then takes (glibc's threshold is 128 KiB).
+    the 10 that a small read then takes (glibc's threshold is 128 KiB). uvloop reads into a buffer of the
+    loop, 250 KiB that stay, and its transports take no attributes.
     """
-    transport.max_size = READ_SIZE  # type: ignore[attr-defined]  # public by its name, and on selector transports
+    if hasattr(transport, "max_size"):  # public by its name, and on selector transports
+        transport.max_size = READ_SIZE
 
 
 def reset(transport: asyncio.Transport) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from gateway import event_loop
 from gateway.emulator import Emulator, EmulatorSettings
 from gateway.observability import logging
-from tests.harness import Caller, StartGateway, started
+from tests.harness import BOTH_LOOPS, EVENT_LOOP, Caller, StartGateway, started
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    import asyncio
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from pathlib import Path
 
 FOREIGN_PREFIXES = ("AWS_", "GATEWAY_", "BOTO_")
@@ -28,6 +31,20 @@ settings.register_profile("fixed", settings.get_profile("search"), derandomize=T
 settings.load_profile("fixed")
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run tests on the loop that serves by default, or on those that they name."""
+    marker = item.get_closest_marker("asyncio")
+    if marker is None or "loop_factories" not in marker.kwargs:
+        return {EVENT_LOOP: event_loop.factory(EVENT_LOOP)}
+    found = {}
+    for name in BOTH_LOOPS:
+        with suppress(event_loop.MissingLoopError):  # the plugin then skips the test, and says so
+            found[name] = event_loop.factory(name)
+    return found
 
 
 @pytest.fixture(autouse=True)

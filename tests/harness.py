@@ -30,6 +30,11 @@ NOVA = "us.amazon.nova-micro-v1:0"
 TITAN = "amazon.titan-text-express-v1"
 LLAMA = "us.meta.llama3-3-70b-instruct-v1:0"
 NO_CONNECT_CLOCK = {"connect_timeout_ms": 60_000}
+EVENT_LOOP = os.environ.get("TEST_EVENT_LOOP", "auto")
+"""What tests run on, with the gateways in them and the processes they start: a `GATEWAY_EVENT_LOOP`."""
+BOTH_LOOPS = ("asyncio", "uvloop")
+on_both_loops = pytest.mark.asyncio(loop_factories=BOTH_LOOPS)
+"""Marks a test of what an event loop decides: it runs on each that is installed."""
 FAMILIES = (CLAUDE, NOVA, TITAN, LLAMA)
 
 

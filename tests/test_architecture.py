@@ -38,9 +38,13 @@ class Area:
 ARCHITECTURE = {
     "__main__": Area("cli"),
     "cli": Area("commands app"),
-    "commands": Area("addresses app composition diagnosis settings emulator observability wire catalog"),
+    "commands": Area(
+        "addresses app composition diagnosis event_loop footprint settings emulator observability wire "
+        "catalog",
+    ),
     "app": Area(
-        "addresses composition generations lasting monitoring readiness server bedrock settings catalog",
+        "addresses composition event_loop generations lasting monitoring readiness server bedrock settings "
+        "catalog",
     ),
     "addresses": Area("server", types="settings"),
     "generations": Area("composition", types="bedrock settings"),
@@ -58,6 +62,8 @@ ARCHITECTURE = {
     "bedrock": Area("upstream deadline tcp codecs wire catalog domain errors", types="settings"),
     # what they are built from
     "deadline": Area(""),
+    "event_loop": Area(""),
+    "footprint": Area(""),
     "ids": Area(""),
     "timing": Area(""),
     "tcp": Area(""),

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from gateway import tcp
+from tests.harness import on_both_loops
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
@@ -30,6 +31,7 @@ def test_a_socket_without_its_options_is_closed() -> None:
         )
 
 
+@on_both_loops
 async def test_reset() -> None:
     """The peer is told that this was no good end, even behind bytes that it has not read."""
     with (
@@ -49,6 +51,7 @@ async def test_reset() -> None:
             peer.recv(100)
 
 
+@pytest.mark.asyncio(loop_factories=["asyncio"])
 async def test_a_read_brings_no_more_than_a_piece() -> None:
     """The size of asyncio is an attribute of its transports, whose name it does not promise to keep."""
     sizes: list[int] = []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gateway import addresses, composition
+from gateway import addresses, composition, event_loop, footprint
 from gateway.commands.supervisor import LISTENING, RELOADED, Supervisor, WorkerPlace
 from gateway.observability import logging
 from gateway.settings import Settings, SettingsError, load
@@ -45,12 +45,11 @@ def run(*, workers: int | None = None, place: str | None = None) -> int:
     configure_logging(settings, worker)
     count = settings.workers if workers is None else workers
     try:
-        if worker is not None:
-            asyncio.run(_serve(worker.settings(settings), worker))
-        elif count > 1:
+        make_loop = _loop_factory(settings)
+        if worker is None and count > 1:
             return asyncio.run(_supervise(settings, count))
-        else:
-            asyncio.run(_serve(settings))
+        with asyncio.Runner(loop_factory=make_loop) as runner:
+            runner.run(_serve(settings if worker is None else worker.settings(settings), worker))
     except composition.StartError as error:
         print_problems(error.problems)
         return EXIT_CONFIG
@@ -58,6 +57,13 @@ def run(*, workers: int | None = None, place: str | None = None) -> int:
         print_problems([str(error)])
         return EXIT_UNAVAILABLE
     return 0
+
+
+def _loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        return event_loop.factory(settings.event_loop)
+    except event_loop.MissingLoopError as error:
+        raise composition.StartError([str(error)]) from error
 
 
 def print_problems(problems: list[str]) -> None:
@@ -114,6 +120,7 @@ def _loading() -> Iterator[None]:
 
 async def _serve(settings: Settings, worker: WorkerPlace | None = None) -> None:
     with _loading():
+        footprint.slim()
         from gateway import app  # noqa: PLC0415 - a supervisor does without: 30 MB, and most of its start
     stop = StopSignals()
     reload = asyncio.Event()  # from the first moment on: by default SIGHUP ends a process

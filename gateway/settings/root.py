@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65_535)
     workers: int = Field(1, ge=1, le=256)
     """Processes that serve from one port. The counts below are of all of them together."""
+    event_loop: Literal["auto", "asyncio", "uvloop"] = "auto"
+    """What runs a process that serves; `auto` is uvloop where it is installed (`gateway/event_loop.py`)."""
     max_concurrency: int = Field(100, ge=1, le=100_000)
     """Upstream streams at once: slots."""
     max_queue: int = Field(100, ge=0, le=100_000)

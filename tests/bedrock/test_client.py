@@ -56,9 +56,10 @@ class TestGround:
 
     async def test_connector_makes_protocols_and_finds_idle_connections(self) -> None:
         """`_factory` makes a connection's protocol; `_get` gives an idle one, or None; both are counted."""
+        kept: list[asyncio.StreamWriter] = []
         async with (
             aiohttp.TCPConnector() as connector,
-            await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server,
+            await asyncio.start_server(lambda _, writer: kept.append(writer), "127.0.0.1", 0) as server,
         ):
             url = URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
             loop = asyncio.get_running_loop()
@@ -79,6 +80,8 @@ class TestGround:
             assert given.value.value.protocol is made
             assert (made.should_close, made.writing_paused) == (False, False)
             given.value.value.close()
+            for writer in kept:
+                writer.close()
 
     async def test_protocol_of_an_idle_connection(self) -> None:
         """Aiohttp's protocol keeps what comes unasked, and says that the connection is of no use any more."""

@@ -6,7 +6,7 @@ import asyncio
 from base64 import b64encode
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import aiohttp
 import pytest
@@ -19,6 +19,7 @@ from gateway.errors import UpstreamProtocolError, UpstreamTimeout, UpstreamUnava
 from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
 from gateway.tcp import reset
 from tests.bedrock.posting import post as post_to
+from tests.harness import on_both_loops
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -97,8 +98,12 @@ async def opened(far_end: FarEnd, **aws: Any) -> AsyncIterator[BedrockClient]:
 
 def reset_of(writer: asyncio.StreamWriter) -> None:
     """Reset this connection."""
-    assert isinstance(writer.transport, asyncio.Transport)
-    reset(writer.transport)
+    reset(_both_ways(writer))
+
+
+def _both_ways(writer: asyncio.StreamWriter) -> asyncio.Transport:
+    """Return what it writes to; uvloop's transports are none of asyncio's classes, but do what these do."""
+    return cast("asyncio.Transport", writer.transport)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -133,6 +138,7 @@ REUSED = {
 }
 
 
+@on_both_loops
 @pytest.mark.parametrize("name", REUSED)
 async def test_reuse(name: str) -> None:
     """A connection serves again if its answer ended plainly, and only then."""
@@ -173,6 +179,7 @@ async def test_what_comes_to_an_idle_connection() -> None:
     assert far_end.connections == 2
 
 
+@on_both_loops
 async def test_a_connection_closed_while_idle() -> None:
     """The next request does not meet it once its end has been seen."""
     far_end = FarEnd(sending(WHOLE, close=True))
@@ -209,6 +216,7 @@ async def test_no_head(answer: Answer) -> None:
     assert (type(fault), fault.unsent) == (UpstreamUnavailable, False)
 
 
+@on_both_loops
 @pytest.mark.parametrize("cutting", [False, True], ids=["closed", "reset"])
 @pytest.mark.parametrize(
     "start", [OK + b"Content-Length: 6\r\n\r\n", CHUNKED + b"5\r\n"], ids=["counted", "chunked"]
@@ -237,6 +245,7 @@ async def test_half_a_body(start: bytes, *, cutting: bool) -> None:
         exchange.close()
 
 
+@on_both_loops
 async def test_a_reset_ends_no_body() -> None:
     """A body without a length is whole at the orderly end of its connection only."""
     torn = asyncio.Event()
@@ -335,6 +344,7 @@ async def test_too_large() -> None:
 # ── large bodies ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@on_both_loops
 @pytest.mark.parametrize("size", [SLICE, SLICE + 1, len(LARGE)])
 async def test_large_request(size: int) -> None:
     """It arrives as it was, in slices, and the connection serves again."""
@@ -362,6 +372,7 @@ async def test_an_answer_before_the_request_has_been_sent() -> None:
     assert far_end.connections == 2
 
 
+@on_both_loops
 async def test_reset_while_the_request_is_sent() -> None:
     """The fault is a connection that broke before it answered."""
     async with opened(FarEnd(cut, read_body=False)) as client:
@@ -370,6 +381,7 @@ async def test_reset_while_the_request_is_sent() -> None:
     assert type(before_the_head(caught.value)) is UpstreamUnavailable
 
 
+@on_both_loops
 async def test_nobody_reads() -> None:
     """Who does not take the answer holds the far end back, and gets all of it later (R8)."""
     sent = 0
@@ -406,11 +418,11 @@ async def silent(_: FarEnd, __: asyncio.StreamWriter) -> None:
 
 async def deaf(_: FarEnd, writer: asyncio.StreamWriter) -> None:
     """Read no further."""
-    assert isinstance(writer.transport, asyncio.Transport)
-    writer.transport.pause_reading()
+    _both_ways(writer).pause_reading()
     await asyncio.Event().wait()
 
 
+@on_both_loops
 @pytest.mark.parametrize(
     ("answer", "body", "read_body"),
     [(silent, b"{}", True), (deaf, LARGE * 4, False), (sending(CHUNKED + b"5\r\nhe"), b"{}", True)],
@@ -434,6 +446,7 @@ async def test_cancelled(answer: Answer, body: bytes, *, read_body: bool) -> Non
         await until(lambda: transport.get_extra_info("socket").fileno() < 0)
 
 
+@on_both_loops
 async def test_what_is_forwarded() -> None:
     """Each read goes to whoever takes it, at once, until he has had enough; the end does not."""
     more = asyncio.Event()

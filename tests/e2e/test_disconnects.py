@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.harness import CLAUDE, FAMILIES, Caller, StartGateway, ask, lines
+from tests.harness import CLAUDE, FAMILIES, Caller, StartGateway, ask, lines, on_both_loops
 
 if TYPE_CHECKING:
     import io
@@ -34,6 +34,7 @@ async def _leave_after(caller: Caller, body: dict[str, Any], records: int) -> No
         response.close()
 
 
+@on_both_loops
 async def test_abort(emulator: Emulator, start: StartGateway, log: io.StringIO) -> None:
     """By default Bedrock's answer ends when the caller leaves; its output is reckoned from the text."""
     async with start(emulator) as caller:
@@ -134,6 +135,7 @@ async def test_the_stop_ends_a_drain(emulator: Emulator, start: StartGateway, lo
     await emulator.wait_active(0)
 
 
+@on_both_loops
 @pytest.mark.parametrize("policy", ["abort", "drain"])
 async def test_leaving_at_random_points(
     emulator: Emulator, start: StartGateway, log: io.StringIO, policy: str

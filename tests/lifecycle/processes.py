@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 
 from tests.faults.reverse_proxies import haproxy_as
-from tests.harness import ROOT
+from tests.harness import EVENT_LOOP, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -133,6 +133,7 @@ def environment(emulator_url: str, **settings: str) -> dict[str, str]:
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": emulator_url,
         "AWS_EC2_METADATA_DISABLED": "true",
         "GATEWAY_DRAIN__PROPAGATION_MS": str(int(NOTICED_S * 1000)),
+        "GATEWAY_EVENT_LOOP": EVENT_LOOP,
         **settings,
     }
 

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from gateway.settings import DrainSettings
-from tests.harness import LLAMA, ask, lines, started
+from tests.harness import LLAMA, ask, lines, on_both_loops, started
 
 if TYPE_CHECKING:
     import io
@@ -129,6 +129,7 @@ async def test_still_serving_while_the_load_balancer_notices(emulator: Emulator)
     assert (unary[0], unary[1]["connection"], rest) == (200, "close", b"")
 
 
+@on_both_loops
 async def test_what_runs_is_finished(emulator: Emulator, log: io.StringIO) -> None:
     """A stream, a half-uploaded body and a request in the queue all get their whole answer (S15)."""
     async with (
@@ -140,6 +141,9 @@ async def test_what_runs_is_finished(emulator: Emulator, log: io.StringIO) -> No
         head, body = _post(ask("x" * 100_000))
         await upload.send(head, body[:50_000])
         await stream.content.readline()
+        async with asyncio.timeout(60):
+            while not caller.gateway.limiter.waiting:  # noqa: ASYNC110 - uvloop connects turns later
+                await asyncio.sleep(0)
         async with _draining(caller):
             await _refused(caller)
             await upload.send(body[50_000:])

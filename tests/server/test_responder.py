@@ -26,7 +26,7 @@ from gateway.server.dispatch import Dispatcher
 from gateway.server.exchange import Limits, Services
 from gateway.server.protocol import GatewayServer
 from gateway.upstream import EmbeddingCall, RelayRequest, UpstreamCall
-from tests.harness import LLAMA, StartGateway, ask, lines
+from tests.harness import LLAMA, StartGateway, ask, lines, on_both_loops
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -207,12 +207,14 @@ async def test_answer_without_text() -> None:
     assert [record["type"] for record in records] == ["start", "done"]
 
 
+@on_both_loops
 async def test_bare_text_breaks_on_a_defect() -> None:
     """Bare text breaks the transfer on a defect of ours too."""
     with pytest.raises(aiohttp.ClientPayloadError):
         await _records(Script(_say("Hel"), _defect), Accept="text/plain")
 
 
+@on_both_loops
 async def test_reader_who_does_not_read(emulator: Emulator, start: StartGateway, log: io.StringIO) -> None:
     """A caller who takes no byte is dropped after the write timeout, and frees slot and upstream."""
     body = json.dumps(ask("[[emulator deltas=4900 delta_chars=2000]]", model=LLAMA)).encode()

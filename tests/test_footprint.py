@@ -1,0 +1,64 @@
+"""What a serving process does without: libraries are as `gateway/footprint.py` believes."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from pydantic import SecretStr
+from yarl import URL
+
+from gateway import footprint
+from gateway.bedrock.client import open_client
+from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
+
+if TYPE_CHECKING:
+    import pytest
+
+IN_PYTHON = """
+import sys
+from gateway import footprint
+footprint.slim()
+import frozenlist
+from gateway import app
+print(frozenlist.FrozenList is frozenlist.PyFrozenList, 'frozenlist._frozenlist' in sys.modules)
+"""
+
+
+async def test_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connector without a context takes aiohttp's, which then trusts nobody; a client has its own."""
+    module: Any = aiohttp.connector
+    monkeypatch.setitem(sys.modules, footprint.WITHOUT, sys.modules.get(footprint.WITHOUT))
+    for name in footprint.CONTEXTS:
+        monkeypatch.setattr(module, name, getattr(module, name))  # for the tests behind this one
+    theirs = [getattr(module, name) for name in footprint.CONTEXTS]
+    request: Any = aiohttp.ClientRequest(
+        "GET", URL("https://bedrock.example/"), loop=asyncio.get_running_loop()
+    )
+    async with aiohttp.TCPConnector() as made:
+        plain: Any = made
+        assert plain._get_ssl_context(request) is theirs[0]
+        footprint.slim()
+        nobody = plain._get_ssl_context(request)
+    settings = AwsSettings(access_key_id=SecretStr("AKIAXXXXXXXXXXXXXXXX"), secret_access_key=SecretStr("s"))
+    async with open_client(BedrockSettings(), settings, CredentialSettings(), max_concurrency=1) as client:
+        connector: Any = (await client.pool.session()).connector
+        ours = connector._get_ssl_context(request)
+
+    assert isinstance(nobody, ssl.SSLContext)
+    assert (nobody.verify_mode, nobody.get_ca_certs()) == (ssl.CERT_REQUIRED, [])
+    assert ours is not nobody
+    assert ours.get_ca_certs()
+
+
+def test_lists_of_signals() -> None:
+    """The package has them in Python, too."""
+    ended = subprocess.run(  # noqa: S603 - our own
+        [sys.executable, "-c", IN_PYTHON], capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout == "True True\n"
