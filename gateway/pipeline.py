@@ -42,13 +42,15 @@ class CompletionStream:
 
     __slots__ = (
         "_answer", "_characters", "_cost", "_fault", "_peeked", "_timing", "ended", "id", "model", "stop",
-        "upstream_request_id", "usage",
+        "upstream_headers", "upstream_request_id", "usage",
     )  # fmt: skip
 
     def __init__(self, call: UpstreamCall, answer: UpstreamAnswer, timing: Timing) -> None:
         self.id = new_id("cmpl")
         self.model = call.model
         self.upstream_request_id = answer.request_id
+        self.upstream_headers: Mapping[str, str] = answer.headers
+        """Of Bedrock's answer; their names are lower-case."""
         self.usage = UNTOLD
         """What Bedrock has told so far."""
         self.stop: Stop | None = None
@@ -65,11 +67,6 @@ class CompletionStream:
     def unknown(self) -> AbstractSet[str]:
         """Names of things upstream sent that this gateway does not know."""
         return self._answer.reader.unknown
-
-    @property
-    def upstream_headers(self) -> Mapping[str, str]:
-        """The headers of Bedrock's answer; names are lower-case."""
-        return self._answer.headers
 
     def accounted(self) -> tuple[Usage, Accuracy]:
         """Return the tokens to account for, and how exact they are.

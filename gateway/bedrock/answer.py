@@ -22,18 +22,14 @@ Reader: TypeAlias = StreamReader | UnaryReader | CuttingReader | AnsweringReader
 class BedrockAnswer:
     """One answer with a good status; see `gateway.upstream.UpstreamAnswer`."""
 
-    __slots__ = ("_clocks", "_exchange", "reader", "request_id")
+    __slots__ = ("_clocks", "_exchange", "headers", "reader", "request_id")
 
     def __init__(self, exchange: Exchange, reader: Reader, clocks: Clocks) -> None:
         self.request_id = faults.request_id_of(exchange.headers)
+        self.headers: Mapping[str, str] = exchange.headers
         self.reader = reader
         self._exchange = exchange
         self._clocks = clocks
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The headers of the answer; names are lower-case."""
-        return self._exchange.headers
 
     @property
     def at_end(self) -> bool:

@@ -7,6 +7,7 @@ handler in `gateway/server` and a row in its route table.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 
 
 class Begun(NamedTuple):
-    """An answer that has begun. `model` is the id in Bedrock's URL, `provider` its maker."""
+    """An answer that has begun. `model` is the id in Bedrock's URL, `provider` its maker.
+
+    `headers` are those of Bedrock's answer; their names are lower-case.
+    """
 
     id: str
     model: str
     provider: str
     upstream_request_id: str | None
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class Ended(NamedTuple):

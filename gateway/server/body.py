@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 
 async def read_json(exchange: Exchange) -> Any:
-    """Return the parsed JSON body.
+    """Return the parsed JSON body; raises as `read_json_bytes` does."""
+    return (await read_json_bytes(exchange))[1]
+
+
+async def read_json_bytes(exchange: Exchange, *, typed: bool = True) -> tuple[bytes, Any]:
+    """Return the JSON body as it came, and parsed. `typed`: its content type must be told.
 
     Raises:
         UnsupportedMediaType: it is not JSON by its content type, or it is compressed.
@@ -31,7 +36,7 @@ async def read_json(exchange: Exchange) -> Any:
         InvalidRequest: it is empty or not JSON within the bounds of `wire.json`.
     """
     request = exchange.request
-    _check_headers(request)
+    _check_headers(request, typed=typed)
     limits = exchange.services.limits
     announced = request.content_length
     if announced > limits.max_body_bytes:
@@ -47,15 +52,17 @@ async def read_json(exchange: Exchange) -> Any:
     if not data:
         raise InvalidRequest("The request body is empty; send a JSON object.", param="body")
     try:
-        return json.loads(data)
+        return data, json.loads(data)
     except InvalidRequest as error:
         error.param = error.param or "body"
         raise
 
 
-def _check_headers(request: Request) -> None:
+def _check_headers(request: Request, *, typed: bool) -> None:
     media_type, charset = request.media_type
-    if media_type != "application/json":
+    # A browser need not ask before it sends a page's request without a type: such a one is not served.
+    untyped = not typed and "Content-Type" not in request.headers and "Origin" not in request.headers
+    if media_type != "application/json" and not untyped:
         raise UnsupportedMediaType("Send `Content-Type: application/json`.", param="Content-Type")
     if (charset or "utf-8").lower() not in {"utf-8", "utf8"}:
         raise UnsupportedMediaType("Send JSON in UTF-8.", param="Content-Type")

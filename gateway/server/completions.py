@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.observability.request_log import RequestLog
     from gateway.pipeline import CompletionStream
     from gateway.server.exchange import Exchange
+    from gateway.server.responder import Told
     from gateway.upstream import UpstreamCall
 
 
@@ -38,14 +39,18 @@ class Folded(NamedTuple):
     ended: Ended
 
 
-async def stream(exchange: Exchange, calls: Sequence[UpstreamCall], encoder: StreamEncoder) -> None:
+async def stream(
+    exchange: Exchange, calls: Sequence[UpstreamCall], encoder: StreamEncoder, told: Told | None = None
+) -> None:
     """Stream the answer of the best of these calls in a dialect, to its terminal record.
+
+    `told` makes the headers that only this dialect has.
 
     Raises:
         GatewayError: the answer failed before its head was sent.
         ConnectionError: the caller is gone, or does not read, or the dialect cannot say that it failed.
     """
-    responder = StreamResponder(exchange, encoder)
+    responder = StreamResponder(exchange, encoder, told)
     usage = Usage()
     with responder.kept_alive():
         try:

@@ -8,7 +8,7 @@ says so.
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from gateway.dialects.protocol import Begun, Ended
 from gateway.errors import UpstreamProtocolError
@@ -16,7 +16,7 @@ from gateway.server import writing
 from gateway.server.head import encode_fields, stream_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractContextManager
 
     from gateway.dialects.protocol import StreamEncoder
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gateway.server.heartbeat import Heartbeat
 
 
+Told: TypeAlias = "Callable[[Begun, str], Mapping[str, str]]"
+"""What a dialect tells in headers of an answer that has begun; the text is the request's id."""
 _OK: Final = 200
 _SILENT: Final = nullcontext()
 _new = tuple.__new__  # a NamedTuple's own constructor is Python, and takes thrice as long
@@ -39,14 +41,15 @@ class StreamResponder:
     they let wait for longer than the heartbeat's grace does the head go out before.
     """
 
-    __slots__ = ("_encoder", "_exchange", "_heartbeat", "_transfer", "begun")
+    __slots__ = ("_encoder", "_exchange", "_heartbeat", "_told", "_transfer", "begun")
 
-    def __init__(self, exchange: Exchange, encoder: StreamEncoder) -> None:
+    def __init__(self, exchange: Exchange, encoder: StreamEncoder, told: Told | None = None) -> None:
         self.begun = False
         """Whether the head has been sent."""
         self._exchange = exchange
         self._transfer = exchange.transfer
         self._encoder = encoder
+        self._told = told
         self._heartbeat: Heartbeat | None = None
 
     def kept_alive(self) -> AbstractContextManager[None]:
@@ -65,8 +68,9 @@ class StreamResponder:
             ConnectionError: the caller is gone, or does not read.
         """
         batch = await stream.next_batch()
-        data = self._encoder.start(begun(stream))
-        self._commit(stream.upstream_request_id)
+        beginning = begun(stream)
+        data = self._encoder.start(beginning)
+        self._commit(beginning)
         while batch is not None:
             data += self._encoder.events(batch)
             if stream.ended:
@@ -127,12 +131,18 @@ class StreamResponder:
         self._transfer.write(self._encoder.heartbeat)
         self._exchange.services.events.heartbeats += 1
 
-    def _commit(self, upstream_request_id: str | None) -> None:
+    def _commit(self, beginning: Begun | None) -> None:
         """Make the head, once; it goes out with what is written next."""
         if self.begun:
             return
         exchange = self._exchange
-        fields = stream_fields(self._encoder.content_type, exchange.log.request_id, upstream_request_id)
+        request_id, told = exchange.log.request_id, b""
+        upstream_request_id = None
+        if beginning is not None:
+            upstream_request_id = beginning.upstream_request_id
+            if self._told is not None:
+                told = encode_fields(self._told(beginning, request_id))
+        fields = stream_fields(self._encoder.content_type, request_id, upstream_request_id) + told
         if exchange.answer_headers is not None:
             fields += encode_fields(exchange.answer_headers)
         self._transfer.begin(_OK, fields)
@@ -154,7 +164,9 @@ def whole(stream: CompletionStream) -> Stop:
 def begun(stream: CompletionStream) -> Begun:
     """Return what is known of an answer when it begins."""
     model = stream.model
-    return _new(Begun, (stream.id, model.id, model.provider, stream.upstream_request_id))
+    return _new(
+        Begun, (stream.id, model.id, model.provider, stream.upstream_request_id, stream.upstream_headers)
+    )
 
 
 def ended(stream: CompletionStream, exchange: Exchange) -> Ended:

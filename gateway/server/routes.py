@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote
 
-from gateway.dialects import anthropic_errors, native_records, openai_errors
+from gateway.dialects import anthropic_errors, bedrock_errors, native_records, openai_errors
 from gateway.errors import MethodNotAllowed, RouteNotFound
 from gateway.server import (
     anthropic_api,
+    bedrock_api,
     description,
     embeddings,
     health,
@@ -34,6 +35,15 @@ Handler: TypeAlias = "Callable[[Exchange], Awaitable[Answer | None]]"
 TABLE: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     ("/chat/completions/stream", {"POST": native_api.stream_completion}),
     ("/chat/completions", {"POST": native_api.create_completion}),
+    ("/model/{modelId}/invoke", {"POST": bedrock_api.invoke}),
+    ("/model/{modelId}/invoke-with-response-stream", {"POST": bedrock_api.invoke_stream}),
+    ("/model/{modelId}/converse", {"POST": bedrock_api.converse}),
+    ("/model/{modelId}/converse-stream", {"POST": bedrock_api.converse_stream}),
+    ("/model/{modelId}/count-tokens", {"POST": bedrock_api.count_tokens}),
+    (
+        "/guardrail/{guardrailIdentifier}/version/{guardrailVersion}/apply",
+        {"POST": bedrock_api.apply_guardrail},
+    ),
     ("/models/config", {"GET": models.models_config}),
     ("/embeddings", {"POST": embeddings.create_embeddings}),
     ("/openapi.json", {"GET": description.openapi}),
@@ -54,6 +64,10 @@ TABLE: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
 SHAPES: Final[tuple[tuple[str, ErrorShape], ...]] = (
     ("/v1/messages", anthropic_errors.refusal),
     ("/v1/", openai_errors.refusal),
+    ("/model/", bedrock_errors.refusal),
+    ("/guardrail", bedrock_errors.refusal),
+    ("/async-invoke", bedrock_errors.refusal),
+    ("/rerank", bedrock_errors.refusal),
 )
 """How errors look, by the beginning of the path, the first that fits; elsewhere they are the native API's."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import botocore.loaders
 import botocore.model
 import botocore.parsers
+from botocore.compat import HTTPHeaders
 from botocore.eventstream import EventStream
 
 if TYPE_CHECKING:
@@ -62,6 +63,15 @@ def botocore_answer(operation: str, body: bytes) -> dict[str, Any]:
     parser = botocore.parsers.create_parser("rest-json")
     answer = {"status_code": 200, "headers": {}, "body": body}
     parsed: dict[str, Any] = parser.parse(answer, SERVICE.operation_model(operation).output_shape)
+    return parsed
+
+
+def botocore_error(status: int, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+    """Return what botocore parses out of an error answer."""
+    parser = botocore.parsers.create_parser("rest-json")
+    answer = {"status_code": status, "headers": HTTPHeaders.from_dict(headers), "body": body}
+    shape = SERVICE.operation_model("Converse").output_shape
+    parsed: dict[str, Any] = parser.parse(answer, shape)
     return parsed
 
 

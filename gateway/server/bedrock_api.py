@@ -1,0 +1,82 @@
+"""Bedrock's own API: `/model/{modelId}/…` and guardrails, both ways in the words of whoever speaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gateway.dialects import bedrock_answers, bedrock_requests
+from gateway.server import completions
+from gateway.server.answers import Answer, rendered_json
+from gateway.server.body import read_json_bytes
+from gateway.upstream import RelayRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.server.exchange import Exchange
+    from gateway.upstream import RelayedOperation, UpstreamCall
+
+INVOKED: Final = frozenset({"invoke", "invoke-with-response-stream"})
+
+
+async def invoke(exchange: Exchange) -> Answer:
+    """`POST /model/{modelId}/invoke`: InvokeModel."""
+    return await _whole(exchange, await _calls(exchange, "invoke"))
+
+
+async def invoke_stream(exchange: Exchange) -> None:
+    """`POST /model/{modelId}/invoke-with-response-stream`: InvokeModelWithResponseStream."""
+    await _stream(exchange, "invoke-with-response-stream")
+
+
+async def converse(exchange: Exchange) -> Answer:
+    """`POST /model/{modelId}/converse`: Converse."""
+    return await _whole(exchange, await _calls(exchange, "converse"))
+
+
+async def converse_stream(exchange: Exchange) -> None:
+    """`POST /model/{modelId}/converse-stream`: ConverseStream."""
+    await _stream(exchange, "converse-stream")
+
+
+async def count_tokens(exchange: Exchange) -> Answer:
+    """`POST /model/{modelId}/count-tokens`: CountTokens."""
+    return await _whole(exchange, await _calls(exchange, "count-tokens"))
+
+
+async def apply_guardrail(exchange: Exchange) -> Answer:
+    """`POST /guardrail/{guardrailIdentifier}/version/{guardrailVersion}/apply`: ApplyGuardrail."""
+    body = await _body(exchange)
+    named = exchange.parameters
+    calls = exchange.services.upstream.relay_guardrail(
+        named["guardrailIdentifier"], named["guardrailVersion"], body
+    )
+    return await _whole(exchange, calls)
+
+
+async def _body(exchange: Exchange) -> bytes:
+    body, value = await read_json_bytes(exchange, typed=False)
+    bedrock_requests.check(body, value)
+    return body
+
+
+async def _calls(exchange: Exchange, operation: RelayedOperation) -> Sequence[UpstreamCall]:
+    body = await _body(exchange)
+    headers = bedrock_requests.headers(exchange.header, invoked=operation in INVOKED)
+    request = RelayRequest(exchange.parameters["modelId"], operation, body, headers)
+    return exchange.services.upstream.relay(request)
+
+
+async def _stream(exchange: Exchange, operation: RelayedOperation) -> None:
+    calls = await _calls(exchange, operation)
+    await completions.stream(exchange, calls, bedrock_answers.FRAMES, bedrock_answers.headers)
+
+
+async def _whole(exchange: Exchange, calls: Sequence[UpstreamCall]) -> Answer:
+    begun, completion, _ = await completions.fold(exchange, calls)
+    request_id = exchange.log.request_id
+    body = b"".join(completion.passed)
+    answer = rendered_json(body, request_id, upstream_request_id=begun.upstream_request_id)
+    answer.headers |= bedrock_answers.headers(begun, request_id)
+    answer.headers["Content-Type"] = begun.headers.get("content-type", "application/json")
+    return answer
