@@ -84,7 +84,8 @@ def whole_reply(
 
 def error_reply(error: BedrockError) -> Reply:
     """Return an answer that says no."""
-    return whole_reply(error.body(), error.headers(), status=error.status, ok=False)
+    reply = whole_reply(error.body(), error.headers(), status=error.status, ok=False)
+    return replace(reply, same=error.same)
 
 
 def stream_reply(

@@ -13,6 +13,7 @@
 `pace_ms=X`               each delta comes X milliseconds after the one before
 `frames_per_write=N`      N frames in one write; 0: all of them
 `slice=N`                 every write is sent in pieces of N bytes, `slice_ms=X` milliseconds apart
+`times=N`                 the fault comes to the first N requests that say the same; then a retry succeeds
 `error=<Code>`            no answer but this HTTP error, with its status; `retry_after_ms=N` says when again
 `exception=<member>`      after `after=N` frames (default 0) comes this exception frame, and the end
 `error_frame=N`           after N frames comes a frame of the message type `error`, and the end
@@ -75,6 +76,7 @@ class Directives:
     slice: int | None = None
     slice_ms: float = 0.0
     error: str | None = None
+    times: int | None = None
     retry_after_ms: int | None = None
     fault: Fault | None = None
 
@@ -125,6 +127,8 @@ def _changed(usual: Directives, changes: dict[str, Any]) -> Directives:
     given = [name for name in changes if name in _FAULTS]
     if len(given) > 1:
         raise invalid(f"The directives {' and '.join(f'[{name}]' for name in given)} exclude each other.")
+    if "times" in changes and not given:
+        raise invalid("The directive [times] says how often a fault comes, but there is no fault.")
     after = changes.pop("after", 0)
     for name in given:
         if name == "exception":
@@ -185,6 +189,7 @@ _READERS: Final[Mapping[str, Callable[[str, str], Any]]] = MappingProxyType(
         "slice": _integer,
         "slice_ms": _number,
         "error": _one_of(CODES),
+        "times": _integer,
         "retry_after_ms": _integer,
         "exception": _one_of(STREAM_EXCEPTIONS | UNMODELLED_EXCEPTIONS),
         "after": _integer,

@@ -75,12 +75,16 @@ _ERROR_TYPE_SUFFIX: Final = ":http://internal.amazon.com/coral/com.amazon.bedroc
 class BedrockError(Exception):
     """An error answer: `code` is one of `CODES`; without a message it says what Bedrock says for the code.
 
-    `retry_after_ms` is sent as `x-amz-retry-after` (bedrock-wire.md §7.1).
+    `retry_after_ms` is sent as `x-amz-retry-after` (bedrock-wire.md §7.1). `same`: the same request gets the
+    same error next time.
     """
 
-    def __init__(self, code: str, message: str | None = None, *, retry_after_ms: int | None = None) -> None:
+    def __init__(
+        self, code: str, message: str | None = None, *, retry_after_ms: int | None = None, same: bool = True
+    ) -> None:
         self.code = code
         self.retry_after_ms = retry_after_ms
+        self.same = same
         self.status, default = _TABLE[code]
         self.message = default if message is None else message
         super().__init__(f"{code}: {self.message}")

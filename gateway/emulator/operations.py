@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -103,6 +104,16 @@ class Account:
     usual: Directives
     guardrails: Mapping[str, Guardrail] = field(default_factory=dict)
     cache: PromptCache | None = None
+    failed: Counter[str] = field(default_factory=Counter)
+
+    def spared(self, said: str, wanted: Directives) -> Directives:
+        """Return what is wanted without its fault, where that was to come only so many times and has."""
+        if wanted.times is None:
+            return wanted
+        self.failed[said] += 1
+        if self.failed[said] <= wanted.times:
+            return wanted
+        return replace(wanted, error=None, retry_after_ms=None, fault=None)
 
 
 def reply_to(asked: Asked, body: Any, account: Account) -> Reply:
@@ -137,7 +148,7 @@ def reply_to(asked: Asked, body: Any, account: Account) -> Reply:
         raise invalid("The directive [guardrail] needs a request with a guardrail.")
     else:
         reply = saying.stream(answer) if streamed else saying.whole(answer)
-    return replace(reply, same=False) if use.asked else reply
+    return replace(reply, same=False) if use.asked or wanted.times is not None else reply
 
 
 class _Saying(NamedTuple):
@@ -175,15 +186,16 @@ class _Saying(NamedTuple):
 
 def _directed(said: str, asked: Asked, account: Account) -> tuple[str, Directives]:
     """Return what was said without directives, and what they want, a script above all."""
-    said, wanted = directive.read(said, account.usual)
-    wanted = directive.read_words(asked.scripted, wanted)
+    left, wanted = directive.read(said, account.usual)
+    wanted = account.spared(said, directive.read_words(asked.scripted, wanted))
     _check(wanted, asked.operation)
-    return said, wanted
+    return left, wanted
 
 
 def _json_reply(payload: Mapping[str, Any], wanted: Directives) -> Reply:
     reply = whole_reply(orjson.dumps(payload), _JSON, delay=wanted.first_byte_ms / _MS)
-    return reply if wanted.fault is None else broken_reply(reply, wanted.fault)
+    reply = reply if wanted.fault is None else broken_reply(reply, wanted.fault)
+    return replace(reply, same=wanted.times is None)
 
 
 def _count(asked: Asked, body: Any, account: Account) -> Reply:
@@ -238,7 +250,7 @@ def count_tokens(body: Any, model: ModelId) -> int:
 
 def _check(wanted: Directives, operation: str) -> None:
     if wanted.error is not None:
-        raise BedrockError(wanted.error, retry_after_ms=wanted.retry_after_ms)
+        raise BedrockError(wanted.error, retry_after_ms=wanted.retry_after_ms, same=wanted.times is None)
     fault = wanted.fault
     if fault is not None and fault.member == "modelTimeoutException" and operation == "converse-stream":
         raise invalid("ConverseStream has no modelTimeoutException; only InvokeModel streams have.")

@@ -42,7 +42,7 @@ _GUARDRAIL_PATH: Final = re.compile(r"/guardrail/(.+)/version/([^/]+)/apply")
 _MAX_BODY: Final = 25_000_000
 """In bytes, as in the service model (bedrock-wire.md §1)."""
 
-_OTHERS: Final = frozenset({"apply-guardrail", "rerank"})
+_SERVED: Final = OPERATIONS | {"apply-guardrail", "rerank"}
 _CACHED_BODY: Final = 16_384
 _CACHED_REPLY: Final = 131_072
 _CACHED_EXCHANGES: Final = 256
@@ -205,7 +205,7 @@ class Emulator:
     async def _exchange(
         self, request: web.BaseRequest, raw_path: str, raw_query: str, operation: str, model_id: str
     ) -> _Exchange:
-        if operation not in OPERATIONS | _OTHERS:
+        if operation not in _SERVED:
             return _Exchange(None, error_reply(BedrockError("UnknownOperationException")))
         try:
             body = await request.read()
@@ -261,15 +261,19 @@ class Emulator:
 
 def _route(method: str, raw_path: str) -> tuple[str, str]:
     """Return operation and model id; a path that is neither of ours is its own operation, without a model."""
-    if method == "POST" and raw_path == "/rerank":
+    if method != "POST":
+        return raw_path, ""
+    match = _PATH.fullmatch(raw_path)
+    if match is not None and match[2] in OPERATIONS:
+        return match[2], unquote(match[1])
+    if raw_path == "/rerank":
         return "rerank", ""
     applied = _GUARDRAIL_PATH.fullmatch(raw_path)
-    if method == "POST" and applied is not None:
-        return "apply-guardrail", f"{unquote(applied[1])}/{unquote(applied[2])}"
-    match = _PATH.fullmatch(raw_path)
-    if method != "POST" or match is None or match[2] not in OPERATIONS:
-        return raw_path, ""
-    return match[2], unquote(match[1])
+    return (
+        (raw_path, "")
+        if applied is None
+        else ("apply-guardrail", f"{unquote(applied[1])}/{unquote(applied[2])}")
+    )
 
 
 def _make_request(

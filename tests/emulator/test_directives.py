@@ -73,6 +73,7 @@ def test_a_directive_is_read_and_taken_out(text: str, said: str, changes: dict[s
             "retry_after_ms=1",
             "The directive [retry_after_ms] says when to come again, but there is no [error].",
         ),
+        ("times=1", "The directive [times] says how often a fault comes, but there is no fault."),
         (
             "slice_ms=1",
             "The directive [slice_ms] says how far apart the pieces come, but there is no [slice].",

@@ -7,7 +7,7 @@ import io
 import json
 import socket
 import struct
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -337,6 +337,25 @@ async def test_an_error_can_be_asked_for(client: Any, code: str, status: int) ->
         await asyncio.to_thread(converse_stream, client, LLAMA, converse(f"[[emulator error={code}]]"))
 
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+async def test_a_fault_can_be_over_after_some_times(emulator: Emulator, client: Any) -> None:
+    """A retry that says the same succeeds, whichever model it goes to; other words begin anew."""
+
+    async def status(model: str, text: str) -> int:
+        with suppress(ClientError):
+            await asyncio.to_thread(lambda: client.converse(modelId=model, **converse(text)))
+        await emulator.wait_active(0)
+        return emulator.calls[-1].status
+
+    text = "Hello [[emulator error=ThrottlingException times=2]]"
+    seen = [await status(model, text) for model in (NOVA, NOVA, LLAMA, NOVA)]
+    cut = "Hello [[emulator cut=2 times=1]]"
+    lengths = [len(await asyncio.to_thread(converse_stream, client, NOVA, converse(cut))) for _ in range(2)]
+
+    assert seen == [429, 429, 200, 200]
+    assert await status(NOVA, f"{text} again") == 429
+    assert lengths[0] == 2 < lengths[1]
 
 
 async def test_an_exception_in_the_middle_of_a_stream(emulator: Emulator, client: Any) -> None:

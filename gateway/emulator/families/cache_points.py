@@ -58,7 +58,10 @@ def _items(tools: Any, system: Any, messages: Iterable[Any]) -> Iterator[tuple[s
             yield f"messages.{turn}.content.{number}", block
 
 
-def _prefixes(items: Iterable[tuple[str, Any]], key: str) -> Iterator[tuple[str, Prefix]]:
+def _prefixes(given: Iterable[tuple[str, Any]], key: str) -> Iterator[tuple[str, Prefix]]:
+    items = list(given)
+    if not any(isinstance(item, dict) and key in item for _, item in items):
+        return  # as most prompts are: nothing to measure
     digest, chars = sha256(), 0
     for where, item in items:
         chars += measure(item)
