@@ -77,7 +77,7 @@ def of_schema(value: Any) -> ChatRequest:
 
 
 def _completion(body: shape.ChatBody) -> CompletionRequest:
-    system, messages = conversation(body.messages, _cache_ttl(body))
+    system, messages, *_ = conversation(body.messages, _cache_ttl(body))
     tools = tuple(_tool(tool) for tool in body.tools or ())
     choice, tools = _choice(body, tools)
     return domain.CompletionRequest(

@@ -7,7 +7,7 @@ reading, of what `thinking_blocks` hold: models take reasoning back only as the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from gateway.dialects import openai_message_schema as shape
 from gateway.dialects.inline_content import DOCUMENT_TYPES, arguments, decoded, document_part, image_part
@@ -23,17 +23,26 @@ from gateway.domain import (
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from gateway.domain import CacheTtl, ImagePart, Part, SystemPart
+    from gateway.domain import CacheTtl, ImagePart, Part, Role, SystemPart
 
 _SUFFIXES: Final = frozenset(DOCUMENT_TYPES.values())
 _UNNAMED: Final = "document"
+_Placed: TypeAlias = "tuple[Part, str]"
+"""A part, and where the caller wrote it."""
 
 
-def conversation(
-    messages: Sequence[shape.Message], ttl: CacheTtl | None
-) -> tuple[tuple[SystemPart, ...], tuple[Message, ...]]:
+class Conversation(NamedTuple):
+    """System text and turns, and where the caller wrote each part of them, as paths."""
+
+    system: tuple[SystemPart, ...]
+    messages: tuple[Message, ...]
+    system_places: list[str]
+    places: list[list[str]]
+
+
+def conversation(messages: Sequence[shape.Message], ttl: CacheTtl | None) -> Conversation:
     """Return the system text and the turns.
 
     System text may stand anywhere; Bedrock knows it only before the first turn, and there it goes, in its
@@ -43,90 +52,101 @@ def conversation(
         InvalidRequest: a message is none; `param` is its path.
     """
     reader = _Reader(ttl)
-    turns = tuple(reader.turns(messages))
-    if not turns:
+    reader.read(messages)
+    if not reader.turns:
         raise InvalidRequest("There is no turn to answer: add a user message.", param="messages")
-    return tuple(reader.system), turns
+    system = tuple(part for part, _ in reader.system)
+    return Conversation(system, tuple(reader.turns), [path for _, path in reader.system], reader.places)
 
 
 class _Reader:
     """Reads the messages of one request."""
 
     def __init__(self, ttl: CacheTtl | None) -> None:
-        self.system: list[SystemPart] = []
+        self.system: list[tuple[SystemPart, str]] = []
+        self.turns: list[Message] = []
+        self.places: list[list[str]] = []
         self._ttl: CacheTtl | None = ttl
 
-    def turns(self, messages: Sequence[shape.Message]) -> Iterator[Message]:
-        """Yield the turns; tool results in a row are one of the user: they answer the same assistant turn."""
-        results: list[Part] = []
+    def read(self, messages: Sequence[shape.Message]) -> None:
+        """Take the messages; tool results in a row are one turn: they answer the same assistant turn."""
+        results: list[_Placed] = []
         for number, message in enumerate(messages):
             path = f"messages[{number}]"
             if isinstance(message, shape.SystemMessage):
-                self.system += self._system(message)
-                continue
-            if isinstance(message, shape.ToolMessage):
+                self.system += self._system(message, path)
+            elif isinstance(message, shape.ToolMessage):
                 results += self._result(message, path)
-                continue
-            if results:
-                yield Message("user", tuple(results))
+            else:
+                self._turn("user", results)
                 results = []
-            if isinstance(message, shape.UserMessage):
-                yield Message("user", tuple(self._user(message, path)))
-            elif parts := self._assistant(message, path):
-                yield Message("assistant", tuple(parts))
-        if results:
-            yield Message("user", tuple(results))
+                if isinstance(message, shape.UserMessage):
+                    self._turn("user", self._user(message, path))
+                else:
+                    self._turn("assistant", self._assistant(message, path))
+        self._turn("user", results)
 
-    def _system(self, message: shape.SystemMessage) -> Iterator[SystemPart]:
-        for part in message.content:
-            if part.text:
-                yield TextPart(part.text)
-            yield from self.cache_point(part)
-        yield from self.cache_point(message)
+    def _turn(self, role: Role, placed: Sequence[_Placed]) -> None:
+        if placed:
+            self.turns.append(Message(role, tuple([part for part, _ in placed])))
+            self.places.append([path for _, path in placed])
 
-    def _user(self, message: shape.UserMessage, path: str) -> Iterator[Part]:
-        if message.name is not None:  # which of the users it is: no model of Bedrock's has a field for it
-            yield TextPart(f"<name>{message.name}</name>")
+    def _system(self, message: shape.SystemMessage, path: str) -> Iterator[tuple[SystemPart, str]]:
         for number, part in enumerate(message.content):
-            yield _content(part, f"{path}.content[{number}]")
-            yield from self.cache_point(part)
-        yield from self.cache_point(message)
+            place = f"{path}.content[{number}]"
+            if part.text:
+                yield TextPart(part.text), place
+            yield from self.cache_point(part, place)
+        yield from self.cache_point(message, path)
 
-    def _result(self, message: shape.ToolMessage, path: str) -> Iterator[Part]:
+    def _user(self, message: shape.UserMessage, path: str) -> list[_Placed]:
+        placed: list[_Placed] = []
+        if message.name is not None:  # which of the users it is: no model of Bedrock's has a field for it
+            placed.append((TextPart(f"<name>{message.name}</name>"), f"{path}.name"))
+        for number, part in enumerate(message.content):
+            place = f"{path}.content[{number}]"
+            placed.append((_content(part, place), place))
+            placed += self.cache_point(part, place)
+        return [*placed, *self.cache_point(message, path)]
+
+    def _result(self, message: shape.ToolMessage, path: str) -> list[_Placed]:
         """Cache points stand behind the whole result: Bedrock has none inside of one."""
         content = [_content(part, f"{path}.content[{at}]") for at, part in enumerate(message.content)]
-        yield ToolResultPart(message.tool_call_id, tuple(content))
-        yield from [point for part in (*message.content, message) for point in self.cache_point(part)][:1]
+        points = [point for part in (*message.content, message) for point in self.cache_point(part, path)]
+        return [(ToolResultPart(message.tool_call_id, tuple(content)), path), *points[:1]]
 
-    def _assistant(self, message: shape.AssistantMessage, path: str) -> Sequence[Part]:
+    def _assistant(self, message: shape.AssistantMessage, path: str) -> list[_Placed]:
         """Return what the model said; nothing where it said "", which Bedrock does not take back."""
-        parts: list[Part] = [
-            _thought(block, f"{path}.thinking_blocks[{number}]")
-            for number, block in enumerate(message.thinking_blocks or ())
-        ]
-        said = [TextPart(message.refusal)] if message.refusal else []
-        for part in message.content or ():
+        placed: list[_Placed] = []
+        for number, block in enumerate(message.thinking_blocks or ()):
+            place = f"{path}.thinking_blocks[{number}]"
+            placed.append((_thought(block, place), place))
+        for number, part in enumerate(message.content or ()):
+            place = f"{path}.content[{number}]"
             text = part.refusal if isinstance(part, shape.RefusalPart) else part.text
             if text:  # clients send "" beside tool calls, which Bedrock does not take
-                parts.append(TextPart(text))
+                placed.append((TextPart(text), place))
             if isinstance(part, shape.TextPart):
-                parts += self.cache_point(part)
-        parts += said
+                placed += self.cache_point(part, place)
+        if message.refusal:
+            placed.append((TextPart(message.refusal), f"{path}.refusal"))
         for number, call in enumerate(message.tool_calls or ()):
-            given = arguments(call.function.arguments, f"{path}.tool_calls[{number}].function.arguments")
-            parts.append(ToolUsePart(call.id, call.function.name, given))
-        if not parts and message.content is None:
+            place = f"{path}.tool_calls[{number}]"
+            given = arguments(call.function.arguments, f"{place}.function.arguments")
+            placed.append((ToolUsePart(call.id, call.function.name, given), place))
+        if not placed and message.content is None:
             raise InvalidRequest("An assistant message needs content or tool calls.", param=f"{path}.content")
-        return [*parts, *self.cache_point(message)] if parts else []
+        return [*placed, *self.cache_point(message, path)] if placed else []
 
-    def cache_point(self, marked: shape.Marked) -> Iterable[CachePoint]:
+    def cache_point(self, marked: shape.Marked, path: str) -> list[tuple[CachePoint, str]]:
         """Return the cache point behind this, if there is one."""
         if marked.cache_control is not None:
-            return (CachePoint(marked.cache_control.ttl),)
-        if marked.prompt_cache_breakpoint is not None:
-            # OpenAI's 30 minutes are the least: of Bedrock's times only an hour is as long
-            return (CachePoint("1h" if marked.prompt_cache_breakpoint.ttl else self._ttl),)
-        return ()
+            return [(CachePoint(marked.cache_control.ttl), f"{path}.cache_control")]
+        if marked.prompt_cache_breakpoint is None:
+            return []
+        # OpenAI's 30 minutes are the least: of Bedrock's times only an hour is as long
+        ttl: CacheTtl | None = "1h" if marked.prompt_cache_breakpoint.ttl else self._ttl
+        return [(CachePoint(ttl), f"{path}.prompt_cache_breakpoint")]
 
 
 def _thought(block: shape.ThinkingBlock, path: str) -> ReasoningPart:

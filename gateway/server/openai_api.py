@@ -11,8 +11,10 @@ from gateway.dialects import (
     openai_chat,
     openai_embeddings,
     openai_models,
+    openai_places,
 )
 from gateway.dialects.openai_stream import ChatStream
+from gateway.errors import InvalidRequest
 from gateway.server import completions, embeddings
 from gateway.server.answers import json_response
 from gateway.server.body import read_json
@@ -26,9 +28,14 @@ if TYPE_CHECKING:
 async def create_chat_completion(exchange: Exchange) -> Answer | None:
     """`POST /v1/chat/completions`: a stream where the body asks for one, whatever `Accept` says."""
     services = exchange.services
-    asked = openai_chat.parse(await read_json(exchange), default_model=services.default_model)
+    value = await read_json(exchange)
+    asked = openai_chat.parse(value, default_model=services.default_model)
     request = bedrock_headers.apply(asked.completion, exchange.request.headers)
-    calls = services.upstream.format(request)
+    try:
+        calls = services.upstream.format(request)
+    except InvalidRequest as fault:
+        openai_places.name_field(fault, value)
+        raise
     created = int(datetime.now(UTC).timestamp())
     tier = request.service_tier
     if asked.stream:

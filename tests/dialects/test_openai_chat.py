@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.dialects import openai_plain
 from gateway.dialects.openai_chat import ChatRequest, of_schema, parse
+from gateway.dialects.openai_places import name_field
 from gateway.dialects.openai_refused import REFUSED
 from gateway.domain import (
     CachePoint,
@@ -571,6 +572,76 @@ def test_a_stored_file_says_what_to_do() -> None:
     """A file that is not there to be fetched says how to send it."""
     with pytest.raises(InvalidRequest, match=r"`file_data`"):
         parse(saying(file(file_id="file-123")))
+
+
+# ── what others find wrong ────────────────────────────────────────────────────────────────────────────
+
+TALK = dialogue(
+    {"role": "system", "content": [text("a"), text("b", **MARK)]},
+    {"role": "user", "content": [text("c", **MARK), file(file_data=PDF)], "name": "n"},
+    {"role": "developer", "content": "late"},
+    {
+        "role": "assistant",
+        "thinking_blocks": [{"type": "thinking", "thinking": "t"}],
+        "content": "x",
+        "tool_calls": [CALL, {**CALL, "id": "c2"}],
+        "refusal": "no",
+    },
+    {"role": "tool", "tool_call_id": "c1", "content": [text("1"), text("2")], **MARK},
+    {"role": "tool", "tool_call_id": "c2", "content": "3"},
+    {"role": "user", "content": "bye", "prompt_cache_breakpoint": {"mode": "explicit"}},
+)
+PLACES = {
+    "system[0]": "messages[0].content[0]",
+    "system[2]": "messages[0].content[1].cache_control",
+    "system[3]": "messages[2].content[0]",
+    "system[4]": "system[4]",
+    "messages[0].role": "messages[1].role",
+    "messages[0].content": "messages[1].content",
+    "messages[0].content[0]": "messages[1].name",
+    "messages[0].content[1]": "messages[1].content[0]",
+    "messages[0].content[2]": "messages[1].content[0].cache_control",
+    "messages[0].content[3]": "messages[1].content[1]",
+    "messages[1].content[0]": "messages[3].thinking_blocks[0]",
+    "messages[1].content[1]": "messages[3].content[0]",
+    "messages[1].content[2]": "messages[3].refusal",
+    "messages[1].content[4]": "messages[3].tool_calls[1]",
+    "messages[2].content[0].content[1]": "messages[4].content[1]",
+    "messages[2].content[1]": "messages[4].cache_control",
+    "messages[2].content[2]": "messages[5]",
+    "messages[3].content[1]": "messages[6].prompt_cache_breakpoint",
+    "messages": "messages",
+    "tools[0]": "tools[0]",
+}
+
+
+@pytest.mark.parametrize("param", PLACES)
+def test_places(param: str) -> None:
+    """What is found wrong behind the dialect is told where the caller wrote it, in the message too."""
+    fault = InvalidRequest(f"{param}: is not taken.", param=param)
+
+    name_field(fault, TALK)
+
+    assert (fault.param, fault.message) == (PLACES[param], f"{PLACES[param]}: is not taken.")
+
+
+@pytest.mark.parametrize(
+    ("param", "fields", "name"),
+    [
+        ("reasoning", {"reasoning_effort": "low"}, "reasoning_effort"),
+        ("reasoning", {"thinking": {"type": "disabled"}}, "thinking"),
+        ("max_tokens", {"max_tokens": 5}, "max_tokens"),
+        ("max_tokens", {"max_completion_tokens": 5}, "max_completion_tokens"),
+        ("seed", {"seed": 5}, "seed"),
+    ],
+)
+def test_names(param: str, fields: dict[str, Any], name: str) -> None:
+    """A field has the name by which the caller knows it; words that do not begin with it stay."""
+    fault = InvalidRequest("Not so.", param=param)
+    name_field(fault, {"messages": [HI], **fields})
+
+    assert (fault.param, fault.message) == (name, "Not so.")
+    name_field(InvalidRequest("x"), {})
 
 
 # ── without the schema ────────────────────────────────────────────────────────────────────────────────

@@ -135,6 +135,19 @@ async def test_errors_have_openais_shape(path: str, caller: Caller) -> None:
     assert headers["X-Request-Id"] == answer["error"]["request_id"]
 
 
+async def test_what_a_model_cannot_do_is_named_as_it_was_written(caller: Caller) -> None:
+    """The place of a cache point is that in the caller's messages."""
+    body = ask("x", LLAMA)
+    mark = {"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}
+    body["messages"].insert(0, {"role": "system", "content": [mark]})
+
+    status, answer, _ = await post(caller, "chat/completions", body)
+
+    place = "messages[0].content[0].cache_control"
+    assert (status, answer["error"]["param"]) == (400, place)
+    assert answer["error"]["message"].startswith(place)
+
+
 @pytest.mark.parametrize(
     ("directive", "status", "code", "retry"),
     [
