@@ -58,11 +58,11 @@ def _documents(messages: list[Block]) -> Iterator[Block]:
                 yield from [item["document"] for item in block["toolResult"]["content"] if "document" in item]
 
 
-def system_blocks(request: CompletionRequest) -> list[Block]:
+def system_blocks(request: CompletionRequest, writers: Writers) -> list[Block]:
     """Return the system text as blocks: as one, unless something in it is to be cached by itself."""
     if not any(type(part) is CachePoint for part in request.system):
         return [{"text": request.system_text}]
-    return [_cache_point(part) if isinstance(part, CachePoint) else _text(part) for part in request.system]
+    return [writers[type(part)](part) for part in request.system]
 
 
 def _block(path: str, part: Part, writers: Writers) -> Block:
@@ -107,15 +107,15 @@ def _reasoning(part: ReasoningPart) -> Block:
 
 
 _RESULTS: Writers = {TextPart: _text, ImagePart: _image, DocumentPart: converse_document}
-WRITERS: Writers = {
+NOVA_WRITERS: Writers = {
     TextPart: _text,
     ImagePart: _image,
     DocumentPart: converse_document,
-    CachePoint: _cache_point,
+    CachePoint: lambda _: {"cachePoint": {"type": "default"}},  # for five minutes, which is all that it knows
     ToolUsePart: _tool_use,
     ToolResultPart: _tool_result,
 }
-REASONING_WRITERS: Writers = {**WRITERS, ReasoningPart: _reasoning}
+WRITERS: Writers = {**NOVA_WRITERS, CachePoint: _cache_point, ReasoningPart: _reasoning}
 
 
 # ── settings ──────────────────────────────────────────────────────────────────────────────────────────

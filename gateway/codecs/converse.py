@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.block_events import BlockEvents, read_answer
 from gateway.codecs.blocks import (
-    REASONING_WRITERS,
+    WRITERS,
     conversation,
     inference_config,
     system_blocks,
@@ -72,13 +72,13 @@ class ConverseCodec:
 
     def format(self, request: CompletionRequest, model: Model) -> bytes:
         """Return the Converse body; what it has no field for goes where the family looks for it."""
-        messages = conversation(request, REASONING_WRITERS)
+        messages = conversation(request, WRITERS)
         top_k = _top_k(model.base_id or "")
         sampled = sampling(request, model, top_k=top_k[0] if top_k else None)
         check_metadata(request)
         extra = top_k[1](request.top_k) if top_k and request.top_k is not None else {}
         optional: dict[str, Any] = {
-            "system": system_blocks(request) if request.system else None,
+            "system": system_blocks(request, WRITERS) if request.system else None,
             "inferenceConfig": inference_config(request, model, sampled, "converse"),
             "toolConfig": tool_config(request),
             "additionalModelRequestFields": extra,

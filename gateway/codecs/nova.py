@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.block_events import BlockEvents, read_answer
-from gateway.codecs.blocks import WRITERS, conversation, inference_config, system_blocks, tool_config
+from gateway.codecs.blocks import NOVA_WRITERS, conversation, inference_config, system_blocks, tool_config
 from gateway.codecs.invocation import OURS, Envelope, InvokedFamily
 from gateway.codecs.parameters import invoked, sampling
 from gateway.codecs.reasoning import nova_config
@@ -84,11 +84,11 @@ class NovaCodec(InvokedFamily):
             config["topK"] = request.top_k
         body: dict[str, Any] = {
             "schemaVersion": "messages-v1",
-            "messages": conversation(request, WRITERS),
+            "messages": conversation(request, NOVA_WRITERS),
             "inferenceConfig": config,
         }
         if request.system:
-            body["system"] = system_blocks(request)
+            body["system"] = system_blocks(request, NOVA_WRITERS)
         tools = tool_config(request)
         if tools:
             body["toolConfig"] = tools
