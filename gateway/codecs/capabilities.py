@@ -284,4 +284,6 @@ def _caches(model: Model) -> bool | None:
 
 
 def _caches_for_an_hour(model: Model) -> bool | None:
-    return model.features.cache_1h if _spoken("cache_points", model) else False
+    if not _spoken("cache_points", model) or model.family == "nova":  # which has no word for it
+        return False
+    return model.features.cache_1h
