@@ -159,8 +159,11 @@ class Upstream(Protocol):
     def asked(self, name: str) -> Model:
         """Return the model that is asked first for a name; pure, and raises as `format` does."""
 
-    def count(self, request: CompletionRequest | RelayRequest) -> Sequence[UpstreamCall]:
-        """Make the calls that count what a request would be charged for; pure, raises as `format` does."""
+    def count(self, name: str) -> Sequence[UpstreamCall]:
+        """Make the calls that count the tokens of a prompt for a model; their body is still to be made."""
+
+    def count_body(self, request: CompletionRequest, model: Model) -> bytes:
+        """Return the body that counts what this request would ask Converse; pure, raises as `format` does."""
 
     def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
         """Make the calls for this request, at least one, in the order of its inputs; pure."""

@@ -8,33 +8,27 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from gateway.codecs import CODECS
-from gateway.upstream import Relay, UpstreamCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from gateway.bedrock.routing import Route
+    from gateway.catalog.model import Model
     from gateway.domain import CompletionRequest
+    from gateway.upstream import UpstreamCall
 
-OPERATION: Final = "count-tokens"
 COUNTED: Final = frozenset({"messages", "system", "toolConfig", "additionalModelRequestFields"})
 """What of a Converse body the operation takes."""
 
 
-def calls_of(request: CompletionRequest, route: Route) -> list[UpstreamCall]:
-    """Return the calls that count what this request would ask Converse.
+def body(request: CompletionRequest, model: Model) -> bytes:
+    """Return the body that counts what this request would ask Converse.
 
     Raises:
         InvalidRequest: Converse cannot be asked that.
     """
-    model = route.bodies[0]
     asked: dict[str, Any] = orjson.loads(CODECS["converse"].format(request, model))
     converse = {name: value for name, value in asked.items() if name in COUNTED}
-    body = orjson.dumps({"input": {"converse": converse}})
-    return at_the_base(
-        UpstreamCall(place.model, body, {}, (), place.target, relay=Relay(OPERATION, None))
-        for place in route.places
-    )
+    return orjson.dumps({"input": {"converse": converse}})
 
 
 def at_the_base(calls: Iterable[UpstreamCall]) -> list[UpstreamCall]:

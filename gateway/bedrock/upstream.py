@@ -172,11 +172,13 @@ class BedrockUpstream:
         """Make the calls that apply a guardrail to a text; see `relays.guardrail_calls`."""
         return relays.guardrail_calls(identifier, version, body, self._router.general_targets)
 
-    def count(self, request: CompletionRequest | RelayRequest) -> list[UpstreamCall]:
-        """Make the calls that count what a request would be charged for; see `counting`."""
-        if isinstance(request, RelayRequest):
-            return counting.at_the_base(self.relay(request))
-        return counting.calls_of(request, self._router.routes(request.model)[0])
+    def count(self, name: str) -> list[UpstreamCall]:
+        """Make the calls that count tokens, without their body; see `counting`."""
+        return counting.at_the_base(self.relay(RelayRequest(name, "count-tokens", b"", {})))
+
+    def count_body(self, request: CompletionRequest, model: Model) -> bytes:
+        """Return the body that counts a request; see `counting.body`."""
+        return counting.body(request, model)
 
     def invoke_stream(self, call: UpstreamCall) -> Invocation:
         """Return what sends the call when its block begins; see `gateway.upstream.Upstream`."""

@@ -7,7 +7,7 @@ codec knows what to do about it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.dialects import (
     anthropic_answer,
@@ -35,11 +35,15 @@ if TYPE_CHECKING:
     from gateway.upstream import RelayedOperation, UpstreamCall
 
 
+CLAUDES: Final = frozenset({"claude", "claude_text"})
+"""The families that take Messages by InvokeModel; Claude 2 does so beside its own prompts."""
+
+
 async def create_message(exchange: Exchange) -> Answer | None:
     """`POST /v1/messages`: a stream where the body asks for one, whatever `Accept` says."""
     value, betas = await _read(exchange)
-    streaming = anthropic_invoke.is_streaming(value)
     model = _model(exchange, value)
+    streaming = anthropic_invoke.is_streaming(value)
     if streaming:
         exchange.log.add(format="sse")
         exchange.answer_headers = {REQUEST_ID: exchange.log.request_id}
@@ -51,16 +55,15 @@ async def create_message(exchange: Exchange) -> Answer | None:
 async def count_tokens(exchange: Exchange) -> Answer:
     """`POST /v1/messages/count_tokens`: counted by Bedrock."""
     value, betas = await _read(exchange)
-    model = _model(exchange, value)
     services = exchange.services
-    if model.native_family == "claude":
+    calls = services.upstream.count(anthropic_invoke.model_of(value, services.default_model))
+    model = calls[0].model
+    if model.native_family in CLAUDES:
         body = anthropic_count.body(value, betas)
-        name = anthropic_invoke.model_of(value, services.default_model)
-        calls = services.upstream.count(RelayRequest(name, "count-tokens", body, {}))
     else:
         request = anthropic_messages.parse_count(value, betas=betas, default_model=services.default_model)
-        calls = services.upstream.count(request)
-    counted = await completions.fold(exchange, calls)
+        body = services.upstream.count_body(request, model)
+    counted = await completions.fold(exchange, [call._replace(body=body) for call in calls])
     return _answer(exchange, anthropic_count.answer(b"".join(counted.completion.passed)), counted)
 
 
@@ -78,7 +81,7 @@ def _model(exchange: Exchange, value: Any) -> Model:
 
 
 def _speaks_for_itself(model: Model, *, streaming: bool) -> bool:
-    return model.family == "claude" and (model.streaming or not streaming)
+    return model.family in CLAUDES and (model.streaming or not streaming)
 
 
 def _invocation(

@@ -76,9 +76,13 @@ class Script:
         del name
         return MODEL
 
-    def count(self, request: CompletionRequest | RelayRequest) -> list[UpstreamCall]:
+    def count(self, name: str) -> list[UpstreamCall]:
         """Nothing is counted here."""
-        raise AssertionError(request)
+        raise AssertionError(name)
+
+    def count_body(self, request: CompletionRequest, model: Model) -> bytes:
+        """Nothing is counted here."""
+        raise AssertionError(request, model)
 
     def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
         """No embeddings here."""
