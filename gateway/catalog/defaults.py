@@ -40,6 +40,9 @@ class Defaults:
             system=weaker.system if self.system is None else self.system,
         )
 
+    def __bool__(self) -> bool:
+        return not (self.temperature is None and self.top_p is None and self.system is None)
+
     def left_out(self, said: Container[str], *, one_sampling: bool) -> dict[str, float | str]:
         """Return mine that are not in `said`, by their names.
 
@@ -79,8 +82,7 @@ def with_defaults(request: CompletionRequest, model: Model) -> CompletionRequest
 
     Reasoning leaves temperature and top_p alone: Claude and Nova refuse them beside it.
     """
-    defaults = model.defaults
-    if defaults is NONE or defaults == NONE:  # the second alone costs ten times as much
+    if not model.defaults:
         return request
     said = {name for name in NAMES if getattr(request, name) not in _NOTHING}
     if request.reasoning is not None:

@@ -43,7 +43,6 @@ UNCACHEABLE: Final = frozenset({"thinking", "redacted_thinking"})
 class Invocation(NamedTuple):
     """What to ask InvokeModel."""
 
-    streaming: bool
     body: bytes
     headers: dict[str, str]
 
@@ -109,8 +108,7 @@ def read(
     if type(limit) is not int or not 0 < limit <= MAX_TOKENS:
         raise InvalidRequest("max_tokens: give the number of tokens to answer with.", param="max_tokens")
     return Invocation(
-        is_streaming(value),
-        json.dumps({**body(value, betas), **defaults}),
+        json.dumps({**body(value, betas), **defaults} if defaults else body(value, betas)),
         _headers(value.get("service_tier"), headers),
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from gateway import domain
-from gateway.dialects import anthropic_refusals
+from gateway.dialects import anthropic_plain, anthropic_refusals
 from gateway.dialects import anthropic_schema as shape
 from gateway.dialects.inline_content import decoded
 from gateway.dialects.problems import invalid
@@ -43,7 +43,15 @@ def parse(
     Raises:
         InvalidRequest: `param` is the path of the first field that is wrong.
     """
-    body = _validated(shape.MessagesBody, value, default_model)
+    if default_model is not None and isinstance(value, dict):
+        value = {"model": default_model, **value}
+    plain = anthropic_plain.read(value, betas) if isinstance(value, dict) else None
+    return plain or of_schema(value, betas)
+
+
+def of_schema(value: Any, betas: tuple[str, ...] = ()) -> domain.CompletionRequest:
+    """Return what `parse` does, whatever the shape of the request; raises as it does."""
+    body = _validated(shape.MessagesBody, value)
     return domain.CompletionRequest(
         **_conversation(body),
         max_tokens=body.max_tokens,
@@ -61,15 +69,13 @@ def parse_count(
     value: Any, *, betas: tuple[str, ...] = (), default_model: str | None = None
 ) -> domain.CompletionRequest:
     """Return the request whose tokens `POST /v1/messages/count_tokens` asks for; raises as `parse` does."""
-    return domain.CompletionRequest(
-        **_conversation(_validated(shape.CountBody, value, default_model)), betas=betas
-    )
+    if default_model is not None and isinstance(value, dict):
+        value = {"model": default_model, **value}
+    return domain.CompletionRequest(**_conversation(_validated(shape.CountBody, value)), betas=betas)
 
 
-def _validated(kind: type[shape.BodyT], value: Any, default_model: str | None) -> shape.BodyT:
+def _validated(kind: type[shape.BodyT], value: Any) -> shape.BodyT:
     if isinstance(value, dict):
-        if default_model is not None:
-            value = {"model": default_model, **value}
         anthropic_refusals.check(value)
         value = {name: given for name, given in value.items() if given is not None}
     try:

@@ -27,6 +27,7 @@ FIELDS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Fields of the body, and why they are refused."""
+_NAMES: Final = frozenset(FIELDS)
 SERVER_TOOLS: Final = ("web_search_", "web_fetch_", "code_execution_", "advisor_", "mcp_toolset")
 """How the types of the tools begin that Anthropic runs itself."""
 SOURCES: Final[Mapping[str, str]] = MappingProxyType(
@@ -44,9 +45,10 @@ def check(body: Mapping[str, Any]) -> None:
     Raises:
         InvalidRequest: something is; `param` is its path.
     """
-    for name, reason in FIELDS.items():
-        if body.get(name):
-            raise InvalidRequest(reason, param=name)
+    if not _NAMES.isdisjoint(body):
+        for name, reason in FIELDS.items():
+            if body.get(name):
+                raise InvalidRequest(reason, param=name)
     tools, messages = body.get("tools"), body.get("messages")
     if type(tools) is list:
         _check_tools(tools)

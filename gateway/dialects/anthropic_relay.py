@@ -6,6 +6,7 @@ trace quotes what a guardrail has masked. The order of the chunks is checked whe
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -17,12 +18,41 @@ from gateway.errors import UpstreamProtocolError
 from gateway.wire import json, sse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.dialects.protocol import Begun, Ended
     from gateway.domain import Event, Usage
     from gateway.errors import GatewayError
 
 ADDED: Final = "amazon-bedrock-"
 """How the keys begin that Bedrock adds to Claude's objects."""
+_ADDED: Final = ADDED.encode()
+_TYPE: Final = b'{"type":"'
+_NAMED: Final = len(_TYPE)
+_NAMES: Final = frozenset(
+    {
+        b"message_start",
+        b"content_block_start",
+        b"content_block_delta",
+        b"content_block_stop",
+        b"message_delta",
+    }
+)
+"""What need not be looked into, unless there is a line break, an escape, or a key of Bedrock's in it."""
+_PLAIN: Final[Mapping[bytes, bytes]] = MappingProxyType(
+    {
+        payload % number: sse.frame(payload % number, name)
+        for number in range(8)
+        for name, payload in (
+            (
+                "content_block_start",
+                b'{"type":"content_block_start","index":%d,"content_block":{"type":"text","text":""}}',
+            ),
+            ("content_block_stop", b'{"type":"content_block_stop","index":%d}'),
+        )
+    }
+)
+"""How a text begins and a block ends: the same in every answer."""
 _TERMINAL: Final = "message_stop"
 _DELTA: Final = (b"event: content_block_delta\ndata: ", b"\n\n")
 
@@ -34,14 +64,30 @@ class ClaudeEvents:
         """Return what stands before and behind a usual delta."""
         return _DELTA
 
-    def payload(self, event_type: str, payload: bytes) -> bytes:  # noqa: ARG002 - all frames are `chunk`s
+    def payload(self, event_type: str, payload: bytes) -> bytes:
         """Return the event of a chunk: nothing where only Bedrock speaks in it, and for the terminal one.
 
-        That one waits for the end: behind it the answer may still turn out to be broken.
+        That one waits for the end: behind it the answer may still turn out to be broken. A frame that is no
+        chunk is none of Claude's.
 
         Raises:
             UpstreamProtocolError: it is not the JSON of an event.
         """
+        if event_type != "chunk":
+            return b""
+        known = _PLAIN.get(payload)
+        if known is not None:
+            return known
+        if payload.startswith(_TYPE):
+            name = payload[_NAMED : payload.find(b'"', _NAMED)]
+            if name in _NAMES and not (
+                b"\\" in payload or b"\n" in payload or b"\r" in payload or _ADDED in payload
+            ):
+                return b"event: %b\ndata: %b\n\n" % (name, payload)
+        return self._looked_into(payload)
+
+    @staticmethod
+    def _looked_into(payload: bytes) -> bytes:
         chunk = _loads(payload)
         kept = without_additions(chunk)
         if not kept:
@@ -51,8 +97,6 @@ class ClaudeEvents:
             raise UpstreamProtocolError("Bedrock sent a chunk that is no event of Claude's.")
         if kind == _TERMINAL:
             return b""
-        if kept is chunk and payload.isascii() and b"\n" not in payload and b"\r" not in payload:
-            return sse.frame(payload, kind)
         return event(kept)
 
 

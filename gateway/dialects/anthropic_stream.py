@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _TEXT, _THINKING, _TOOL, _NONE = "text_delta", "thinking_delta", "input_json_delta", ""
 """What the open block goes on with; the last where none is open."""
+EMPTY_TEXT: Final = {"type": "text", "text": ""}
 _FIELDS: Final = {_TEXT: "text", _THINKING: "thinking", _TOOL: "partial_json"}
 
 
@@ -112,14 +113,16 @@ class AnthropicStream:
         self._number += 1
         self._kind = kind
         self._pieces.append(
-            event({"type": "content_block_start", "index": self._number, "content_block": block})
+            _text_start(self._number)
+            if kind is _TEXT
+            else event({"type": "content_block_start", "index": self._number, "content_block": block})
         )
 
     def _end(self) -> None:
         if self._kind is not _NONE:
             self._flush()
             self._kind = _NONE
-            self._pieces.append(event({"type": "content_block_stop", "index": self._number}))
+            self._pieces.append(_block_stop(self._number))
 
     def _delta(self, delta: dict[str, Any]) -> None:
         self._flush()
@@ -129,7 +132,7 @@ class AnthropicStream:
 
     def _begin_text(self) -> None:
         if self._kind is not _TEXT:
-            self._begin(_TEXT, {"type": "text", "text": ""})
+            self._begin(_TEXT, EMPTY_TEXT)
 
     def _text(self, said: TextDelta) -> None:
         self._begin_text()
@@ -178,6 +181,16 @@ class AnthropicStream:
         Usage: _nothing,
         Stop: _nothing,
     }
+
+
+@lru_cache(maxsize=256)
+def _text_start(number: int) -> bytes:
+    return event({"type": "content_block_start", "index": number, "content_block": EMPTY_TEXT})
+
+
+@lru_cache(maxsize=256)
+def _block_stop(number: int) -> bytes:
+    return event({"type": "content_block_stop", "index": number})
 
 
 @lru_cache(maxsize=256)

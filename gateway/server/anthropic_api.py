@@ -19,6 +19,7 @@ from gateway.dialects import (
     bedrock_headers,
 )
 from gateway.dialects.anthropic_errors import REQUEST_ID
+from gateway.dialects.anthropic_invoke import NO_DEFAULTS
 from gateway.dialects.anthropic_stream import AnthropicStream
 from gateway.server import completions
 from gateway.server.answers import rendered_json
@@ -27,12 +28,10 @@ from gateway.upstream import RelayRequest
 from gateway.wire import json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gateway.catalog.model import Model
     from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
-    from gateway.upstream import RelayedOperation, UpstreamCall
+    from gateway.upstream import RelayedOperation
 
 
 CLAUDES: Final = frozenset({"claude", "claude_text"})
@@ -42,13 +41,21 @@ CLAUDES: Final = frozenset({"claude", "claude_text"})
 async def create_message(exchange: Exchange) -> Answer | None:
     """`POST /v1/messages`: a stream where the body asks for one, whatever `Accept` says."""
     value, betas = await _read(exchange)
-    model = _model(exchange, value)
+    services = exchange.services
+    name = anthropic_invoke.model_of(value, services.default_model)
+    model = services.upstream.asked(name)
     streaming = anthropic_invoke.is_streaming(value)
     if streaming:
         exchange.log.add(format="sse")
         exchange.answer_headers = {REQUEST_ID: exchange.log.request_id}
     if _speaks_for_itself(model, streaming=streaming) and not anthropic_invoke.wants_structure(value):
-        return await _relay(exchange, _invocation(exchange, value, betas, model), streaming=streaming)
+        asked = anthropic_invoke.read(
+            value,
+            betas=betas,
+            defaults=model.defaults_for(anthropic_invoke.said(value)) if model.defaults else NO_DEFAULTS,
+            headers=exchange.request.headers,
+        )
+        return await _relay(exchange, name, asked, streaming=streaming)
     return await _translate(exchange, value, betas, streaming=streaming)
 
 
@@ -75,32 +82,18 @@ async def _read(exchange: Exchange) -> tuple[Any, tuple[str, ...]]:
     return value, anthropic_headers.betas(lines) if lines else ()
 
 
-def _model(exchange: Exchange, value: Any) -> Model:
-    services = exchange.services
-    return services.upstream.asked(anthropic_invoke.model_of(value, services.default_model))
-
-
 def _speaks_for_itself(model: Model, *, streaming: bool) -> bool:
     return model.family in CLAUDES and (model.streaming or not streaming)
 
 
-def _invocation(
-    exchange: Exchange, value: Any, betas: tuple[str, ...], model: Model
-) -> Sequence[UpstreamCall]:
-    services = exchange.services
-    asked = anthropic_invoke.read(
-        value,
-        betas=betas,
-        defaults=model.defaults_for(anthropic_invoke.said(value)),
-        headers=exchange.request.headers,
+async def _relay(
+    exchange: Exchange, name: str, asked: anthropic_invoke.Invocation, *, streaming: bool
+) -> Answer | None:
+    operation: RelayedOperation = "invoke-with-response-stream" if streaming else "invoke"
+    framing = anthropic_relay.CLAUDE_EVENTS if streaming else None
+    calls = exchange.services.upstream.relay(
+        RelayRequest(name, operation, asked.body, asked.headers, framing)
     )
-    name = anthropic_invoke.model_of(value, services.default_model)
-    operation: RelayedOperation = "invoke-with-response-stream" if asked.streaming else "invoke"
-    framing = anthropic_relay.CLAUDE_EVENTS if asked.streaming else None
-    return services.upstream.relay(RelayRequest(name, operation, asked.body, asked.headers, framing))
-
-
-async def _relay(exchange: Exchange, calls: Sequence[UpstreamCall], *, streaming: bool) -> Answer | None:
     if streaming:
         await completions.stream(exchange, calls, anthropic_relay.PASSED_STREAM)
         return None

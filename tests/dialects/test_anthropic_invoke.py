@@ -114,7 +114,8 @@ def test_the_body(name: str) -> None:
     call = anthropic_invoke.read(value)
 
     assert json.loads(call.body) == expected
-    assert (call.streaming, call.headers) == (value.get("stream", False), {})
+    assert call.headers == {}
+    assert anthropic_invoke.is_streaming(value) is value.get("stream", False)
 
 
 def test_what_stands_elsewhere() -> None:
@@ -138,6 +139,14 @@ def test_headers_of_bedrocks_own() -> None:
     with pytest.raises(InvalidRequest) as caught:
         anthropic_invoke.read(body(service_tier="standard_only"), headers=given)
     assert caught.value.param == "X-Amzn-Bedrock-Service-Tier"
+
+
+def test_a_stream_that_is_neither_wanted_nor_not() -> None:
+    """It is yes or no."""
+    with pytest.raises(InvalidRequest) as caught:
+        anthropic_invoke.is_streaming(body(stream="yes"))
+
+    assert caught.value.param == "stream"
 
 
 def test_the_model() -> None:
@@ -181,7 +190,6 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "web search": (body(tools=[{"type": "web_search_20250305"}]), "tools[0].type"),
     "fast": (body(speed="fast"), "speed"),
-    "a wrong stream": (body(stream="yes"), "stream"),
     "a wrong tier": (body(service_tier="fast"), "service_tier"),
     "two formats": (body(output_format=SCHEMA, output_config={"format": SCHEMA}), "output_format"),
 }
@@ -214,8 +222,17 @@ def test_structure(fields: dict[str, Any], *, structured: bool) -> None:
 
 # ── the answer ────────────────────────────────────────────────────────────────────────────────────────
 
+BEGIN = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+DELTA = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Zwölf"}}
 CHUNKS: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
     "an event": ({"type": "ping"}, {"type": "ping"}),
+    "the beginning of a text": (BEGIN, BEGIN),
+    "the end of a block": (
+        {"type": "content_block_stop", "index": 7},
+        {"type": "content_block_stop", "index": 7},
+    ),
+    "a delta with an escape": ({**DELTA, "delta": {"text": "\n"}}, {**DELTA, "delta": {"text": "\n"}}),
+    "a delta": (DELTA, DELTA),
     "Bedrock's additions": (
         {"type": "message_delta", "amazon-bedrock-guardrailAction": "NONE", "usage": {"x": 1.0}},
         {"type": "message_delta", "usage": {"x": 1.0}},
@@ -226,14 +243,14 @@ CHUNKS: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
 }
 
 
-@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("spelling", [{"indent": 1}, {"separators": (",", ":")}, {}])
 @pytest.mark.parametrize("name", CHUNKS)
-def test_chunks(name: str, indent: int | None) -> None:
+def test_chunks(name: str, spelling: dict[str, Any]) -> None:
     """A chunk is the event of its own type, on one line, without what Bedrock adds."""
     chunk, expected = CHUNKS[name]
-    payload = json.dumps(chunk, indent=indent, ensure_ascii=False).encode()
+    payload = json.dumps(chunk, ensure_ascii=False, **spelling).encode()
 
-    data = CLAUDE_EVENTS.payload("chunk", payload)
+    data = PASSED_STREAM.events([PassedOn(CLAUDE_EVENTS.payload("chunk", payload), 1)])
 
     assert events_of(data) == ([] if expected is None else [expected])
 

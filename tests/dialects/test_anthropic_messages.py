@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.dialects.anthropic_messages import parse, parse_count
+from gateway.dialects import anthropic_plain
+from gateway.dialects.anthropic_messages import of_schema, parse, parse_count
 from gateway.domain import (
     CachePoint,
     CompletionRequest,
@@ -377,6 +378,48 @@ def test_refused(name: str) -> None:
     assert CANARY not in error.message
 
 
+PLAIN = st.fixed_dictionaries(
+    {
+        "model": st.sampled_from(["m", "", 1]),
+        "max_tokens": st.sampled_from([1, 0, True, 10_000_001, None]),
+        "messages": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "role": st.sampled_from(["user", "assistant", "system"]),
+                    "content": st.just("hi") | st.none(),
+                },
+                optional={"name": st.just("n")},
+            ),
+            max_size=2,
+        ),
+    },
+    optional={
+        "system": st.sampled_from(["", "s", None, ["s"]]),
+        "stream": st.sampled_from([True, None, 1]),
+        "temperature": st.sampled_from([0.5, 1.5, 1, None, -0.1, "1"]),
+        "top_p": st.sampled_from([0.5, 1.5, 1, None]),
+        "n": st.just(1),
+    },
+)
+
+
+@settings(max_examples=300)
+@given(PLAIN)
+def test_the_schema_reads_what_is_read_without_it(value: dict[str, Any]) -> None:
+    """What is read the short way means what the schema makes of it; what the schema refuses is not read."""
+    plain = anthropic_plain.read(value, ("b",))
+
+    if plain is not None:
+        assert plain == of_schema(value, ("b",))
+
+
+def test_the_usual_request_is_read_without_the_schema() -> None:
+    """Or the short way would be for nothing."""
+    value = body(system="s", stream=True, temperature=0.5, top_p=0.9)
+
+    assert anthropic_plain.read(value, ()) == of_schema(value)
+
+
 # ── round trip ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -560,3 +603,4 @@ BODIES = st.builds(
 def test_no_field_is_lost(value: dict[str, Any]) -> None:
     """The way to the domain and back gives the same body."""
     assert render(parse(value)) == value
+    assert parse(value) == of_schema(value)
