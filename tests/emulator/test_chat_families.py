@@ -417,3 +417,30 @@ def test_recorded_calls_of_jurassic_are_answered_alike(reply: Ask) -> None:
     assert {name.lower() for name in answer.headers if name.startswith("X-Amzn-Bedrock-")} == {
         name for name in record["response_headers"] if name.startswith("x-amzn-bedrock-")
     }
+
+
+JSON_SCHEMA = {"name": "city", "schema": {"properties": {"city": {"type": "string"}}}, "strict": True}
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ({"type": "json_object"}, {"answer": "Rome"}),
+        ({"type": "json_schema", "json_schema": JSON_SCHEMA}, {"city": "Rome"}),
+    ],
+)
+def test_an_answer_can_be_json(reply: Ask, form: dict[str, Any], expected: Any) -> None:
+    """Any JSON, or by a schema."""
+    body = {"messages": [{"role": "user", "content": "The city of Rome"}], "response_format": form}
+
+    answer = whole(reply, QWEN, body)
+
+    assert json.loads(answer["choices"][0]["message"]["content"]) == expected
+
+
+def test_a_schema_is_needed_where_one_is_promised(reply: Ask) -> None:
+    """As OpenAI says it."""
+    body = {"messages": [{"role": "user", "content": "Hi"}], "response_format": {"type": "json_schema"}}
+
+    with pytest.raises(BedrockError, match=r"response_format\.json_schema: Field required"):
+        reply("invoke", QWEN, body)

@@ -73,7 +73,7 @@ THINKING = {"type": "enabled", "budget_tokens": 1024}
 @pytest.mark.parametrize(
     "body",
     [
-        claude(system="Be kind", temperature=1, top_p=0.9, top_k=5, stop_sequences=["x"]),
+        claude(system="Be kind", temperature=1, top_k=5, stop_sequences=["x"]),
         claude(system=[TEXT], anthropic_beta=["context-1m-2025-08-07"], metadata={"user_id": "u"}),
         claude(messages=turns(("user", [TEXT, IMAGE, PDF, PLAIN]))),
         claude(messages=turns(("user", "a"), ("assistant", "{"))),

@@ -230,6 +230,11 @@ REDACTED = [
                 '"output_config.effort" to control thinking behavior.'
             ),
         ),
+        (
+            CLAUDE,
+            claude(temperature=1, top_p=0.5),
+            "`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
+        ),
         (OPUS_4_7, claude(top_k=3), "`top_k` is deprecated for this model."),
         (
             CLAUDE,
@@ -361,3 +366,57 @@ def test_claude_calls_one_tool_at_a_time_on_request(reply: Ask) -> None:
     assert [block["input"] for block in whole["content"]] == [{"city": "Rome"}]
     assert len(content(reply("converse", CLAUDE, body))) == 1
     assert len(content(reply("converse", CLAUDE, converse(said, toolConfig=TOOL_CONFIG)))) == 2
+
+
+FORMAT = {
+    "textFormat": {
+        "type": "json_schema",
+        "structure": {"jsonSchema": {"schema": '{"properties": {"city": {"type": "string"}}}'}},
+    }
+}
+
+
+@pytest.mark.parametrize("model", [CLAUDE, "qwen.qwen3-32b-v1:0", "zai.glm-5", "anthropic.claude-mythos-5"])
+async def test_converse_answers_by_a_schema(client: Any, model: str) -> None:
+    """The text is JSON that fits, streamed or not."""
+    body = converse("The city of Rome", outputConfig=FORMAT)
+
+    whole = await asyncio.to_thread(lambda: client.converse(modelId=model, **body))
+    events = await asyncio.to_thread(converse_stream, client, model, body)
+
+    text = whole["output"]["message"]["content"][0]["text"]
+    deltas = [event["contentBlockDelta"]["delta"]["text"] for event in events if "contentBlockDelta" in event]
+    assert json.loads(text) == {"city": "Rome"}
+    assert "".join(deltas) == text
+
+
+@pytest.mark.parametrize(
+    "model", [NOVA, SONNET_4, "anthropic.claude-v2:1", "mistral.pixtral-large-2502-v1:0"]
+)
+def test_converse_does_not_answer_all_by_a_schema(reply: Ask, model: str) -> None:
+    """Not where the model cannot."""
+    with pytest.raises(BedrockError, match=r"support the outputConfig\.textFormat field"):
+        reply("converse", model, converse(outputConfig=FORMAT))
+
+
+@pytest.mark.parametrize(("schema", "message"), [("{", "is not valid JSON"), ("[]", "must be a JSON object")])
+def test_a_schema_must_be_one(reply: Ask, schema: str, message: str) -> None:
+    """It is JSON in a string, of an object."""
+    structure = {"jsonSchema": {"schema": schema}}
+    config = {"textFormat": {"type": "json_schema", "structure": structure}}
+    with pytest.raises(BedrockError, match=message):
+        reply("converse", CLAUDE, converse(outputConfig=config))
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"output_config": {"format": SCHEMA}}, {"n": 3}),
+        ({"output_format": SCHEMA, "anthropic_beta": ["structured-outputs-2025-11-13"]}, {"n": 3}),
+    ],
+)
+def test_claude_answers_by_a_schema(reply: Ask, config: dict[str, Any], expected: Any) -> None:
+    """In both of Anthropic's ways of saying it."""
+    answer = json.loads(reply("invoke", CLAUDE, claude("It is 3", **config)).writes[0].data)
+
+    assert json.loads(answer["content"][0]["text"]) == expected

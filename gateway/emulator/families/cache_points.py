@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from gateway.emulator.models import ModelId
 
+_CACHING: Final = re.compile(r"amazon\.nova-|anthropic\.claude-(?!v\d|instant)")
 _MOST_POINTS: Final = 4
 _POINT: Final = "cachePoint"
 _CONTROL: Final = "cache_control"
@@ -79,7 +81,7 @@ def _checked(found: Iterator[tuple[str, Prefix]], model: ModelId) -> tuple[Prefi
     if not prefixes:
         return ()
     traits = traits_of(model)
-    if model.base and not (traits.caches if traits is not None else model.base.startswith("amazon.nova-")):
+    if model.base and not (_CACHING.match(model.base) if traits is None else traits.caches):
         raise BedrockError("AccessDeniedException", _UNSUPPORTED)
     if len(prefixes) > _MOST_POINTS:
         raise invalid(

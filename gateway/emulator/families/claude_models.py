@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _VERSION: Final = re.compile(
     r"claude-(?:(?P<major>\d)(?:-(?P<minor>\d))?-(?P<line>opus|sonnet|haiku)"
-    r"|(?P<new_line>opus|sonnet|haiku)-(?P<new_major>\d+)(?:-(?P<new_minor>\d{1,2})(?!\d))?)"
+    r"|(?P<new_line>[a-z]{4,})-(?P<new_major>\d+)(?:-(?P<new_minor>\d{1,2})(?!\d))?)"
 )
 
 
@@ -23,6 +23,11 @@ _BUDGET: Final = (
     '"thinking.type.enabled" is not supported for this model. Use "thinking.type.adaptive" and '
     '"output_config.effort" to control thinking behavior.'
 )
+_ONE_WAY: Final = "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+_NEVER: Final = (99, 0)
+_UNFORCED: Final = {"opus": (5, 5), "sonnet": (5, 5), "fable": (5, 1)}
+"""The version from which a line cannot be made to call a tool."""
+
 _PREFILL: Final = (
     "This model does not support assistant message prefill. The conversation must end with a user message."
 )
@@ -56,6 +61,11 @@ class ClaudeTraits(NamedTuple):
         return self.version < (4, 7)
 
     @property
+    def samples_one_way(self) -> bool:
+        """Whether it takes temperature or top_p, and not both."""
+        return self.version in {(4, 1), (4, 5)}
+
+    @property
     def prefills(self) -> bool:
         """Whether it goes on from a last turn of the assistant."""
         return self.version < (4, 6)
@@ -63,7 +73,7 @@ class ClaudeTraits(NamedTuple):
     @property
     def can_be_forced(self) -> bool:
         """Whether a request can make it call a tool."""
-        return self.version < (5, 5) or self.line == "haiku"
+        return self.version < _UNFORCED.get(self.line, _NEVER)
 
     @property
     def tries(self) -> bool:
@@ -78,7 +88,7 @@ class ClaudeTraits(NamedTuple):
     @property
     def caches(self) -> bool:
         """Whether it has a prompt cache."""
-        return self.version >= (3, 7) or (self.version, self.line) == ((3, 5), "haiku")
+        return self.version >= (3, 5)
 
     @property
     def caches_an_hour(self) -> bool:
@@ -119,6 +129,7 @@ def check_traits(
         (effort and not traits.tries, "This model does not support the effort parameter."),
         (structure and not traits.structures, f"'{traits.name}' does not support output format."),
         (sampling and not traits.samples, f"`{next(iter(sampling), '')}` is deprecated for this model."),
+        ({"temperature", "top_p"} <= set(sampling) and traits.samples_one_way, _ONE_WAY),
         (forced and not traits.can_be_forced, "tool_choice: forced tool use is not supported by this model."),
         (ends_with_assistant and not traits.prefills, _PREFILL),
     )

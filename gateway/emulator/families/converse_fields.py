@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import Field
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from gateway.emulator.answer import Shown
     from gateway.emulator.families.converse_shapes import ConverseBody, Turn
     from gateway.emulator.models import ModelId
+
+_PROSE: Final = re.compile(
+    r"amazon\.|meta\.|cohere\.|ai21\.|deepseek\.r1|anthropic\.claude-(?:v\d|instant)"
+    r"|mistral\.(?:mistral-7b|mixtral|mistral-large-24|mistral-small-24|pixtral)"
+)
+"""Models that do not answer by a schema (AWS's page on structured outputs does not name them)."""
 
 _OFF: Final = (None, "none", "disabled")
 _OF_THE_MODEL: Final = "The model returned the following errors: "
@@ -66,6 +73,7 @@ def read_fields(asked: ConverseBody, model: ModelId) -> Reasons:
     Raises:
         BedrockError: the model does not know a field, or it does not go with the rest.
     """
+    _check_structure(asked, model)
     try:
         if model.provider == "anthropic":
             return _claude(asked, model)
@@ -74,6 +82,18 @@ def read_fields(asked: ConverseBody, model: ModelId) -> Reasons:
     except BedrockError as error:
         raise BedrockError(error.code, f"{_OF_THE_MODEL}{error.message}") from error
     return _other(asked.additional_model_request_fields)
+
+
+def _check_structure(asked: ConverseBody, model: ModelId) -> None:
+    """Refuse a schema of the answer where a model is known not to answer by one."""
+    if asked.output_config is None or asked.output_config.text_format is None:
+        return
+    traits = traits_of(model)
+    if _PROSE.match(model.base) if traits is None else not traits.structures:
+        raise invalid(
+            "This model doesn't support the outputConfig.textFormat field. Remove outputConfig.textFormat "
+            "and try again."
+        )
 
 
 def _claude(asked: ConverseBody, model: ModelId) -> Reasons:
