@@ -12,7 +12,7 @@ from gateway.codecs.block_events import BlockEvents, read_answer
 from gateway.codecs.blocks import NOVA_WRITERS, conversation, inference_config, system_blocks, tool_config
 from gateway.codecs.invocation import OURS, Envelope, InvokedFamily
 from gateway.codecs.parameters import invoked, sampling
-from gateway.codecs.reasoning import nova_config
+from gateway.codecs.reasoning import kind_of, nova_config
 from gateway.codecs.shapes import load
 from gateway.domain import FinishReason
 
@@ -92,7 +92,7 @@ class NovaCodec(InvokedFamily):
         tools = tool_config(request)
         if tools:
             body["toolConfig"] = tools
-        if request.reasoning is not None:
+        if request.reasoning is not None and kind_of(model) == "nova":  # Nova 1 refuses to be told not to
             body["reasoningConfig"] = nova_config(request)
         return invoked(body, request)
 

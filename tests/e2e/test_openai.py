@@ -135,6 +135,15 @@ async def test_errors_have_openais_shape(path: str, caller: Caller) -> None:
     assert headers["X-Request-Id"] == answer["error"]["request_id"]
 
 
+@pytest.mark.parametrize("model", [CLAUDE, NOVA, LLAMA])
+async def test_not_to_reason_is_what_such_models_do(model: str, emulator: Emulator, caller: Caller) -> None:
+    """A model that never reasons takes an effort of `none`, and is told nothing of it."""
+    await chat(caller, ask("x", model, reasoning_effort="none"))
+
+    sent = str(emulator.calls[-1].body)
+    assert ("disabled" in sent) is (model == CLAUDE)
+
+
 async def test_what_a_model_cannot_do_is_named_as_it_was_written(caller: Caller) -> None:
     """The place of a cache point is that in the caller's messages."""
     body = ask("x", LLAMA)
