@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DENIED = "Bedrock does not accept the gateway's credentials for this call; its operator must look at the log."
+UNKNOWN = "Bedrock does not know this model, or the guardrail that the request names, in this region."
 
 CODES: dict[str, tuple[type[GatewayError], str]] = {
     "AccessDeniedException": (UpstreamDenied, DENIED),
@@ -49,7 +50,7 @@ CODES: dict[str, tuple[type[GatewayError], str]] = {
         "This model needs the account's use-case form; the operator must send it.",
     ),
     "ValidationException": (InvalidRequest, "Bedrock refused the request"),
-    "ResourceNotFoundException": (UnknownModel, "Bedrock does not know this model in this region."),
+    "ResourceNotFoundException": (UnknownModel, UNKNOWN),
     "UnknownOperationException": (
         UpstreamFailed,
         "The endpoint does not know this operation: is it Bedrock's?",
@@ -73,7 +74,7 @@ STATUSES: dict[int, tuple[type[GatewayError], str]] = {
     400: (InvalidRequest, "Bedrock refused the request"),
     401: (UpstreamDenied, DENIED),
     403: (UpstreamDenied, DENIED),
-    404: (UnknownModel, "Bedrock does not know this model in this region."),
+    404: (UnknownModel, UNKNOWN),
     408: (UpstreamTimeout, "The model took too long."),
     413: (InvalidRequest, "Bedrock refused the request as too large."),
     424: (UpstreamFailed, "The model failed."),

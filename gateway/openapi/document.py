@@ -10,14 +10,19 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway import __version__
-from gateway.openapi import native, openai
+from gateway.openapi import anthropic, bedrock, native, openai
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.openapi.operation import Dialect, Operation, Schema
 
-OPERATIONS: Final[tuple[Operation, ...]] = (*native.OPERATIONS, *openai.OPERATIONS)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *native.OPERATIONS,
+    *openai.OPERATIONS,
+    *anthropic.OPERATIONS,
+    *bedrock.OPERATIONS,
+)
 _REFERENCE = "#/components/schemas/"
 _ABOUT = (
     "An asynchronous gateway to Amazon Bedrock. Every stream that is not cut ends in exactly one terminal "
@@ -80,13 +85,14 @@ def _plain(schema: Any) -> Any:
 def _operation(operation: Operation) -> Schema:
     dialect = operation.dialect
     statuses = dialect.statuses if operation.statuses is None else operation.statuses
+    headers = {**dialect.headers, **operation.headers}
     described: Schema = {
         "operationId": operation.name,
         "tags": [dialect.name],
         "summary": operation.summary,
         "parameters": [
             *(_parameter("path", name, about) for name, about in operation.parameters.items()),
-            *(_parameter("header", name, about) for name, about in dialect.headers.items()),
+            *(_parameter("header", name, about) for name, about in headers.items()),
         ],
         "responses": {
             "200": {

@@ -49,8 +49,10 @@ PROCESS: Final = Dialect(
     name="Process", prefix="Process", about="Probes and versions.", error=NATIVE.error, statuses=()
 )
 
-_MODEL = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
-_EXAMPLE = {"model": _MODEL, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
+MODEL: Final = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+BASE_MODEL: Final = "anthropic.claude-sonnet-4-5-20250929-v1:0"
+"""Tokens are counted by models, not by inference profiles."""
+_EXAMPLE = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
 _USAGE = record(
     {
         name: nullable(WHOLE)

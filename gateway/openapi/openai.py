@@ -7,7 +7,7 @@ from typing import Final
 from gateway.dialects.openai_embeddings import EmbeddingBody
 from gateway.dialects.openai_schema import ChatBody
 from gateway.dialects.responses_schema import ResponseBody
-from gateway.openapi.native import NATIVE
+from gateway.openapi.native import MODEL, NATIVE
 from gateway.openapi.operation import (
     ANYTHING,
     NUMBER,
@@ -37,7 +37,6 @@ OPENAI: Final = Dialect(
     headers=NATIVE.headers,
 )
 
-_MODEL = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 _RESPONSE = record(
     {
         "id": TEXT,
@@ -100,7 +99,7 @@ OPERATIONS: Final = (
         summary="Create a chat completion",
         about="`thinking_blocks` of an answer go back as they came, so that reasoning goes on behind tools.",
         body=ChatBody,
-        example={"model": _MODEL, "messages": [{"role": "user", "content": "Hello"}]},
+        example={"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]},
         answers={"application/json": _CHAT, "text/event-stream": TEXT},
     ),
     Operation(
@@ -111,7 +110,7 @@ OPERATIONS: Final = (
         summary="Create a response",
         about="Stateless: nothing is stored, and the whole conversation comes in `input`.",
         body=ResponseBody,
-        example={"model": _MODEL, "input": "Hello", "max_output_tokens": 100},
+        example={"model": MODEL, "input": "Hello", "max_output_tokens": 100},
         answers={"application/json": _RESPONSE, "text/event-stream": TEXT},
     ),
     Operation(

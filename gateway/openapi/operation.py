@@ -46,6 +46,8 @@ class Operation:
     example: Any = None
     answers: Mapping[str, Schema] = field(default_factory=dict)
     statuses: tuple[int, ...] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Those that only this operation takes."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """The parts of the path that vary, and what they are."""
     path_example: Mapping[str, str] = field(default_factory=dict)

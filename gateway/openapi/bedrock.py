@@ -1,0 +1,125 @@
+"""Bedrock's own operations."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.openapi.native import BASE_MODEL, MODEL, NATIVE
+from gateway.openapi.operation import ANYTHING, TEXT, WHOLE, Dialect, Operation, listing, record
+
+BEDROCK: Final = Dialect(
+    name="Bedrock",
+    prefix="Bedrock",
+    about=(
+        "What AWS's SDKs speak: set `endpoint_url` to this gateway. Bodies and answers pass as they are, "
+        "checked; AWS's documentation describes them."
+    ),
+    error=record({"message": TEXT}),
+    statuses=(400, 401, 403, 404, 408, 413, 415, 417, 424, 429, 500, 503),
+    headers=NATIVE.headers,
+)
+
+_MODEL_ID = {"modelId": "A model id, an inference profile or an ARN, encoded or not."}
+_TURN = {"messages": [{"role": "user", "content": [{"text": "Hello"}]}]}
+_CLAUDE = {
+    "anthropic_version": "bedrock-2023-05-31",
+    "max_tokens": 100,
+    "messages": [{"role": "user", "content": "Hello"}],
+}
+_INVOKE_BODY = {**ANYTHING, "description": "The body of InvokeModel in the words of the model's family."}
+_CONVERSE_BODY = {
+    **record({"messages": listing(ANYTHING)}),
+    "description": "The body of Converse.",
+}
+_INVOKE_HEADERS = {
+    "X-Amzn-Bedrock-GuardrailIdentifier": "The guardrail to apply.",
+    "X-Amzn-Bedrock-GuardrailVersion": "Its version.",
+    "X-Amzn-Bedrock-Trace": "Whether the guardrail's trace is wanted; unmasked text is taken out of it.",
+}
+_GUARDRAIL = {
+    "guardrailIdentifier": "A guardrail's id or ARN.",
+    "guardrailVersion": "`DRAFT`, or a number.",
+}
+_EVENTS = "application/vnd.amazon.eventstream"
+
+OPERATIONS: Final = (
+    Operation(
+        dialect=BEDROCK,
+        method="post",
+        path="/model/{modelId}/invoke",
+        name="invokeModel",
+        summary="InvokeModel",
+        body=_INVOKE_BODY,
+        example=_CLAUDE,
+        answers={"application/json": ANYTHING},
+        parameters=_MODEL_ID,
+        path_example={"modelId": MODEL},
+        headers=_INVOKE_HEADERS,
+    ),
+    Operation(
+        dialect=BEDROCK,
+        method="post",
+        path="/model/{modelId}/invoke-with-response-stream",
+        name="invokeModelWithResponseStream",
+        summary="InvokeModelWithResponseStream",
+        about="A stream that fails ends in an exception frame.",
+        body=_INVOKE_BODY,
+        example=_CLAUDE,
+        answers={_EVENTS: TEXT},
+        parameters=_MODEL_ID,
+        path_example={"modelId": MODEL},
+        headers=_INVOKE_HEADERS,
+    ),
+    Operation(
+        dialect=BEDROCK,
+        method="post",
+        path="/model/{modelId}/converse",
+        name="converse",
+        summary="Converse",
+        body=_CONVERSE_BODY,
+        example=_TURN,
+        answers={"application/json": ANYTHING},
+        parameters=_MODEL_ID,
+        path_example={"modelId": MODEL},
+    ),
+    Operation(
+        dialect=BEDROCK,
+        method="post",
+        path="/model/{modelId}/converse-stream",
+        name="converseStream",
+        summary="ConverseStream",
+        about="A stream that fails ends in an exception frame.",
+        body=_CONVERSE_BODY,
+        example=_TURN,
+        answers={_EVENTS: TEXT},
+        parameters=_MODEL_ID,
+        path_example={"modelId": MODEL},
+    ),
+    Operation(
+        dialect=BEDROCK,
+        method="post",
+        path="/model/{modelId}/count-tokens",
+        name="countTokens",
+        summary="CountTokens",
+        body=record({"input": ANYTHING}),
+        example={"input": {"converse": _TURN}},
+        answers={"application/json": record({"inputTokens": WHOLE})},
+        parameters=_MODEL_ID,
+        path_example={"modelId": BASE_MODEL},
+    ),
+    Operation(
+        dialect=BEDROCK,
+        method="post",
+        path="/guardrail/{guardrailIdentifier}/version/{guardrailVersion}/apply",
+        name="applyGuardrail",
+        summary="ApplyGuardrail",
+        body=record({"source": TEXT, "content": listing(ANYTHING)}),
+        example={"source": "INPUT", "content": [{"text": {"text": "Hello"}}]},
+        answers={"application/json": ANYTHING},
+        parameters={
+            "guardrailIdentifier": "A guardrail's id or ARN.",
+            "guardrailVersion": "`DRAFT`, or a number.",
+        },
+        path_example={"guardrailIdentifier": "emulated", "guardrailVersion": "DRAFT"},
+    ),
+)
