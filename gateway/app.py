@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway import __version__, event_loop
 from gateway.addresses import listen, listen_privately
 from gateway.bedrock.client import POOL_HEADROOM
-from gateway.composition import StartError
+from gateway.composition import StartError, build_callers
 from gateway.generations import Generations
 from gateway.lasting import build_lasting
 from gateway.monitoring import served
@@ -109,7 +109,9 @@ def _services(settings: Settings, backend: Backend, lasting: Lasting, generation
         retries=lasting.retries,
         readiness=ProcessReadiness(lasting.drain, lasting.limiter, backend.targets),
         models=backend.models,
+        callers=build_callers(settings),
         limits=Limits(
+            s3_locations=settings.bedrock.s3_locations,
             max_body_bytes=settings.max_body_bytes,
             body_timeout=settings.body_timeout_ms / 1000,
             write_timeout=settings.write_timeout_ms / 1000,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from gateway.admission.identity import Callers, Known
 from gateway.bedrock.routing import Router
 from gateway.catalog.catalog import Catalog
 from gateway.catalog.choices import ModelOverride
@@ -162,6 +163,16 @@ def build_models_config(settings: Settings, catalog: Catalog) -> bytes:
         for name, provider in settings.providers.items()
     ]
     return orjson.dumps(models_config(catalog, providers, settings.default_provider))
+
+
+def build_callers(settings: Settings) -> Callers | None:
+    """Return who may ask; None where the settings name nobody."""
+    if not settings.callers:
+        return None
+    return Callers(
+        Known(name, tuple(bytes.fromhex(digest) for digest in caller.key_sha256), caller.access_key_ids)
+        for name, caller in settings.callers.items()
+    )
 
 
 def build_labels(settings: Settings, catalog: Catalog, other: str = "other") -> Callable[[str], str]:

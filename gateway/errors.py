@@ -58,6 +58,12 @@ class InvalidRequest(GatewayError):
     code, status, retryable, level = "invalid_request", 400, False, "info"
 
 
+class Unauthenticated(GatewayError):
+    """Callers are named in the settings, and the request does not say that it is one of them."""
+
+    code, status, retryable, level = "unauthenticated", 401, False, "info"
+
+
 class UnknownModel(GatewayError):
     """No such model: malformed id, not in the catalogue where custom ids are off, or unknown to Bedrock."""
 

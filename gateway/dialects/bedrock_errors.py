@@ -45,7 +45,8 @@ them: to the caller all of that is one `AccessDeniedException`."""
 CODES: Final[Mapping[type[GatewayError], tuple[str, int]]] = MappingProxyType(
     {
         errors.InvalidRequest: ("ValidationException", 400),
-        errors.UnknownModel: ("ResourceNotFoundException", 404),
+        errors.Unauthenticated: ("UnrecognizedClientException", 403),
+        errors.UnknownModel: ("ValidationException", 400),
         errors.RouteNotFound: ("UnknownOperationException", 404),
         errors.MethodNotAllowed: ("UnknownOperationException", 405),
         errors.NotAcceptable: ("ValidationException", 406),
@@ -65,7 +66,8 @@ CODES: Final[Mapping[type[GatewayError], tuple[str, int]]] = MappingProxyType(
         errors.UpstreamProtocolError: ("InternalServerException", 500),
     }
 )
-"""What each failure of ours is called by AWS, where AWS has not called it anything."""
+"""What each failure of ours is called by AWS, where AWS has not called it anything. A model id that it does
+not know is to Bedrock a mistake like others (recorded)."""
 
 IN_STREAMS: Final[Mapping[str, str]] = MappingProxyType(
     {

@@ -1,7 +1,8 @@
 """Requests in Bedrock's own words: what is checked of them, and which headers go with them.
 
 A body goes to Bedrock as it came, if it is one JSON object and does not point Bedrock at S3: what it reads
-there it reads by the gateway's rights, not by the caller's. Everything else in it is Bedrock's to judge.
+there it reads by the gateway's rights, not by the caller's, so that is the operator's to allow. Everything
+else in it is Bedrock's to judge.
 """
 
 from __future__ import annotations
@@ -31,17 +32,22 @@ _KEY: Final = _S3.decode()
 _ESCAPE: Final = b"\\u"
 
 
-def check(body: bytes, value: Any) -> None:
+def check(body: bytes, value: Any, *, s3_locations: bool = False) -> None:
     """Refuse a body that is not to be passed on; `value` is what it says.
+
+    `s3_locations`: the operator lets every caller read what the gateway's role may read.
 
     Raises:
         InvalidRequest: it is no object, or has Bedrock read an object of S3's.
     """
     if type(value) is not dict:
         raise InvalidRequest("The body must be a JSON object.", param="body")
+    if s3_locations:
+        return
     if (_S3 in body or _ESCAPE in body) and (place := _s3_in(value, "")) is not None:
         raise InvalidRequest(
-            f"{place}: Bedrock would read this by the gateway's own rights. Send the content as `bytes`.",
+            f"{place}: Bedrock would read this by the gateway's own rights, which its operator does not lend "
+            "(bedrock.s3_locations). Send the content as `bytes`.",
             param=place,
         )
 

@@ -31,7 +31,7 @@ FIELDS = frozenset(
         "event", "level", "timestamp", "logger", "message", "exception", "dropped",
         # one request
         "request_id", "upstream_request_id", "completion_id", "method", "route", "status", "outcome", "phase",
-        "model", "provider", "family", "operation", "format", "finish_reason", "stop_reason",
+        "caller", "model", "provider", "family", "operation", "format", "finish_reason", "stop_reason",
         "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_usd",
         "usage_accuracy",
         "queue_ms", "first_byte_ms", "total_ms", "unknown_upstream",

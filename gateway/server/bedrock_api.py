@@ -56,7 +56,7 @@ async def apply_guardrail(exchange: Exchange) -> Answer:
 
 async def _body(exchange: Exchange) -> bytes:
     body, value = await read_json_bytes(exchange, typed=False)
-    bedrock_requests.check(body, value)
+    bedrock_requests.check(body, value, s3_locations=exchange.services.limits.s3_locations)
     return body
 
 

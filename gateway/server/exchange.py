@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
     from gateway.abandoned import AbandonedAnswers
+    from gateway.admission.identity import Callers
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.catalog.directory import ModelDirectory
     from gateway.errors import GatewayError
@@ -53,6 +54,8 @@ class Limits:
     """Of one body."""
     body_timeout: float
     write_timeout: float
+    s3_locations: bool = False
+    """Whether a body may point Bedrock at S3."""
     heartbeat_grace: float = 20.0
     """How long a stream may be silent at first; a heartbeat then sends the head, and a true HTTP status is no
     longer to be had (R6)."""
@@ -76,6 +79,8 @@ class Services:
     """How many times settings have been put in force."""
     models_config: bytes = b"{}"
     """The body of `GET /models/config`."""
+    callers: Callers | None = None
+    """Who may ask; None: everybody."""
     default_model: str | None = None
     """What is asked where a caller names no model."""
     bodies: BodyBudget = field(default_factory=BodyBudget)

@@ -74,6 +74,9 @@ SHAPES: Final[tuple[tuple[str, ErrorShape], ...]] = (
 QUIET = frozenset({"/livez", "/readyz"})
 """Probes come every few seconds; a good one is logged at debug."""
 
+OPEN = QUIET | {"/openapi.json", "/docs"}
+"""Served to whoever asks: probes, and what is the same in every gateway."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

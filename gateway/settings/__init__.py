@@ -5,6 +5,7 @@ with every problem listed, and no value of a secret is ever part of a message.
 """
 
 from gateway.settings.aws import AwsSettings
+from gateway.settings.callers import CallerSettings
 from gateway.settings.credentials import CredentialSettings, RoleSettings
 from gateway.settings.drain import DrainSettings
 from gateway.settings.explicit import ExplicitSettings, forget_environment
@@ -32,6 +33,7 @@ __all__ = [
     "AwsSettings",
     "BedrockSettings",
     "BreakerSettings",
+    "CallerSettings",
     "CredentialSettings",
     "DefaultSettings",
     "DrainSettings",

@@ -79,7 +79,7 @@ def _unknown_names() -> list[str]:
     """Name variables with our prefix that no setting reads; a misspelt limit must not become a default."""
     known = _env_names(Settings, PREFIX) | FOREIGN_NAMES
     # free keys: checked by the model itself
-    free = tuple(f"{PREFIX}{name}__" for name in ("MODELS", "ALIASES", "PROVIDERS", "TARGETS"))
+    free = tuple(f"{PREFIX}{name}__" for name in ("MODELS", "ALIASES", "PROVIDERS", "TARGETS", "CALLERS"))
     return [
         f"{name}: {WORDS['extra_forbidden']}"
         for name in sorted(os.environ)

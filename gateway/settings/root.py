@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from gateway.settings.aws import AwsSettings
+from gateway.settings.callers import CallerSettings, ambiguous
 from gateway.settings.credentials import MAX_CHAINED_S, CredentialSettings, too_long
 from gateway.settings.drain import DrainSettings
 from gateway.settings.placeholders import TomlFile
@@ -118,6 +119,8 @@ class Settings(BaseSettings):
     defaults: DefaultSettings = DefaultSettings()
     aliases: dict[str, str] = Field(default_factory=dict)
     models: dict[str, ModelSettings] = Field(default_factory=dict)
+    callers: dict[str, CallerSettings] = Field(default_factory=dict)
+    """Who may ask; without any, everybody."""
     targets: dict[str, TargetSettings] = Field(default_factory=dict)
     """Where Bedrock may be called; without any, the one target `default` that AWS's variables describe."""
     routing: RoutingSettings = RoutingSettings()
@@ -180,6 +183,13 @@ class Settings(BaseSettings):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    @field_validator("callers")
+    @classmethod
+    def _callers_differ(cls, callers: dict[str, CallerSettings]) -> dict[str, CallerSettings]:
+        if problems := list(ambiguous(callers)):
+            raise ValueError("\n".join(problems))
+        return callers
 
     @model_validator(mode="after")
     def _targets_can_be_used(self) -> Self:

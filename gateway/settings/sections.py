@@ -29,6 +29,8 @@ class BedrockSettings(Section):
     auth: Literal["sigv4", "bearer"] = "sigv4"
     """`bearer` uses AWS_BEARER_TOKEN_BEDROCK. It must be chosen: on its own that variable silently overrides
     keys in every SDK (bedrock-wire.md §2.6)."""
+    s3_locations: bool = False
+    """Pass on bodies that point Bedrock at S3 (`s3Location`): it reads there by the gateway's own rights."""
     connect_timeout_ms: Milliseconds = 3_000
     first_byte_timeout_ms: Milliseconds = 120_000
     """From sending the request to the first byte of the answer's body; long, because models think."""

@@ -404,6 +404,18 @@ async def test_bad_input(name: str, emulator: Emulator, caller: Caller) -> None:
     assert len(emulator.calls) == calls
 
 
+async def test_s3_by_the_operators_leave(emulator: Emulator, start: StartGateway) -> None:
+    """Who allows it lends its role to every caller."""
+    image = {"image": {"format": "png", "source": {"s3Location": {"uri": "s3://x/y"}}}}
+    body = {"messages": [{"role": "user", "content": [image, {"text": "Hello"}]}]}
+    for allowed in (False, True):
+        async with start(emulator, bedrock={"s3_locations": allowed}) as caller:
+            url = f"{caller.url}/model/{CLAUDE}/converse"
+            async with caller.session.post(url, json=body) as response:
+                assert ("bedrock.s3_locations" in await response.text()) is not allowed
+    assert len(emulator.calls) == 1
+
+
 async def test_a_tool_may_speak_of_s3(caller: Caller) -> None:
     """What a key is called in a schema or a text points nobody anywhere."""
     properties = {"s3Location": {"type": "string"}}

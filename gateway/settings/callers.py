@@ -1,0 +1,45 @@
+"""Who may ask this gateway, by what they send anyway; with no callers named everybody may, without a name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import Field, model_validator
+
+from gateway.settings.sections import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+AccessKeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{4,128}$")]
+
+
+class CallerSettings(Section):
+    """What one caller is known by: one of these is enough."""
+
+    key_sha256: tuple[Sha256, ...] = ()
+    """SHA-256 of each of its keys, in hexadecimal; the keys themselves are nowhere."""
+    access_key_ids: tuple[AccessKeyId, ...] = ()
+    """AWS's access key ids that it signs with. They name it and prove nothing: the gateway cannot check a
+    signature without its secret."""
+
+    @model_validator(mode="after")
+    def _is_known_by_something(self) -> Self:
+        if not self.key_sha256 and not self.access_key_ids:
+            raise ValueError("needs key_sha256 or access_key_ids: nothing says who it is")
+        return self
+
+
+def ambiguous(callers: Mapping[str, CallerSettings]) -> Iterable[str]:
+    """Name the callers that share a key; which of them would it be?"""
+    for field in ("key_sha256", "access_key_ids"):
+        known = Counter(known for caller in callers.values() for known in getattr(caller, field))
+        names = [
+            name
+            for name, caller in callers.items()
+            if any(known[value] > 1 for value in getattr(caller, field))
+        ]
+        if names:
+            yield f"callers: {', '.join(names)}: one of {field} is there twice"
