@@ -26,6 +26,8 @@ class Body(NamedTuple):
     """Stop sequences that the model does not take."""
     answer_tool: str
     """The tool whose arguments are the answer, empty where there is none."""
+    plain: bool
+    """Whether the request asks for nothing that has a price of its own."""
 
 
 def body_of(model: Model, request: CompletionRequest, others: Others, *, check_provider: bool) -> Body:
@@ -39,13 +41,13 @@ def body_of(model: Model, request: CompletionRequest, others: Others, *, check_p
     if check_provider and request.provider is not None:
         _check_provider(request.provider, model)
     request = with_defaults(request, model)
-    check(request, model, others)
+    plain = check(request, model, others)
     answer_tool = ""
     if request.response_format is not None and way(request, model) == "tool":
         request, answer_tool = with_tool(request)
     codec = codec_for(model)
     stop = () if codec.stop_is_native(model) else emulated(request)
-    return Body(codec.format(request, model), codec.headers(request), stop, answer_tool)
+    return Body(codec.format(request, model), codec.headers(request), stop, answer_tool, plain)
 
 
 def _check_provider(provider: str, model: Model) -> None:

@@ -16,6 +16,7 @@ from gateway.bedrock.exceptions import FOREIGN, from_exception
 from gateway.bedrock.reader import CuttingReader, StreamReader, UnaryReader
 from gateway.bedrock.relay_reader import reader_of
 from gateway.bedrock.sending import Message, send
+from gateway.catalog.charges import charged
 from gateway.codecs import codec_for
 from gateway.codecs.embeddings import embedder_for
 from gateway.errors import InvalidRequest
@@ -140,7 +141,14 @@ class BedrockUpstream:
                 first = first or error
                 bodies.append(None)
         calls = [
-            UpstreamCall(place.model, *body[:3], place.target, route.fallback, None, body.answer_tool)
+            UpstreamCall(
+                place.model if body.plain else charged(place.model, request),
+                *body[:3],
+                place.target,
+                route.fallback,
+                None,
+                body.answer_tool,
+            )
             for place in route.drawn(self._rng)
             if (body := bodies[place.body]) is not None
         ]

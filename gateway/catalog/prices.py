@@ -12,7 +12,7 @@ Nova; where a request asked for caching they were there), so their silence besid
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
@@ -60,7 +60,7 @@ class _Whole(NamedTuple):
     def of(cls, rates: Rates) -> _Whole:
         """Return these rates; cache writes are those of Bedrock's default lifetime, 5 minutes.
 
-        The gateway sends no cache point that asks for an hour, and Bedrock's counter does not tell the two
+        For requests that ask for an hour there is `Prices.for_an_hour`: the counter does not tell the two
         apart.
         """
         read, written = rates.cache_read, rates.cache_write_5m
@@ -96,6 +96,15 @@ class Prices:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_rates", _Whole.of(self.rates))
         object.__setattr__(self, "_above", None if self.above is None else _Whole.of(self.above))
+
+    def for_an_hour(self, *, mixed: bool) -> Prices:
+        """Return the prices of a request whose cache writes last an hour; `mixed`: nobody knows which do."""
+
+        def hourly(rates: Rates) -> Rates:
+            return replace(rates, cache_write_5m=None if mixed else rates.cache_write_1h)
+
+        above = None if self.above is None else hourly(self.above)
+        return Prices(rates=hourly(self.rates), threshold=self.threshold, above=above)
 
     def cost(self, usage: Usage) -> float | None:
         """Return the cost of an answer in USD, None where a counter or price that it needs is unknown."""

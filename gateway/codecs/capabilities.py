@@ -59,17 +59,18 @@ class Asked:
     more: Callable[[Model], str] = lambda _: ""
 
 
-def check(request: CompletionRequest, model: Model, others: Others = lambda: ()) -> None:
-    """Refuse what the model lacks; plain text costs next to nothing.
+def check(request: CompletionRequest, model: Model, others: Others = lambda: ()) -> bool:
+    """Refuse what the model lacks; return whether there is nothing that a model could lack.
 
     Raises:
         InvalidRequest: the model lacks something; the message names it, and models of `others` that have it.
     """
     if _is_plain(request):
-        return
+        return True
     for asked in (*_of_fields(request), *_of_tools(request), *_of_content(request)):
         if asked.has(model) is False:
             raise _refusal(asked, model, others)
+    return False
 
 
 def _is_plain(request: CompletionRequest) -> bool:
