@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from gateway.catalog.model import Family, Model
-    from gateway.domain import CompletionRequest, Part, Tool
+    from gateway.domain import CompletionRequest, Part, Reasoning, Tool
 
 Has: TypeAlias = "Callable[[Model], bool | None]"
 """Whether a model has something; None: it is not known."""
@@ -122,8 +122,8 @@ def _of_fields(request: CompletionRequest) -> Iterator[Asked]:
         yield Asked(
             "reasoning",
             what,
-            lambda model: reasoning.available(asked, model) if _reasons(model) else asked.effort == "none",
-            lambda model: reasoning.words(model) if _reasons(model) else "",
+            lambda model: _reasons(asked, model),
+            lambda model: reasoning.words(model) if model.family in _REASONS else "",
         )
     if request.response_format is not None:
         yield Asked("response_format", "such an answer's form", lambda model: _forms(request, model))
@@ -141,8 +141,10 @@ def _of_fields(request: CompletionRequest) -> Iterator[Asked]:
 _REASONS: Final = frozenset({"claude", "nova", "openai_chat", "gpt_oss", "converse"})
 
 
-def _reasons(model: Model) -> bool:
-    return model.family in _REASONS
+def _reasons(asked: Reasoning, model: Model) -> bool | None:
+    if model.family not in _REASONS and asked.effort != "none":
+        return False
+    return reasoning.available(asked, model)
 
 
 def _forms(request: CompletionRequest, model: Model) -> bool | None:

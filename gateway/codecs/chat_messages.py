@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gateway.codecs.parameters import encode, tool_choice
+from gateway.codecs.reasoning import kind_of
 from gateway.codecs.turns import NAMES, Turn, turns
 from gateway.domain import ImagePart, Part, ReasoningPart, TextPart, ToolResultPart, ToolUsePart
 from gateway.errors import InvalidRequest
@@ -82,12 +83,12 @@ def chat_tools(request: CompletionRequest, shape: ChatShape) -> Json:
     return body | {"tool_choice": word}
 
 
-def chat_features(request: CompletionRequest) -> Json:
+def chat_features(request: CompletionRequest, model: Model) -> Json:
     """Return what OpenAI's own body has besides; only families that take all of it ask for this."""
     body: Json = {}
     if request.parallel_tool_calls is not None and request.tools:
         body["parallel_tool_calls"] = request.parallel_tool_calls
-    if request.reasoning is not None:
+    if request.reasoning is not None and kind_of(model) == "effort":
         body["reasoning_effort"] = request.reasoning.effort
     if request.seed is not None:
         body["seed"] = request.seed

@@ -39,7 +39,7 @@ class GptOssCodec(ChatFamily):
             "max_completion_tokens": max_tokens(request, model),
             **sampling(request, model, top_k=None, temperature=_TEMPERATURE),
             **chat_tools(request, _SHAPE),
-            **chat_features(request),
+            **chat_features(request, model),
         }
         if request.stop:
             body["stop"] = stop_sequences(request, self.name)

@@ -73,7 +73,7 @@ class OpenAIChatCodec(ChatFamily):
             rule.limit: max_tokens(request, model, rule.highest),
             **sampling(request, model, top_k=None, temperature=rule.temperature),
             **chat_tools(request, _SHAPE),
-            **chat_features(request),
+            **chat_features(request, model),
         }
         if request.stop and rule.stop:
             body["stop"] = stop_sequences(request, rule.stops)

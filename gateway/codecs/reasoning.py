@@ -103,7 +103,7 @@ def claude_thinking(request: CompletionRequest, model: Model) -> ClaudeThinking:
 
 
 def nova_config(request: CompletionRequest) -> dict[str, Any] | None:
-    """Return Nova's `reasoningConfig`, None where the caller says nothing about it.
+    """Return Nova 2's `reasoningConfig`, None where the caller says nothing about it.
 
     Raises:
         InvalidRequest: a parameter that Nova refuses when it thinks hard.

@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any, cast
 from gateway.catalog.catalog import Catalog
 from gateway.codecs import CODECS
 from gateway.domain import (
+    CachePoint,
     CompletionRequest,
+    DocumentPart,
+    Guardrail,
     ImagePart,
     Message,
     PassedOn,
+    Reasoning,
     ReasoningPart,
+    ResponseFormat,
     TextPart,
     Tool,
     ToolChoice,
@@ -30,6 +35,13 @@ if TYPE_CHECKING:
     from gateway.domain import Event, Part
 
 DATA = Path(__file__).parent / "data"
+MADE = {
+    "tool_choice": ToolChoice,
+    "reasoning": Reasoning,
+    "response_format": ResponseFormat,
+    "guardrail": Guardrail,
+}
+"""Fields of a request that are records of their own."""
 CASES = sorted(path.parent for path in DATA.glob("*/*/request.json"))
 
 
@@ -97,21 +109,32 @@ def request_from(data: dict[str, Any]) -> CompletionRequest:
     """Return the request that a request.json describes."""
     fields = dict(data)
     if "system" in data:
-        fields["system"] = (TextPart(data["system"]),)
+        system = data["system"]
+        said = [{"text": system}] if isinstance(system, str) else system
+        fields["system"] = tuple(part_from(part) for part in said)
+    for name, make in MADE.items():
+        if name in data:
+            fields[name] = make(**data[name])
+    fields["betas"] = tuple(data.get("betas", ()))
     fields["messages"] = tuple(
         Message(message["role"], tuple(part_from(part) for part in message["content"]))
         for message in data["messages"]
     )
     fields["stop"] = tuple(data.get("stop", ()))
     fields["tools"] = tuple(
-        Tool(tool["name"], tool.get("description"), tool["input_schema"]) for tool in data.get("tools", ())
+        Tool(
+            tool["name"],
+            tool.get("description"),
+            tool["input_schema"],
+            tool.get("strict"),
+            CachePoint(**tool["cache"]) if "cache" in tool else None,
+        )
+        for tool in data.get("tools", ())
     )
-    if "tool_choice" in data:
-        fields["tool_choice"] = ToolChoice(**data["tool_choice"])
     return CompletionRequest(**fields)
 
 
-def part_from(data: dict[str, Any]) -> Part:
+def part_from(data: dict[str, Any]) -> Part:  # noqa: PLR0911 - one for each kind
     """Return the part that `{kind: fields}` describes."""
     ((kind, value),) = data.items()
     match kind:
@@ -119,6 +142,10 @@ def part_from(data: dict[str, Any]) -> Part:
             return TextPart(value)
         case "image":
             return ImagePart(value["format"], b64decode(value["data"]))
+        case "document":
+            return DocumentPart(**{**value, "data": b64decode(value["data"])})
+        case "cache_point":
+            return CachePoint(**value)
         case "reasoning":
             return ReasoningPart(**value)
         case "tool_use":
