@@ -166,16 +166,23 @@ def _with_format(config: Any, structure: Any) -> dict[str, Any]:
 
 
 def _cached(messages: list[Any], control: Any) -> list[Any]:
-    """Put the cache point of the whole body behind its last block, as Anthropic does."""
-    last = messages[-1]
-    content = last.get("content") if type(last) is dict else None
+    """Put the cache point of the whole body behind the last block that may have one, as Anthropic does."""
+    for number in range(len(messages) - 1, -1, -1):
+        message = messages[number]
+        content = message.get("content") if type(message) is dict else None
+        marked = _marked(content, control)
+        if marked is not None:
+            return [*messages[:number], {**message, "content": marked}, *messages[number + 1 :]]
+    return messages  # something is wrong with them, and Bedrock says what
+
+
+def _marked(content: Any, control: Any) -> list[Any] | None:
     blocks = [{"type": "text", "text": content}] if type(content) is str else content
     if type(blocks) is not list:
-        return messages  # it is wrong, and Bedrock says so
+        return None
     for number in range(len(blocks) - 1, -1, -1):
         block = blocks[number]
         if type(block) is dict and block.get("type") not in UNCACHEABLE:
             marked = {"cache_control": control, **block}  # its own word counts more
-            content = [*blocks[:number], marked, *blocks[number + 1 :]]
-            return [*messages[:-1], {**last, "content": content}]
-    return messages
+            return [*blocks[:number], marked, *blocks[number + 1 :]]
+    return None

@@ -92,6 +92,17 @@ TURNED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             ]
         ),
     ),
+    "cache point behind an earlier turn": (
+        body(
+            messages=[HI, {"role": "assistant", "content": [{"type": "thinking"}]}], cache_control=EPHEMERAL
+        ),
+        invoked(
+            messages=[
+                {"role": "user", "content": [{"type": "text", "text": "hi", "cache_control": EPHEMERAL}]},
+                {"role": "assistant", "content": [{"type": "thinking"}]},
+            ]
+        ),
+    ),
     **{
         f"cache point, but {name}": (
             body(messages=messages, cache_control=EPHEMERAL),
