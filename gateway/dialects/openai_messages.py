@@ -103,15 +103,21 @@ class _Reader:
         placed: list[_Placed] = []
         if message.name is not None:  # which of the users it is: no model of Bedrock's has a field for it
             placed.append((TextPart(f"<name>{message.name}</name>"), f"{path}.name"))
+        silent = all(_is_silent(part) for part in message.content)
         for number, part in enumerate(message.content):
             place = f"{path}.content[{number}]"
-            placed.append((_content(part, place), place))
+            if silent or not _is_silent(part):  # clients send "" beside images, which Bedrock does not take
+                placed.append((_content(part, place), place))
             placed += self.cache_point(part, place)
         return [*placed, *self.cache_point(message, path)]
 
     def _result(self, message: shape.ToolMessage, path: str) -> list[_Placed]:
-        """Cache points stand behind the whole result: Bedrock has none inside of one."""
-        content = [_content(part, f"{path}.content[{at}]") for at, part in enumerate(message.content)]
+        """Cache points stand behind the whole result: Bedrock has none inside of one.
+
+        A tool that said nothing has no content: Bedrock does not take a text of "".
+        """
+        given = [(part, f"{path}.content[{at}]") for at, part in enumerate(message.content)]
+        content = [_content(part, place) for part, place in given if not _is_silent(part)]
         points = [point for part in (*message.content, message) for point in self.cache_point(part, path)]
         return [(ToolResultPart(message.tool_call_id, tuple(content)), path), *points[:1]]
 
@@ -160,6 +166,10 @@ def _thought(block: shape.ThinkingBlock, path: str) -> ReasoningPart:
 
 
 # ── content ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _is_silent(part: shape.TextPart | shape.ImagePart | shape.FilePart) -> bool:
+    return isinstance(part, shape.TextPart) and not part.text
 
 
 def _content(

@@ -296,6 +296,15 @@ ACCEPTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         dialogue(HI, {"role": "assistant", "content": "", "tool_calls": [CALL]}),
         {"messages": (USER, Message("assistant", (USE,)))},
     ),
+    "no text beside an image": (
+        saying(text(""), {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,/9j/"}}),
+        {"messages": user(ImagePart("jpeg", b"\xff\xd8\xff"))},
+    ),
+    "a user who says nothing is heard": (saying(text("")), {"messages": user(TextPart(""))}),
+    "a tool that says nothing": (
+        dialogue(HI, {"role": "tool", "tool_call_id": "c1", "content": ""}),
+        {"messages": (USER, Message("user", (ToolResultPart("c1", ()),)))},
+    ),
     "an answer that said nothing": (
         dialogue(HI, {"role": "assistant", "content": ""}, HI),
         {"messages": (USER, USER)},
