@@ -29,6 +29,7 @@ MULTIPLY = Tool("multiply", schema(a=INTEGER, b=INTEGER))
 CALCULATOR = Tool("calculator", schema(expression=STRING))
 CUSTOMER = Tool("new_customer", schema(customer_name=STRING, description=STRING), "Create a customer.")
 ORDER = Tool("place_order", schema("gift", item=STRING, count=INTEGER, gift={"type": "boolean"}))
+ANY = Tool("json", {"type": "object", "additionalProperties": True})
 PING = Tool("ping", {})
 REMIND = Tool(
     "create_reminder", schema(date={**STRING, "format": "date"}, email={**STRING, "format": "email"})
@@ -99,12 +100,15 @@ def test_a_prompt_gets_its_calls(prompt: str, tools: list[Tool], expected: list[
     [
         ("Hello!", [("get_weather", {"city": "example city"})]),
         ("What is magic_function(3)?", [("magic_function", {"input": 3})]),
+        ("Return JSON with 'a' and 'b' keys", [("json", {"a": "example a", "b": "example b"})]),
+        ('JSON by {"properties": {}, "const": 3}', [("json", {"answer": 3})]),
         ("Do not use any tools.", [("get_weather", {"city": "example city"})]),
     ],
 )
 def test_a_forced_call_comes_always(prompt: str, expected: list[tuple[str, Any]]) -> None:
     """The likeliest of the tools is called where one must be."""
-    assert calls_for(prompt, [WEATHER, MAGIC], forced=True, parallel=True) == expected
+    tools = [ANY] if "JSON" in prompt else [WEATHER, MAGIC]
+    assert calls_for(prompt, tools, forced=True, parallel=True) == expected
 
 
 def test_one_call_at_a_time() -> None:

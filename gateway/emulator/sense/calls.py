@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.emulator.sense.material import Material, field_words
+from gateway.emulator.sense.structured import object_answer
 from gateway.emulator.sense.values import fill_object, takes_sums
 
 if TYPE_CHECKING:
@@ -144,7 +145,13 @@ def _score(tool: Tool, text: str, words: set[str]) -> int:
 def _each(tool: Tool, text: str) -> Iterator[Wanted]:
     """Yield one call, or one for each thing of an enumeration where the tool takes a single value."""
     for said in _things(tool, text) or [text]:
-        yield Wanted(tool.name, fill_object(tool.schema, Material(said)))
+        arguments = object_answer(said) if _is_open(tool.schema) else fill_object(tool.schema, Material(said))
+        yield Wanted(tool.name, arguments)
+
+
+def _is_open(schema: Mapping[str, Any]) -> bool:
+    """Whether a tool takes any object: then the prompt alone says which, as where it asks for JSON."""
+    return schema.get("additionalProperties") is True and not schema.get("properties")
 
 
 def _things(tool: Tool, text: str) -> list[str]:

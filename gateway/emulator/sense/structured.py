@@ -41,6 +41,12 @@ def json_answer(said: str, schema: Mapping[str, Any] | None, instructions: str =
     return orjson.dumps(fill(schema, Material(said))).decode()
 
 
+def object_answer(said: str) -> dict[str, Any]:
+    """Return the object that a prompt asks for, by the schema or the keys in it."""
+    answer = orjson.loads(json_answer(said, None))
+    return answer if isinstance(answer, dict) else {"answer": answer}
+
+
 def _schema_in(text: str) -> dict[str, Any] | None:
     """Return the first JSON Schema of an object that stands in a text."""
     for match in islice(re.finditer(r"\{", text[:_LONGEST]), _MOST_BRACES):
