@@ -765,6 +765,7 @@ _DOCUMENTS = st.builds(
     DocumentPart, st.just("pdf"), st.binary(min_size=1, max_size=3), st.sampled_from(["a", "b c"])
 )
 _CONTENT = st.builds(TextPart, _WORDS) | _IMAGES | _DOCUMENTS
+_IDS = st.sampled_from(["c1", "toolu_bdrk_01", "call-9"])
 _ARGUMENTS = st.dictionaries(_WORDS, _WORDS | st.integers(-9, 9), max_size=2)
 _THOUGHTS = st.builds(ReasoningPart, _WORDS, _WORDS) | st.builds(
     ReasoningPart, st.just(""), st.none(), st.just("cmVk")
@@ -790,18 +791,18 @@ def _marked(draw: st.DrawFn, parts: st.SearchStrategy[Any]) -> list[Any]:
 def _assistants(draw: st.DrawFn) -> Message:
     thoughts = draw(st.lists(_THOUGHTS, max_size=2))
     said = draw(_marked(st.builds(TextPart, _WORDS)))
-    calls = draw(st.lists(st.builds(ToolUsePart, _WORDS, _WORDS, _ARGUMENTS), max_size=2))
+    calls = draw(st.lists(st.builds(ToolUsePart, _IDS, _WORDS, _ARGUMENTS), max_size=2))
     return Message("assistant", (*thoughts, *said, *calls))
 
 
 @st.composite
 def _results(draw: st.DrawFn) -> Message:
-    results = st.builds(ToolResultPart, _WORDS, st.lists(_CONTENT, max_size=2).map(tuple))
+    results = st.builds(ToolResultPart, _IDS, st.lists(_CONTENT, max_size=2).map(tuple))
     return Message("user", tuple(draw(_marked(results))))
 
 
 @st.composite
-def _requests(draw: st.DrawFn) -> CompletionRequest:
+def requests(draw: st.DrawFn) -> CompletionRequest:
     """Draw a request that has only what OpenAI has words for."""
     tools = draw(st.lists(_TOOLS, max_size=2, unique_by=lambda tool: tool.name).map(tuple))
     choices = [None, ToolChoice("auto"), ToolChoice("none"), ToolChoice("any")]
@@ -839,7 +840,7 @@ def _is_results(message: Message) -> bool:
     return isinstance(message.content[0], ToolResultPart)
 
 
-def _written(request: CompletionRequest) -> dict[str, Any]:
+def written(request: CompletionRequest) -> dict[str, Any]:
     """Return the request in OpenAI's words."""
     form, choice, reasoning = request.response_format, request.tool_choice, request.reasoning
     value: dict[str, Any] = {
@@ -934,7 +935,7 @@ def _url(media_type: str, data: bytes) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
-@given(_requests())
+@given(requests())
 def test_nothing_is_lost(request: CompletionRequest) -> None:
     """Whatever of a request OpenAI has words for comes through in them."""
-    assert of_schema(_written(request)).completion == request
+    assert of_schema(written(request)).completion == request
