@@ -65,7 +65,7 @@ class Converse:
             tools=tools,
             forced=forced,
             parallel=reasons.parallel,
-            schema=_schema(asked),
+            schema=_schema(asked) or reasons.schema,
             reasoning=reasons.reasoning,
             shown=reasons.shown,
             signs_reasoning=reasons.signed,

@@ -39,12 +39,16 @@ _OF_THE_MODEL: Final = "The model returned the following errors: "
 
 
 class Reasons(NamedTuple):
-    """Whether a model is to reason, what it shows of that, whether it signs it; whether calls may be many."""
+    """Whether a model is to reason, what it shows of that, whether it signs it; whether calls may be many.
+
+    `schema` is that of the answer where the model's own field gives it, as the AI SDK does for Claude.
+    """
 
     reasoning: bool = False
     shown: Shown = "all"
     signed: bool = False
     parallel: bool = True
+    schema: dict[str, Any] | None = None
 
 
 class ClaudeFields(Shape):
@@ -125,7 +129,9 @@ def _claude(asked: ConverseBody, model: ModelId) -> Reasons:
     _check_thoughts(asked.messages)
     omitted = isinstance(thinking, ThinkingAdaptive) and thinking.display == "omitted"
     alone = fields.tool_choice is not None and fields.tool_choice.disable_parallel_tool_use
-    return Reasons(thinks, "none" if omitted else "all", signed=True, parallel=not alone)
+    form = None if fields.output_config is None else fields.output_config.format
+    schema = None if form is None else form.schema_
+    return Reasons(thinks, "none" if omitted else "all", signed=True, parallel=not alone, schema=schema)
 
 
 def _sampling(asked: ConverseBody, fields: ClaudeFields) -> list[str]:
