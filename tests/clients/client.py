@@ -40,6 +40,7 @@ class Client(abc.ABC):
     signs: ClassVar[bool] = True
     """Whether it gives the signature of a reasoning, without which that cannot be sent back."""
     obeys_retry_after: ClassVar[bool] = True
+    """Whether it waits for as long as it was told; the others choose a time by themselves."""
 
     def __repr__(self) -> str:
         return self.name

@@ -12,6 +12,11 @@ from tests.harness import CLAUDE
 UNKNOWN: Final = "anthropic.claude-of-another-day-v1:0"
 """A model that the emulator does not have."""
 
+ALIAS: Final = "claude-haiku-4-5"
+"""A name of the gateway's own, as Anthropic's API has it, for `HAIKU`."""
+
+HAIKU: Final = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+
 EMBEDDING_MODEL: Final = "amazon.titan-embed-text-v2:0"
 
 PNG: Final = base64.b64decode(

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,11 +43,13 @@ def lock() -> dict[str, Any]:
     return packages
 
 
+@cache
 def npm_versions() -> dict[str, str]:
     """Return the locked versions of the JavaScript packages."""
     return {path.removeprefix("node_modules/"): entry["version"] for path, entry in lock().items() if path}
 
 
+@cache
 def python_versions() -> dict[str, str]:
     """Return the locked versions of the Python packages."""
     text = (ROOT / "requirements-dev.lock").read_text()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gateway import app
 from gateway.emulator import Emulator, EmulatorSettings
 from gateway.settings import AdaptiveSettings, BreakerSettings, RetrySettings
-from tests.clients.exchange import UNKNOWN
+from tests.clients.exchange import ALIAS, HAIKU, UNKNOWN
 from tests.harness import settings_for
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class World:
                 self.emulator,
                 retries=RetrySettings(max_attempts=1),
                 breaker=BreakerSettings(enabled=False),
+                aliases={ALIAS: HAIKU},
                 adaptive=AdaptiveSettings(enabled=False),
             )
             async with app.running(settings) as gateway:

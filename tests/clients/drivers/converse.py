@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import closing
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tests.clients.client import ACCESS_KEY, NO_MODELS, REGION, SECRET_KEY, Conversation
@@ -54,6 +56,7 @@ class Boto3Converse(Conversation):
     api = "/model/{id}/converse"
     lacks: ClassVar = {"models": NO_MODELS}
     errors = AWS_ERRORS
+    obeys_retry_after = False
 
     def request(self, ask: Ask) -> dict[str, Any]:
         """Return the arguments of either operation."""
@@ -79,11 +82,12 @@ class Boto3Converse(Conversation):
 
     def send(self, url: str, ask: Ask, asked: dict[str, Any], answer: Answer) -> Any:
         """Call the operation; returns the message."""
-        runtime = _boto3(url, ask.retries)
+        runtime = boto3_client(url, ask.retries)
         if ask.stream:
             streamed = Streamed(answer)
-            for event in runtime.converse_stream(**asked)["stream"]:
-                streamed.take(event)
+            with closing(runtime.converse_stream(**asked)["stream"]) as stream:
+                for event in stream:
+                    streamed.take(event)
             return streamed.message()
         return take(answer, runtime.converse(**asked), schema=ask.schema)
 
@@ -99,14 +103,14 @@ class Boto3Converse(Conversation):
     def embed(self, url: str, text: str) -> list[float]:
         """Return what Titan makes of a text, by InvokeModel: Converse has no embeddings."""
         body = json.dumps({"inputText": text, "dimensions": 256})
-        response = _boto3(url, 0).invoke_model(modelId=EMBEDDING_MODEL, body=body)
+        response = boto3_client(url, 0).invoke_model(modelId=EMBEDDING_MODEL, body=body)
         vector: list[float] = json.load(response["body"])["embedding"]
         return vector
 
     def count(self, url: str, text: str) -> int:
         """Ask CountTokens."""
         asked = {"converse": {"messages": [{"role": "user", "content": [{"text": text}]}]}}
-        counted: int = _boto3(url, 0).count_tokens(modelId=COUNTED_MODEL, input=asked)["inputTokens"]
+        counted: int = boto3_client(url, 0).count_tokens(modelId=COUNTED_MODEL, input=asked)["inputTokens"]
         return counted
 
     def failure(self, error: Exception) -> Failure:
@@ -129,8 +133,9 @@ class AiobotocoreConverse(Boto3Converse):
         async with _aiobotocore(url, ask.retries) as runtime:
             if ask.stream:
                 streamed = Streamed(answer)
-                async for event in (await runtime.converse_stream(**asked))["stream"]:
-                    streamed.take(event)
+                with closing((await runtime.converse_stream(**asked))["stream"]) as stream:
+                    async for event in stream:
+                        streamed.take(event)
                 return streamed.message()
             return take(answer, await runtime.converse(**asked), schema=ask.schema)
 
@@ -162,10 +167,12 @@ COUNTED_MODEL = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 """CountTokens takes no inference profile."""
 
 
-def _boto3(url: str, retries: int) -> Any:
+@cache
+def boto3_client(url: str, retries: int, service: str = "bedrock-runtime") -> Any:
+    """Return boto3's client, one for all that is asked with it: making it takes longer than asking."""
     import boto3  # noqa: PLC0415 - it may not be installed
 
-    return boto3.client(**settings(url, retries))
+    return boto3.client(**{**settings(url, retries), "service_name": service})
 
 
 def _aiobotocore(url: str, retries: int) -> Any:

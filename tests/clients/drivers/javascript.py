@@ -142,6 +142,7 @@ class AIOpenAICompatible(JavaScript):
         **dict.fromkeys(("400", "404", "429", "500", "503"), "AI_APICallError"),
         "stream": "AI_StreamProviderError",
     }
+    signs = False
 
 
 class AIAmazonBedrock(JavaScript):

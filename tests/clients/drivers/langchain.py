@@ -125,7 +125,11 @@ class ChatAnthropic(LangChain):
     title = "LangChain, ChatAnthropic"
     packages = ("langchain-anthropic", "langchain-core")
     api = "/v1/messages"
-    lacks: ClassVar = {"embeddings": NO_EMBEDDINGS, "models": NO_MODELS}
+    lacks: ClassVar = {
+        "usage": "a stream's input tokens it takes from `message_delta`, where Bedrock does not tell them",
+        "embeddings": NO_EMBEDDINGS,
+        "models": NO_MODELS,
+    }
     errors: ClassVar = {
         "400": "AnthropicInvalidRequestError",
         "404": "AnthropicModelNotFoundError",
@@ -166,6 +170,7 @@ class ChatBedrockConverse(LangChain):
     api = "/model/{id}/converse"
     lacks: ClassVar = {"count": "it counts by itself", "models": NO_MODELS}
     errors = converse.AWS_ERRORS
+    obeys_retry_after = False
 
     def model(self, url: str, ask: Ask) -> Any:
         """Return the chat model."""
@@ -175,14 +180,14 @@ class ChatBedrockConverse(LangChain):
             model=ask.model,
             max_tokens=4096,
             additional_model_request_fields={"thinking": _THINKING} if ask.reasoning else None,
-            **_aws(url, ask.retries),
+            **aws(url, ask.retries),
         )
 
     def embed(self, url: str, text: str) -> list[float]:
         """Embed a text."""
         import langchain_aws  # noqa: PLC0415 - as above
 
-        embeddings = langchain_aws.BedrockEmbeddings(model_id=EMBEDDING_MODEL, **_aws(url, 0))
+        embeddings = langchain_aws.BedrockEmbeddings(model_id=EMBEDDING_MODEL, **aws(url, 0))
         vector: list[float] = embeddings.embed_query(text)
         return vector
 
@@ -204,6 +209,7 @@ class ChatBedrock(LangChain):
         "models": NO_MODELS,
     }
     errors = converse.AWS_ERRORS
+    obeys_retry_after = False
     structured: ClassVar = "function_calling"
 
     def model(self, url: str, ask: Ask) -> Any:
@@ -214,7 +220,7 @@ class ChatBedrock(LangChain):
             model=ask.model,
             max_tokens=4096,
             model_kwargs={"thinking": _THINKING} if ask.reasoning else {},
-            **_aws(url, ask.retries),
+            **aws(url, ask.retries),
         )
 
     def failure(self, error: Exception) -> Failure:
@@ -222,7 +228,8 @@ class ChatBedrock(LangChain):
         return converse.failure(error)
 
 
-def _aws(url: str, retries: int) -> dict[str, Any]:
+def aws(url: str, retries: int) -> dict[str, Any]:
+    """Return the arguments of AWS's classes: keys, region, endpoint and how often they try again."""
     settings = converse.settings(url, retries)
     return {
         "endpoint_url": url,

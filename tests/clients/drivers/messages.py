@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tests.clients.client import (
@@ -16,7 +17,7 @@ from tests.clients.client import (
     SECRET_KEY,
     Conversation,
 )
-from tests.clients.drivers.converse import AWS_ERRORS, Boto3Converse, failure, settings
+from tests.clients.drivers.converse import AWS_ERRORS, Boto3Converse, boto3_client, failure
 from tests.clients.exchange import PNG, SCHEMA, TOOL, TOOL_RESULT
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class AnthropicBedrock(Anthropic):
     title = "anthropic (Python), AnthropicBedrock"
     api = "/model/{id}/invoke"
     lacks: ClassVar = {"embeddings": NO_EMBEDDINGS, "count": NO_COUNT, "models": NO_MODELS}
+    errors: ClassVar = {**Anthropic.errors, "503": "ServiceUnavailableError"}
 
     def client(self, url: str, retries: int) -> Any:
         """Return the SDK's client."""
@@ -136,12 +138,11 @@ class Boto3Invoke(Messages):
     api = "/model/{id}/invoke"
     lacks: ClassVar = {"models": NO_MODELS}
     errors = AWS_ERRORS
+    obeys_retry_after = False
 
     def send(self, url: str, ask: Ask, asked: dict[str, Any], answer: Answer) -> Any:
         """Call the operation; returns the message."""
-        import boto3  # noqa: PLC0415 - it may not be installed
-
-        runtime = boto3.client(**settings(url, ask.retries))
+        runtime = boto3_client(url, ask.retries)
         body = json.dumps({"anthropic_version": "bedrock-2023-05-31", **asked})
         if not ask.stream:
             message = json.load(runtime.invoke_model(modelId=ask.model, body=body)["body"])
@@ -149,8 +150,9 @@ class Boto3Invoke(Messages):
             return message
         response = runtime.invoke_model_with_response_stream(modelId=ask.model, body=body)
         streamed = Streamed(answer)
-        for event in response["body"]:
-            streamed.take(json.loads(event["chunk"]["bytes"]))
+        with closing(response["body"]) as stream:
+            for event in stream:
+                streamed.take(json.loads(event["chunk"]["bytes"]))
         take(answer, streamed.message, text=False)
         return streamed.message
 
@@ -160,12 +162,9 @@ class Boto3Invoke(Messages):
 
     def count(self, url: str, text: str) -> int:
         """Ask CountTokens, with the body of an invocation."""
-        import boto3  # noqa: PLC0415 - it may not be installed
-
         asked = {"max_tokens": 1, "messages": [{"role": "user", "content": text}]}
         body = json.dumps({"anthropic_version": "bedrock-2023-05-31", **asked})
-        runtime = boto3.client(**settings(url, 0))
-        response = runtime.count_tokens(
+        response = boto3_client(url, 0).count_tokens(
             modelId=MODEL.removeprefix("us."), input={"invokeModel": {"body": body}}
         )
         counted: int = response["inputTokens"]

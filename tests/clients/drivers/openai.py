@@ -70,7 +70,7 @@ class OpenAIChat(OpenAI):
         (choice,) = completion["choices"]
         message: dict[str, Any] = choice["message"]
         answer.add(message.get("content", ""))
-        answer.reasoning += message.get("reasoning_content", "")
+        _take_thoughts(answer, message)
         answer.finish = choice["finish_reason"]
         _take_calls(answer, message)
         _take_usage(answer, completion["usage"])
@@ -84,7 +84,7 @@ class OpenAIChat(OpenAI):
             for choice in chunk.choices:
                 delta = choice.delta.model_dump(mode="json", exclude_none=True)
                 answer.add(delta.get("content", ""))
-                answer.reasoning += delta.get("reasoning_content", "")
+                _take_thoughts(answer, delta)
                 answer.finish = choice.finish_reason or answer.finish
                 message["content"] += delta.get("content", "")
                 for piece in delta.get("tool_calls", []):
@@ -192,6 +192,11 @@ def _add_call(calls: list[dict[str, Any]], piece: dict[str, Any]) -> None:
     whole = calls[piece["index"]]["function"]
     for key, value in piece["function"].items():
         whole[key] += value
+
+
+def _take_thoughts(answer: Answer, said: Mapping[str, Any]) -> None:
+    answer.reasoning += said.get("reasoning_content", "")
+    answer.signed |= any(block.get("signature") for block in said.get("thinking_blocks", []))
 
 
 def _take_calls(answer: Answer, message: Mapping[str, Any]) -> None:

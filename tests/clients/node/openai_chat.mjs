@@ -42,13 +42,13 @@ async function send(client, asked, streamed, answer) {
     const stream = client.chat.completions.stream({ ...asked, stream_options: { include_usage: true } });
     for await (const chunk of stream) {
       answer.add(chunk.choices[0]?.delta.content);
-      answer.reasoning += chunk.choices[0]?.delta.reasoning_content ?? "";
+      think(chunk.choices[0]?.delta, answer);
     }
     completion = await stream.finalChatCompletion();
   } else {
     completion = await client.chat.completions.create(asked);
     answer.add(completion.choices[0].message.content);
-    answer.reasoning += completion.choices[0].message.reasoning_content ?? "";
+    think(completion.choices[0].message, answer);
   }
   const { message, finish_reason: finish } = completion.choices[0];
   answer.finish = finish;
@@ -58,6 +58,11 @@ async function send(client, asked, streamed, answer) {
     answer.calls.push({ name: call.name, arguments: JSON.parse(call.arguments) });
   }
   return message;
+}
+
+function think(said, answer) {
+  answer.reasoning += said?.reasoning_content ?? "";
+  answer.signed ||= said?.thinking_blocks?.some((block) => block.signature) ?? false;
 }
 
 export async function embed(url, { model, text }) {
