@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 
 Json: TypeAlias = dict[str, Any]
 
-STOP_REASONS: Final = frozenset(
+STOP_REASONS: Final[Mapping[str, FinishReason]] = MappingProxyType(
     {
-        *("end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal"),
-        "model_context_window_exceeded",
+        "end_turn": FinishReason.STOP,
+        "stop_sequence": FinishReason.STOP,
+        "pause_turn": FinishReason.STOP,
+        "max_tokens": FinishReason.LENGTH,
+        "model_context_window_exceeded": FinishReason.LENGTH,
+        "tool_use": FinishReason.TOOL_CALLS,
+        "refusal": FinishReason.REFUSAL,
     }
 )
-"""Anthropic's own words, which many models behind Bedrock use."""
+"""Anthropic's own words, which many models behind Bedrock use, and what they say."""
 _WORDS: Final[Mapping[FinishReason, str]] = MappingProxyType(
     {
         FinishReason.STOP: "end_turn",
@@ -70,13 +75,12 @@ def opening(begun: Begun) -> Json:
 
 
 def ending(stop: Stop, sequences: tuple[str, ...]) -> Json:
-    """Return why the model stopped.
+    """Return why the model stopped: in its own word where that says the same.
 
+    It does not where a guardrail has judged, or a tool was called to give the answer a form.
     Which of several stop sequences it was Bedrock does not tell; of one that was asked for alone it is known.
     """
-    reason = stop.raw if stop.raw in STOP_REASONS else _WORDS[stop.reason]
-    if stop.reason is FinishReason.CONTENT_FILTER:  # a guardrail's verdict counts more than the model's word
-        reason = _WORDS[stop.reason]
+    reason = stop.raw if STOP_REASONS.get(stop.raw) is stop.reason else _WORDS[stop.reason]
     found = sequences[0] if reason == "stop_sequence" and len(sequences) == 1 else None
     return {"stop_reason": reason, "stop_sequence": found}
 

@@ -173,6 +173,7 @@ ENDINGS: list[tuple[FinishReason, str, tuple[str, ...], str, str | None]] = [
     (FinishReason.TOOL_CALLS, "tool_calls", (), "tool_use", None),
     (FinishReason.REFUSAL, "refusal", (), "refusal", None),
     (FinishReason.CONTENT_FILTER, "end_turn", (), "refusal", None),
+    (FinishReason.STOP, "tool_use", (), "end_turn", None),
 ]
 
 

@@ -22,6 +22,8 @@ WEATHER = {
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 THINKING: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000}
+TRIES = 30
+"""A machine that stands still lets many beats pass for one: then it is asked again."""
 MODELS = (CLAUDE, NOVA, TITAN, LLAMA)
 
 
@@ -131,6 +133,44 @@ async def test_thinking(caller: Caller) -> None:
         {"role": "user", "content": "And?"},
     ]
     assert (await whole(caller, again))["stop_reason"] == "end_turn"
+
+
+@pytest.mark.parametrize("model", [CLAUDE, NOVA])
+async def test_heartbeats(model: str, emulator: Emulator, start: StartGateway) -> None:
+    """The silence before the first event and between events is broken by `ping`, which changes nothing."""
+    limits = {"heartbeat_grace_ms": 20, "heartbeat_interval_ms": 20}
+    async with start(emulator) as calm, start(emulator, **limits) as beating:
+        expected = folded(await streamed(calm, ask("[[emulator deltas=3]]", model=model)))
+        for _ in range(TRIES):
+            asked = ask("[[emulator deltas=3 first_byte_ms=100 pace_ms=50]]", model=model)
+            events = await streamed(beating, asked)
+            assert folded(events)["content"] == expected["content"]
+            beats = [number for number, event in enumerate(events) if event["type"] == "ping"]
+            begun = [event["type"] for event in events].index("message_start")
+            if beats and beats[0] < begun < beats[-1]:
+                return
+
+    raise AssertionError("no heart has beaten")
+
+
+@pytest.mark.parametrize("model", [CLAUDE, NOVA])
+async def test_an_answer_that_fits_a_schema(model: str, caller: Caller) -> None:
+    """The answer's text is JSON of the schema, whatever the model has for it."""
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    wanted = {"output_config": {"format": {"type": "json_schema", "schema": schema}}}
+
+    message = await whole(caller, ask("Where?", model=model, **wanted))
+    stream = folded(await streamed(caller, ask("Where?", model=model, **wanted)))
+
+    for answer in (message, stream):
+        [block] = answer["content"]
+        assert set(json.loads(block["text"])) == {"city"}
+        assert answer["stop_reason"] == "end_turn"
 
 
 # ── what Bedrock is asked ─────────────────────────────────────────────────────────────────────────────
@@ -295,6 +335,18 @@ async def test_a_fault_behind_the_terminal_event(wordy: Emulator, start: StartGa
 
     ends = [event["type"] for event in events if event["type"] in {"error", "message_stop"}]
     assert ends == ["error"]
+
+
+@pytest.mark.parametrize("model", [CLAUDE, NOVA])
+@pytest.mark.parametrize("place", ["0", "0+40"])
+async def test_a_whole_answer_that_breaks_off(
+    model: str, place: str, emulator: Emulator, start: StartGateway
+) -> None:
+    """There is no half of a message: it is an error with its status."""
+    async with start(emulator, bedrock={"streaming": False}) as unary:
+        status, data, _ = await post(unary, ask(f"[[emulator cut={place}]] Hello", model=model))
+
+    assert (status, json.loads(data)["error"]["type"]) == (502, "api_error")
 
 
 # ── what is written down ──────────────────────────────────────────────────────────────────────────────
