@@ -182,14 +182,14 @@ class CompletionStream:
         for event in events:
             if type(event) is TextDelta:
                 characters += len(event.text)
+            elif type(event) is PassedOn:
+                characters += event.characters
             elif type(event) is ReasoningDelta:
                 characters += len(event.text or "")
             elif type(event) is Usage:
                 self.usage = self.usage.merge(event)
             elif type(event) is Stop:
                 self.stop = event
-            elif type(event) is PassedOn:
-                characters += event.characters
         self._characters += characters
 
 

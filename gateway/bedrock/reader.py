@@ -35,8 +35,8 @@ class StreamReader:
     )  # fmt: skip
     cut = False
 
-    def __init__(self, extractor: Extractor, *, enveloped: bool) -> None:
-        self._decoder = Decoder()
+    def __init__(self, extractor: Extractor, *, enveloped: bool, decoder: Decoder | None = None) -> None:
+        self._decoder = Decoder() if decoder is None else decoder
         self._extractor = extractor
         self._enveloped = enveloped
         self._usual: UsualDelta | None = None

@@ -18,9 +18,11 @@ from gateway.bedrock.usual_passed import (
     framed_chunks,
     passed_chunks,
     passed_events,
+    speaks_of_bedrock,
 )
-from gateway.codecs.guardrail_trace import redacted
+from gateway.codecs.guardrail_trace import UNMASKED, redacted
 from gateway.domain import PassedOn
+from gateway.errors import UpstreamProtocolError
 from gateway.wire.eventstream import FrameDecoder, encode, length_of
 
 if TYPE_CHECKING:
@@ -29,8 +31,9 @@ if TYPE_CHECKING:
     from gateway.codecs.protocol import Extractor, UsualDelta
     from gateway.domain import Event
     from gateway.upstream import Framing, Relay
-    from gateway.wire.eventstream import Message
+    from gateway.wire.eventstream import Decoder, Message
 
+_new = tuple.__new__  # a NamedTuple's own constructor is Python, and takes thrice as long
 MOST_HELD: Final = 16_384
 """Bytes that are kept until the model has said something."""
 STREAMS: Final = frozenset({"invoke-with-response-stream", "converse-stream"})
@@ -54,9 +57,9 @@ class RelayReader(StreamReader):
     may be sent again.
     """
 
-    def __init__(self, extractor: Extractor, *, enveloped: bool) -> None:
+    def __init__(self, extractor: Extractor, *, enveloped: bool, decoder: Decoder | None = None) -> None:
         listener = Listener(extractor)
-        super().__init__(listener, enveloped=enveloped)
+        super().__init__(listener, enveloped=enveloped, decoder=decoder)
         self._listener = listener
         self._held = b""
         self._begun = False
@@ -82,16 +85,29 @@ class RelayReader(StreamReader):
                 return
             self._held, self._begun = b"", True
         if data:
-            events.append(PassedOn(data, characters))
+            events.append(_new(PassedOn, (data, characters)))
 
 
 class FrameRelay(RelayReader):
     """Passes frames on as they are; what one read brought leaves as one slice of it."""
 
     def __init__(self, extractor: Extractor, *, enveloped: bool) -> None:
-        super().__init__(extractor, enveloped=enveloped)
-        self._decoder = self._frames = FrameDecoder()
+        self._frames = FrameDecoder()
+        super().__init__(extractor, enveloped=enveloped, decoder=self._frames)
         self._known: PassedChunks | PassedEvents | None = None
+
+    def feed(self, data: bytes, events: list[Event]) -> None:
+        """Append the whole frames in `data`, those before a fault too; raises as `StreamReader.feed` does."""
+        messages: list[Message] = []
+        decoder = self._frames
+        try:
+            decoder.feed(data, messages)
+        except UpstreamProtocolError:
+            self._pass_frames(messages, decoder.frames[: length_of(decoder.frames, len(messages))], events)
+            raise
+        frames, decoder.frames = decoder.frames, b""
+        if messages:
+            self._pass_frames(messages, frames, events)
 
     def _expect(self, usual: UsualDelta | None) -> None:
         self._expected = usual
@@ -100,26 +116,30 @@ class FrameRelay(RelayReader):
         else:
             self._known = passed_chunks(usual) if self._enveloped else passed_events(usual)
 
-    def _take(self, messages: list[Message], events: list[Event]) -> None:
-        frames, self._frames.frames = self._frames.frames, b""
-        number, count, start, characters = 0, len(messages), 0, 0
-        changed: list[bytes] = []
+    def _pass_frames(self, messages: list[Message], frames: bytes, events: list[Event]) -> None:
+        number, count, characters = 0, len(messages), 0
+        wary = self._enveloped and speaks_of_bedrock(frames)
+        if self._known is not None:
+            number, characters = self._known.skip(messages, 0, self._headers, wary=wary)
+            if number == count and self._begun:  # as nearly ever
+                events.append(_new(PassedOn, (frames, characters)))
+                return
+        start, changed = 0, list[bytes]()
         try:
             while number < count:
-                if self._known is not None:
-                    number, said = self._known.skip(messages, number, self._headers, frames)
-                    characters += said
-                    if number == count:
-                        break
                 message = messages[number]
                 self._extract(message, events)
                 if self._usual is not self._expected:
                     self._expect(self._usual)
-                if (payload := self._listener.payload) and (clean := redacted(payload)) is not payload:
+                payload = self._listener.payload
+                if UNMASKED in payload and (clean := redacted(payload)) is not payload:
                     end = length_of(frames, number)
                     changed += (frames[start:end], self._frame(message, clean))
                     start = length_of(frames, number + 1)
                 number += 1
+                if number < count and self._known is not None and messages[number][0] is self._headers:
+                    number, said = self._known.skip(messages, number, self._headers, wary=wary)
+                    characters += said
         finally:
             end = len(frames) if number == count else length_of(frames, number)
             data = frames[start:end]
@@ -161,8 +181,9 @@ class PayloadRelay(RelayReader):
                 self._extract(messages[number], events)
                 if self._usual is not self._expected:
                     self._expect(self._usual)
-                if listener.payload:
-                    pieces.append(framing.payload(listener.event_type, redacted(listener.payload)))
+                payload = listener.payload
+                if payload:
+                    pieces.append(framing.payload(listener.event_type, redacted(payload)))
                 number += 1
         finally:
             self._pass(b"".join(pieces), characters, events)

@@ -39,10 +39,12 @@ def extractor_for(family: Family | None) -> Extractor:
 class Listener:
     """An extractor that keeps of what another one says the counters only, and counts the rest."""
 
-    __slots__ = ("_extractor", "characters", "event_type", "heard", "payload")
+    __slots__ = ("_extractor", "characters", "event_type", "finished", "heard", "payload", "usual")
 
     def __init__(self, extractor: Extractor) -> None:
         self._extractor = extractor
+        self.finished = False
+        self.usual: UsualDelta | None = None
         self.heard = False
         """Whether the answer has said anything yet."""
         self.characters = 0
@@ -56,23 +58,16 @@ class Listener:
         """As the other extractor's."""
         return self._extractor.unknown
 
-    @property
-    def finished(self) -> bool:
-        """As the other extractor's."""
-        return self._extractor.finished
-
-    @property
-    def usual(self) -> UsualDelta | None:
-        """As the other extractor's."""
-        return self._extractor.usual
-
     def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
         """Append the counters in this payload; raises as the other extractor does."""
         heard: list[Event] = []
-        self._extractor.feed(event_type, payload, heard)
+        extractor = self._extractor
+        extractor.feed(event_type, payload, heard)
         self.event_type, self.payload = event_type, payload
-        self.characters += _keep(heard, events)
-        self.heard = self.heard or bool(heard)
+        self.finished, self.usual = extractor.finished, extractor.usual
+        if heard:
+            self.characters += _keep(heard, events)
+            self.heard = True
 
     def close(self, events: list[Event]) -> None:
         """Append how the answer ended; raises as the other extractor does, but not for Bedrock's verdict."""
@@ -183,7 +178,9 @@ def _keep(heard: list[Event], events: list[Event]) -> int:
         kind = type(event)
         if kind is Usage or kind is Stop:
             events.append(event)
-        elif isinstance(event, TextDelta | ReasoningDelta):
+        elif type(event) is TextDelta:
+            characters += len(event.text)
+        elif type(event) is ReasoningDelta:
             characters += len(event.text or "")
     return characters
 

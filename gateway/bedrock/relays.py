@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -66,11 +67,15 @@ def calls_of(request: RelayRequest, router: Router, rng: Random) -> list[Upstrea
 
 
 def _family(model: Model, body: bytes) -> Family | None:
-    base = model.base_id or ""
-    for prefix, sign, other in OTHER_WORDS:
-        if base.startswith(prefix) and sign in body:
+    for sign, other in _other_words(model.base_id or ""):
+        if sign in body:
             return other
     return model.native_family
+
+
+@lru_cache(maxsize=256)
+def _other_words(base_id: str) -> list[tuple[bytes, Family]]:
+    return [(sign, other) for prefix, sign, other in OTHER_WORDS if base_id.startswith(prefix)]
 
 
 def _understood(routes: Sequence[Route], api: Api, body: bytes) -> Iterable[Route]:

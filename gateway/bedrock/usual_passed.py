@@ -34,13 +34,12 @@ def _at_any_place(text: bytes) -> tuple[bytes, bytes, bytes]:
     return first, second[2:], third[3:]
 
 
-_SIGNS: Final = _at_any_place(_SIGN)
+_FIRST, _SECOND, _THIRD = _at_any_place(_SIGN)
 
 
 def speaks_of_bedrock(frames: bytes) -> bool:
     """Say whether some chunk in these frames may hold keys of Bedrock's own: a verdict, counters, a trace."""
-    first, second, third = _SIGNS
-    return first in frames or second in frames or third in frames
+    return _FIRST in frames or _SECOND in frames or _THIRD in frames
 
 
 class PassedChunks:
@@ -56,19 +55,19 @@ class PassedChunks:
             b2a_base64(bytes(place) + behind, newline=False)[cut:] for place, cut in enumerate((0, 2, 3))
         )
         self._parts = opening, len(opening), endings
-        # what of the base64 is no text, in bytes; it ends in one `=` on average
-        self._overhead = len(behind) + len(before) + 1 - sure * 0.75
+        # quarters of a byte that are no text: a character of base64 is three; on average it ends in one `=`
+        self._overhead = (len(behind) + len(before) + 1) * 4 - sure * 3
 
     def skip(
-        self, messages: list[Message], start: int, headers: Mapping[str, HeaderValue], frames: bytes
+        self, messages: list[Message], start: int, headers: Mapping[str, HeaderValue], *, wary: bool
     ) -> tuple[int, int]:
         """Return how far the messages from `start` on are usual, and how many characters they say, about.
 
-        `headers` is the one mapping that such messages have. `frames` holds them: what Bedrock itself adds is
-        looked for in all at once, and in each only where there is some, as in the last read of an answer.
+        `headers` is the one mapping that such messages have. `wary`: there is something that Bedrock itself
+        adds among them, as in the last read of an answer, and each is looked at for that.
         """
         opening, skipped, endings = self._parts
-        size, wary, number = 0, speaks_of_bedrock(frames), start
+        size, number = 0, start
         for number in range(start, len(messages)):
             found, payload = messages[number]
             if found is not headers or payload[:skipped] != opening:
@@ -81,7 +80,8 @@ class PassedChunks:
             size += len(encoded)
         else:
             number = len(messages)
-        return number, max(0, int(size * 0.75 - (number - start) * self._overhead))
+        quarters = size * 3 - (number - start) * self._overhead
+        return number, quarters >> 2 if quarters > 0 else 0
 
 
 class PassedEvents:
@@ -95,10 +95,10 @@ class PassedEvents:
         self._endings = frozenset(fields[1:] + padding + end for padding in PADDED)
 
     def skip(
-        self, messages: list[Message], start: int, headers: Mapping[str, HeaderValue], frames: bytes
+        self, messages: list[Message], start: int, headers: Mapping[str, HeaderValue], *, wary: bool
     ) -> tuple[int, int]:
         """As `PassedChunks.skip`; text with a quotation mark in it goes the general way."""
-        del frames  # what Bedrock itself adds comes in events of its own
+        del wary  # what Bedrock itself adds comes in events of its own
         before, endings, text_start = self._before, self._endings, len(self._before)
         size = 0
         for number in range(start, len(messages)):

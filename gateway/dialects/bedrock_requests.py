@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
 PREFIX: Final = "X-Amzn-Bedrock-"
 OF_INVOKE: Final = (
@@ -66,18 +66,20 @@ def _s3_in(value: Any, path: str) -> str | None:
     return next((found for inner, item in items if (found := _s3_in(item, inner)) is not None), None)
 
 
-def headers(header: Callable[[str], str | None], *, invoked: bool) -> dict[str, str]:
-    """Return the headers that go with a request; `header` gives the value of one that came, or None.
+def headers(given: Container[str], header: Callable[[str], str | None], *, invoked: bool) -> dict[str, str]:
+    """Return the headers that go with a request: `header` gives the value of one of those that are `given`.
 
     Raises:
         InvalidRequest: one holds what no header may, or is InvokeModel's beside a Converse body.
     """
-    found = {name: value for name in OF_INVOKE if (value := header(name)) is not None}
-    if not invoked:
-        found.pop("Accept", None)
-    for name, value in found.items():
-        if not invoked:
-            raise InvalidRequest(f"{name} is InvokeModel's: Converse takes it in the body.", param=name)
+    names = [name for name in OF_INVOKE if name in given]
+    if not invoked and names and names != [OF_INVOKE[0]]:
+        name = names[-1]
+        raise InvalidRequest(f"{name} is InvokeModel's: Converse takes it in the body.", param=name)
+    found: dict[str, str] = {}
+    for name in names if invoked else ():
+        value = header(name) or ""
         if not (value.isascii() and value.isprintable()):
             raise InvalidRequest(f"{name} must be printable ASCII.", param=name)
+        found[name] = value
     return found

@@ -62,7 +62,9 @@ async def _body(exchange: Exchange) -> bytes:
 
 async def _calls(exchange: Exchange, operation: RelayedOperation) -> Sequence[UpstreamCall]:
     body = await _body(exchange)
-    headers = bedrock_requests.headers(exchange.header, invoked=operation in INVOKED)
+    headers = bedrock_requests.headers(
+        exchange.request.headers, exchange.header, invoked=operation in INVOKED
+    )
     request = RelayRequest(exchange.parameters["modelId"], operation, body, headers)
     return exchange.services.upstream.relay(request)
 

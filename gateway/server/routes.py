@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote
 
@@ -120,8 +121,13 @@ def find(request: Request) -> tuple[Route, Mapping[str, str]]:
     route = ROUTES.get(request.path)
     if route is not None:
         return route, _NOTHING
+    return _find_pattern(request.raw_path)
+
+
+@lru_cache(maxsize=256)  # callers ask few models, again and again
+def _find_pattern(raw_path: str) -> tuple[Route, Mapping[str, str]]:
     for pattern, route in _PATTERNS:
-        found = pattern.fullmatch(request.raw_path)
+        found = pattern.fullmatch(raw_path)
         if found is not None:
             return route, {name: unquote(value) for name, value in found.groupdict().items()}
     return NOWHERE, _NOTHING

@@ -148,7 +148,10 @@ class Decoder:
 
 
 class FrameDecoder(Decoder):
-    """Gives the frames themselves, too, for who passes them on: `frames` holds those of the last `feed`."""
+    """Gives the frames themselves, too, for who passes them on.
+
+    `frames` begins with those of the last `feed`; where that did not raise, nothing is behind them.
+    """
 
     __slots__ = ("frames",)
 
@@ -159,17 +162,17 @@ class FrameDecoder(Decoder):
     def feed(self, data: bytes, messages: list[Message]) -> None:
         """As `Decoder.feed`."""
         self.frames = b""
-        super().feed(data, messages)
-
-    def _decode(self, data: bytes, messages: list[Message]) -> int:
-        before = len(messages)
-        try:
-            consumed = super()._decode(data, messages)
-        except UpstreamProtocolError:
-            self.frames = data[: length_of(data, len(messages) - before)]
-            raise
-        self.frames = data[:consumed]  # all of it, as ever: no copy
-        return consumed
+        if self._pending:  # or a fault, which leaves nothing pending
+            if len(self._pending) + len(data) < self._needed:
+                self._pending += data
+                return
+            data, self._pending = bytes(self._pending) + data, bytearray()
+        elif self._fault is not None:
+            self._fail(*self._fault)
+        self.frames = data
+        consumed = self._decode(data, messages)
+        if consumed != len(data):
+            self.frames, self._pending = data[:consumed], bytearray(data[consumed:])
 
 
 def length_of(frames: bytes, count: int) -> int:
