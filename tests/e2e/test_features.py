@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.harness import CLAUDE, NOVA, Caller, StartGateway, ask, text_of
+from tests.harness import CLAUDE, LLAMA, NOVA, TITAN, Caller, StartGateway, ask, text_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -120,6 +120,26 @@ async def test_everything_at_once(emulator: Emulator, start: StartGateway, opera
     async with start(emulator, bedrock={"operation": operation}) as caller:
         status, whole = await caller.complete(body)
     assert (status, whole.get("error")) == (200, None)
+
+
+@pytest.mark.parametrize("model", [CLAUDE, NOVA, TITAN, LLAMA])
+async def test_a_guardrail(caller: Caller, model: str) -> None:
+    """By a field or by headers it is applied, and the text that it masks is nowhere in the answer."""
+    guardrail = {"identifier": "emulated", "version": "1", "trace": "enabled", "stream_mode": "sync"}
+    headers = {
+        "X-Amzn-Bedrock-GuardrailIdentifier": "emulated",
+        "X-Amzn-Bedrock-GuardrailVersion": "1",
+        "X-Amzn-Bedrock-Trace": "ENABLED",
+    }
+    body = ask("Hi [[emulator guardrail=mask]]", model)
+    plain = text_of((await caller.stream(ask("Hi", model)))[1])
+    for asked, sent in ((body | {"guardrail": guardrail}, {}), (body, headers)):
+        status, records, _ = await caller.stream(asked, **sent)
+        assert (status, records[-1]["finish_reason"]) == (200, "content_filter")
+        assert "emulator" in plain
+        assert "emulator" not in json.dumps(records)
+    status, records, _ = await caller.stream(body | {"guardrail": guardrail | {"version": "7"}})
+    assert (status, "guardrail" in records[0]["error"]["message"]) == (400, True)
 
 
 async def test_the_headers_of_aws_are_taken(caller: Caller) -> None:
