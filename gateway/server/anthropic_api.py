@@ -15,12 +15,14 @@ from gateway.dialects import (
     anthropic_headers,
     anthropic_invoke,
     anthropic_messages,
+    anthropic_places,
     anthropic_relay,
     bedrock_headers,
 )
 from gateway.dialects.anthropic_errors import REQUEST_ID
 from gateway.dialects.anthropic_invoke import NO_DEFAULTS
 from gateway.dialects.anthropic_stream import AnthropicStream
+from gateway.errors import InvalidRequest
 from gateway.server import completions
 from gateway.server.answers import rendered_json
 from gateway.server.body import read_json
@@ -109,7 +111,11 @@ async def _translate(
         anthropic_messages.parse(value, betas=betas, default_model=services.default_model),
         exchange.request.headers,
     )
-    calls = services.upstream.format(request)
+    try:
+        calls = services.upstream.format(request)
+    except InvalidRequest as error:
+        anthropic_places.rename(error, value)
+        raise
     if streaming:
         await completions.stream(exchange, calls, AnthropicStream(request.stop))
         return None

@@ -287,6 +287,24 @@ async def test_errors(name: str, caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "headers", "param"),
+    [
+        ({"thinking": {"type": "adaptive"}}, {}, "thinking"),
+        ({}, {"anthropic-beta": "interleaved-thinking-2025-05-14"}, "anthropic-beta"),
+    ],
+)
+async def test_what_a_model_lacks(
+    fields: dict[str, Any], headers: dict[str, str], param: str, caller: Caller
+) -> None:
+    """It is named as the caller wrote it."""
+    status, data, _ = await post(caller, ask(model=NOVA, **fields), **headers)
+
+    error = json.loads(data)["error"]
+    assert (status, error["param"]) == (400, param)
+    assert error["message"].startswith(param)
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status", "kind"),
     [
         ("GET", "/v1/messages", 405, "invalid_request_error"),
