@@ -216,6 +216,7 @@ def build_catalog(settings: Settings, region: str | None = None) -> Catalog:
                 defaults=_defaults(model.defaults),
                 timeouts=_timeouts(model.timeouts),
                 residency=model.residency,
+                features={str(name): known for name, known in model.features.items()},
                 renamed=bool(model.targets) and all(place.model for place in model.targets),
             )
             for name, model in settings.models.items()

@@ -116,7 +116,7 @@ class Catalog:
             one_sampling=card is not None and card.one_sampling,
             max_output_tokens=None if card is None else card.max_output_tokens,
             takes=None if card is None else card.takes,
-            features=UNKNOWN if card is None else card.features,
+            features=(UNKNOWN if card is None else card.features).corrected(override.features),
             prices=self._prices_of(found),
             defaults=override.defaults.over(general.accepted_by(card)),
             timeouts=override.timeouts,

@@ -5,7 +5,7 @@ The values come from gateway.toml; `catalog` joins them with the facts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -28,7 +28,8 @@ class ModelOverride:
     `base_model` is the foundation model behind an ARN that does not name one, or its inference profile where
     that decides the price. `on_demand` true says that the base id can be called here, whatever the catalogue
     knows. `defaults` and `timeouts` are stronger than the general ones. `residency` replaces the general
-    rule. `renamed`: every target has a name of its own for the model: this one need not be callable.
+    rule. `features` are what the model has or lacks, whatever the catalogue knows. `renamed`: every target
+    has a name of its own for the model: this one need not be callable.
     """
 
     operation: Operation | None = None
@@ -39,6 +40,7 @@ class ModelOverride:
     timeouts: Timeouts = GENERAL
     residency: tuple[str, ...] | None = None
     renamed: bool = False
+    features: Mapping[str, bool] = field(default_factory=dict)
 
     def over(self, weaker: ModelOverride) -> ModelOverride:
         """Return mine, and the weaker one's where I say nothing."""
@@ -51,6 +53,7 @@ class ModelOverride:
             timeouts=self.timeouts.over(weaker.timeouts),
             residency=weaker.residency if self.residency is None else self.residency,
             renamed=self.renamed or weaker.renamed,
+            features={**weaker.features, **self.features},
         )
 
 
@@ -82,6 +85,7 @@ class Choices:
     group_defaults: Mapping[str, Defaults]
     residency: tuple[str, ...] | None = None
     renamed: bool = False
+    features: Mapping[str, bool] = field(default_factory=dict)
 
     def override(self, *names: str | None) -> ModelOverride:
         """Return the overrides for these names, merged field by field; the first name is the strongest."""

@@ -7,7 +7,7 @@ outputs, adaptive thinking and latency-optimised inference, and from LiteLLM's p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ class Features:
     efforts: tuple[Effort, ...] | None = None
     tiers: tuple[ServiceTier, ...] | None = None
     latency: bool | None = None
+
+    def corrected(self, by: Mapping[str, bool]) -> Features:
+        """Return these with what the operator knows better: names of features that a model has or lacks."""
+        return replace(self, **by) if by else self  # type: ignore[arg-type]  # of those that may be bool
 
 
 UNKNOWN = Features()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -150,6 +150,12 @@ class TargetChoice(Section):
         return {"target": value} if isinstance(value, str) else value
 
 
+Feature: TypeAlias = Literal[
+    "documents", "tools", "strict_tools", "single_calls", "structured", "cache_points", "cache_1h", "latency"
+]
+"""What a model may have besides text; see `gateway.catalog.features.Features`."""
+
+
 class ModelSettings(Section):
     """What the operator says about one model."""
 
@@ -159,6 +165,8 @@ class ModelSettings(Section):
     """The foundation model behind an ARN that does not name it."""
     on_demand: bool | None = None
     """True: the base id can be called here, though the catalogue knows inference profiles only."""
+    features: dict[Feature, bool] = Field(default_factory=dict)
+    """What it has or lacks, where the catalogue does not know or is wrong: requests are refused by it."""
     defaults: DefaultSettings = DefaultSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     targets: tuple[TargetChoice, ...] = ()

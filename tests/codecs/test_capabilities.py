@@ -10,9 +10,10 @@ import pytest
 
 from gateway.bedrock.bodies import body_of
 from gateway.catalog.catalog import Catalog
+from gateway.catalog.choices import ModelOverride
 from gateway.catalog.features import Features
 from gateway.catalog.model import Model
-from gateway.codecs import CODECS
+from gateway.codecs import CODECS, structured
 from gateway.domain import (
     CachePoint,
     CompletionRequest,
@@ -21,6 +22,7 @@ from gateway.domain import (
     ImagePart,
     Message,
     Reasoning,
+    ReasoningPart,
     ResponseFormat,
     TextPart,
     Tool,
@@ -173,3 +175,90 @@ def test_every_field_has_a_row() -> None:
 def _changed(without: CompletionRequest, with_it: CompletionRequest) -> set[str]:
     names = {field.name for field in fields(CompletionRequest)}
     return {name for name in names if getattr(without, name) != getattr(with_it, name)}
+
+
+# ── what goes together, and what a refusal says ───────────────────────────────────────────────────────
+
+FORM = ResponseFormat(SCHEMA, "a")
+ARRAY = ResponseFormat({"type": "array"}, "a")
+OPAQUE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123xyz"
+SONNET_4 = "us.anthropic.claude-sonnet-4-20250514-v1:0"
+OPUS_46 = "us.anthropic.claude-opus-4-6-v1"
+OPUS_55 = "us.anthropic.claude-opus-5-5"
+NOVA = "amazon.nova-lite-v1:0"
+THOUGHT = Message("assistant", (ReasoningPart("Hm.", "s"), CachePoint()))
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "way"),
+    [
+        (NOVA, {"response_format": FORM}, "tool"),
+        (NOVA, {"response_format": ARRAY}, "none"),
+        (NOVA, {"response_format": ResponseFormat()}, "tool"),
+        (NOVA, {"response_format": FORM, "tools": (TOOL,), "tool_choice": ToolChoice("any")}, "none"),
+        (NOVA, {"response_format": FORM, "tools": (TOOL,), "tool_choice": ToolChoice("auto")}, "tool"),
+        (SONNET_4, {"response_format": FORM, "reasoning": Reasoning("low")}, "none"),
+        (OPUS_46, {"response_format": FORM, "reasoning": Reasoning("low")}, "native"),
+        (OPUS_46, {"response_format": ARRAY}, "native"),
+        (OPUS_55, {"response_format": FORM}, "unsure"),
+        (OPAQUE, {"response_format": FORM}, "unsure"),
+        (OPAQUE, {"response_format": ResponseFormat()}, "tool"),
+        ("us.meta.llama3-3-70b-instruct-v1:0", {"response_format": FORM}, "none"),
+        ("openai.gpt-oss-20b-1:0", {"response_format": ResponseFormat()}, "tool"),
+        (NOVA, {}, "native"),
+    ],
+)
+def test_how_an_answer_is_given_its_form(name: str, fields: dict[str, Any], way: str) -> None:
+    """By the model itself, by a tool that it can be made to call, or not at all."""
+    assert structured.way(replace(PLAIN, **fields), Catalog().resolve(name)) == way
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "param"),
+    [
+        (OPUS_46, replace(PLAIN, parallel_tool_calls=False), "parallel_tool_calls"),
+        (OPUS_46, replace(PLAIN, system=(CachePoint(),)), "system[0]"),
+        (OPUS_46, says(CachePoint(), CachePoint()), "messages[0].content[2]"),
+        (OPUS_46, replace(PLAIN, messages=(*PLAIN.messages, THOUGHT)), "messages[1].content[1]"),
+        ("amazon.titan-text-express-v1", CALLED, "tools"),
+        (
+            "amazon.titan-text-express-v1",
+            replace(CALLED, tools=(), messages=CALLED.messages[:2]),
+            "messages[1].content[0]",
+        ),
+        (
+            "amazon.titan-text-express-v1",
+            replace(TOOLED, tool_choice=ToolChoice("any")),
+            "tools",
+        ),
+    ],
+)
+def test_what_does_not_go_together(name: str, request_: CompletionRequest, param: str) -> None:
+    """The refusal points at what is wrong."""
+    with pytest.raises(InvalidRequest) as caught:
+        sent(request_, Catalog().resolve(name))
+    assert caught.value.param == param
+
+
+def test_a_refusal_names_a_few_models_that_would_do() -> None:
+    """Those that are known to, by the names under which they may be asked here."""
+    models = [(f"m{number}", model("claude", documents=number > 0 or None)) for number in range(8)]
+    with pytest.raises(InvalidRequest) as caught:
+        body_of(model("titan"), says(PDF), lambda: models, check_provider=False)
+    assert caught.value.message == (
+        "messages[0].content[1]: acme.m does not take documents by InvokeModel. "
+        "Models here that do: m1, m2, m3, m4, m5 and 2 more."
+    )
+
+
+def test_the_operator_knows_better() -> None:
+    """What the catalogue knows of a model can be put right; by the alias or by the model's own id."""
+    request = replace(PLAIN, model="mine", response_format=FORM)
+    overrides = {
+        NOVA: ModelOverride(features={"tools": False}),
+        "mine": ModelOverride(features={"latency": True}),
+    }
+    catalog = Catalog(aliases={"mine": NOVA}, overrides=overrides)
+    assert catalog.resolve("mine").features.latency is True
+    assert structured.way(request, catalog.resolve("mine")) == "none"
+    assert structured.way(request, Catalog().resolve(NOVA)) == "tool"
