@@ -266,8 +266,13 @@ def test_chunks(name: str, spelling: dict[str, Any]) -> None:
     assert events_of(data) == ([] if expected is None else [expected])
 
 
+def test_what_is_no_chunk() -> None:
+    """It is none of Claude's events, whatever is in it."""
+    assert CLAUDE_EVENTS.payload("initial-response", b'{"type":"ping"}') == b""
+
+
 @pytest.mark.parametrize(
-    "payload", [b"", b"[]", b'"[DONE]"', b'{"index":0}', b'{"type":"a b"}', b'{"type":1}']
+    "payload", [b"", b"[]", b'"[DONE]"', b'{"index":0}', b'{"type":"a\\nb"}', b'{"type":1}']
 )
 def test_chunks_that_are_no_events(payload: bytes) -> None:
     """They break the answer."""

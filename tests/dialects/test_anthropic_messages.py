@@ -94,6 +94,10 @@ ACCEPTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {},
     ),
     "system text": (body(system="be brief"), {"system": (TextPart("be brief"),)}),
+    "a cache point behind no text": (
+        body(system=[{"type": "text", "text": "", "cache_control": EPHEMERAL}]),
+        {"system": (CachePoint(),)},
+    ),
     "empty system text is none": (body(system=""), {}),
     "system blocks with a cache point": (
         body(
@@ -267,7 +271,11 @@ def test_count() -> None:
     """A body to count has no limit, and none of the parameters of an answer."""
     value = {key: item for key, item in body(tools=[TOOL]).items() if key != "max_tokens"}
 
-    assert parse_count(value) == CompletionRequest(model="m", messages=(USER,), tools=(WEATHER,))
+    expected = CompletionRequest(model="m", messages=(USER,), tools=(WEATHER,))
+    assert parse_count(value) == expected
+    assert parse_count({**value, "model": "d"}) == parse_count(
+        {name: field for name, field in value.items() if name != "model"}, default_model="d"
+    )
     with pytest.raises(InvalidRequest) as caught:
         parse_count({**value, "temperature": 1})
     assert caught.value.param == "temperature"
