@@ -210,7 +210,7 @@ def test_how_much_is_said(name: str, framing: Lines | None) -> None:
 @pytest.mark.parametrize("framing", [None, Lines()])
 def test_no_end_but_the_end(name: str, framing: Lines | None) -> None:
     """At whatever byte an answer is cut off, it does not count as whole."""
-    family, data = ANSWERS[name]
+    family, data = ANSWERS[name][0], answer_of(CLAUDE if name == "claude" else LLAMA, 6)
     for end in range(len(data)):
         with pytest.raises(UpstreamProtocolError):
             _read([data[:end]], _relay(family, framing))
@@ -352,6 +352,12 @@ def test_a_known_family_in_strange_words() -> None:
     with pytest.raises(UpstreamProtocolError, match="truncated"):
         _read([first + both], _relay("mistral"))
     assert _read([first + last], _relay("mistral"))[-1] == Stop(FinishReason.STOP, "")
+    with pytest.raises(UpstreamProtocolError, match="truncated"):
+        _read([first], _relay("mistral"))
+    only_metrics = _event("chunk", {"amazon-bedrock-invocationMetrics": metrics})
+    assert _read([first + only_metrics], _relay("mistral"))[-1] == Stop(FinishReason.STOP, "")
+    good = _event("chunk", {"outputs": [{"text": "", "stop_reason": "length"}]})
+    assert _read([first + good], _relay("mistral"))[-1] == Stop(FinishReason.LENGTH, "length")
 
 
 def test_bedrocks_verdict_is_the_callers_to_read() -> None:
