@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import deque
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -36,7 +37,7 @@ from gateway.upstream import UpstreamCall
 from tests import virtual_clock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
     from gateway.upstream import Upstream
 
@@ -56,6 +57,7 @@ class Answer:
 
     unknown: frozenset[str] = frozenset()
     at_end = False
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, request_id: str, fault: Fault) -> None:
         self.request_id = request_id
