@@ -80,7 +80,6 @@ def _guardrail(guardrail: Guardrail, model: Model) -> Json:
     config = {
         "guardrailIdentifier": guardrail.identifier,
         "guardrailVersion": guardrail.version,
-        "trace": guardrail.trace,
         "streamProcessingMode": guardrail.stream_mode if model.streaming else None,
     }
     return {name: value for name, value in config.items() if value is not None}

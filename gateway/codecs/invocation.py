@@ -40,7 +40,6 @@ _COUNTERS: Final = (
 _HEADER: Final = "X-Amzn-Bedrock-"
 METADATA_HEADER: Final = f"{_HEADER}Request-Metadata"
 _METADATA_LIMIT = 8500  # characters of JSON, from the service model
-_TRACES: Final = {"enabled": "ENABLED", "disabled": "DISABLED", "enabled_full": "ENABLED_FULL"}
 
 _DIGITS = 15
 _TOKEN_HEADERS = {
@@ -62,8 +61,6 @@ def request_headers(request: CompletionRequest) -> dict[str, str]:
     if guardrail is not None:
         headers[f"{_HEADER}GuardrailIdentifier"] = guardrail.identifier
         headers[f"{_HEADER}GuardrailVersion"] = guardrail.version
-        if guardrail.trace is not None:
-            headers[f"{_HEADER}Trace"] = _TRACES[guardrail.trace]
     if latency is not None:
         headers[f"{_HEADER}PerformanceConfig-Latency"] = latency
     if tier is not None:

@@ -30,7 +30,7 @@ TIER: Final = f"{PREFIX}Service-Tier"
 METADATA: Final = f"{PREFIX}Request-Metadata"
 NAMES: Final = (GUARDRAIL, VERSION, TRACE, LATENCY, TIER, METADATA)
 
-TRACES: Final = {"ENABLED": "enabled", "DISABLED": "disabled", "ENABLED_FULL": "enabled_full"}
+TRACES: Final = ("DISABLED", "ENABLED", "ENABLED_FULL")
 GUARDRAIL_ID: Final = (
     r"^([a-z0-9]{1,2048}|arn:aws(-[a-z-]+)?:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:guardrail/[a-z0-9]+)$"
 )
@@ -64,18 +64,17 @@ def apply(request: CompletionRequest, headers: Headers) -> CompletionRequest:
 
 
 def guardrail(headers: Headers, known: Guardrail | None = None) -> Guardrail | None:
-    """Return the guardrail that the headers name, with what the body says about it; None where they do not.
+    """Return the guardrail that the headers name, with what the body says about it.
+
+    `known` is the body's, which stands where the headers name none.
 
     Raises:
-        InvalidRequest: one of the three headers is malformed, or there without those that it needs.
+        InvalidRequest: a header is malformed, or lacks the other one, or asks for the trace.
     """
+    _refuse_trace(headers)
     identifier, version = _text(headers, GUARDRAIL), _text(headers, VERSION)
-    trace = headers.get(TRACE)
-    traced: Any = None if trace is None else _word(TRACE, trace.strip(), TRACES)
     if identifier is None and version is None:
-        if known is None and traced not in {None, "disabled"}:
-            raise InvalidRequest(f"{TRACE} needs {GUARDRAIL} and {VERSION}.", param=TRACE)
-        return None if known is None else _traced(known, traced)
+        return known
     if identifier is None or version is None:
         lacking = VERSION if version is None else GUARDRAIL
         raise InvalidRequest(f"{GUARDRAIL} and {VERSION} come together.", param=lacking)
@@ -84,18 +83,21 @@ def guardrail(headers: Headers, known: Guardrail | None = None) -> Guardrail | N
     if re.search(GUARDRAIL_VERSION, version) is None:
         raise InvalidRequest(f"{VERSION} must be a number or DRAFT.", param=VERSION)
     if known is None:
-        return Guardrail(identifier, version, traced)
+        return Guardrail(identifier, version)
     if (known.identifier, known.version) != (identifier, version):
         raise _conflict(GUARDRAIL)
-    return _traced(known, traced)
+    return known
 
 
-def _traced(known: Guardrail, traced: Any) -> Guardrail:
-    if traced is None or known.trace == traced:
-        return known
-    if known.trace is not None:
-        raise _conflict(TRACE)
-    return replace(known, trace=traced)
+def _refuse_trace(headers: Headers) -> None:
+    trace = _text(headers, TRACE)
+    if trace is None or _word(TRACE, trace, {word: word for word in TRACES}) == "DISABLED":
+        return
+    raise InvalidRequest(
+        f"{TRACE}: this API has no place for a guardrail's trace. Ask Bedrock's own for it: "
+        "POST /model/{modelId}/converse or /invoke.",
+        param=TRACE,
+    )
 
 
 def _text(headers: Headers, name: str) -> str | None:

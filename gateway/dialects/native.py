@@ -195,7 +195,7 @@ def _response_format(
 def _guardrail(asked: shape.Guardrail | None) -> domain.Guardrail | None:
     if asked is None:
         return None
-    return domain.Guardrail(asked.identifier, asked.version, asked.trace, asked.stream_mode)
+    return domain.Guardrail(asked.identifier, asked.version, asked.stream_mode)
 
 
 # ── tools ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -249,7 +249,6 @@ class Guardrail(Shape):
 
     identifier: Annotated[str, StringConstraints(pattern=GUARDRAIL_ID, max_length=2048)]
     version: Annotated[str, StringConstraints(pattern=GUARDRAIL_VERSION)]
-    trace: Literal["disabled", "enabled", "enabled_full"] | None = None
     stream_mode: Literal["sync", "async"] | None = None
 
 

@@ -144,11 +144,13 @@ class ResponseFormat:
 
 @dataclass(frozen=True, slots=True)
 class Guardrail:
-    """A guardrail of Bedrock's to apply. `stream_mode` `sync` holds the text back until it is judged."""
+    """A guardrail of Bedrock's to apply. `stream_mode` `sync` holds the text back until it is judged.
+
+    Its trace is told by Bedrock's own API only, which is passed on: no event here has a place for it.
+    """
 
     identifier: str
     version: str
-    trace: Literal["disabled", "enabled", "enabled_full"] | None = None
     stream_mode: Literal["sync", "async"] | None = None
 
 

@@ -88,11 +88,6 @@ ASKED: dict[str, tuple[CompletionRequest, CompletionRequest, str]] = {
     "json": (PLAIN, replace(PLAIN, response_format=ResponseFormat()), "response_format"),
     "seed": (PLAIN, replace(PLAIN, seed=7), "seed"),
     "guardrail": (PLAIN, replace(PLAIN, guardrail=Guardrail("g", "1")), "guardrail"),
-    "trace": (
-        replace(PLAIN, guardrail=Guardrail("g", "1")),
-        replace(PLAIN, guardrail=Guardrail("g", "1", trace="enabled")),
-        "guardrail",
-    ),
     "stream_mode": (
         replace(PLAIN, guardrail=Guardrail("g", "1")),
         replace(PLAIN, guardrail=Guardrail("g", "1", stream_mode="async")),

@@ -129,11 +129,9 @@ def user(*content: Any) -> dict[str, Any]:
         ),
         (said(seed=-7), "seed", -7),
         (
-            said(
-                guardrail={"identifier": "g1", "version": "DRAFT", "trace": "enabled", "stream_mode": "sync"}
-            ),
+            said(guardrail={"identifier": "g1", "version": "DRAFT", "stream_mode": "sync"}),
             "guardrail",
-            Guardrail("g1", "DRAFT", "enabled", "sync"),
+            Guardrail("g1", "DRAFT", "sync"),
         ),
         (said(service_tier="flex"), "service_tier", "flex"),
         (said(latency="optimized"), "latency", "optimized"),

@@ -125,11 +125,10 @@ async def test_everything_at_once(emulator: Emulator, start: StartGateway, opera
 @pytest.mark.parametrize("model", [CLAUDE, NOVA, TITAN, LLAMA])
 async def test_a_guardrail(caller: Caller, model: str) -> None:
     """By a field or by headers it is applied, and the text that it masks is nowhere in the answer."""
-    guardrail = {"identifier": "emulated", "version": "1", "trace": "enabled", "stream_mode": "sync"}
+    guardrail = {"identifier": "emulated", "version": "1", "stream_mode": "sync"}
     headers = {
         "X-Amzn-Bedrock-GuardrailIdentifier": "emulated",
         "X-Amzn-Bedrock-GuardrailVersion": "1",
-        "X-Amzn-Bedrock-Trace": "ENABLED",
     }
     body = ask("Hi [[emulator guardrail=mask]]", model)
     plain = text_of((await caller.stream(ask("Hi", model)))[1])
