@@ -28,6 +28,47 @@ from gateway import app
 print(frozenlist.FrozenList is frozenlist.PyFrozenList, 'frozenlist._frozenlist' in sys.modules)
 """
 
+LATE = """
+import asyncio, sys
+from gateway import cli, footprint
+footprint.slim()
+from gateway import app
+from gateway.bedrock import targets, upstream
+from gateway.server import anthropic_api, native_api, openai_api, responses_api
+
+def schemas():
+    return sorted(name for name in sys.modules if name.startswith('gateway.') and name.endswith('_schema'))
+
+CALL = {'type': 'function', 'function': {'name': 'f', 'parameters': {'type': 'object'}}}
+TURN = {'role': 'user', 'content': 'Hello'}
+USUAL = [
+    (native_api, {'messages': [TURN]}),
+    (openai_api, {'messages': [TURN]}),
+    (responses_api, {'input': 'Hello'}),
+    (anthropic_api, {'messages': [TURN], 'max_tokens': 5}),
+]
+OTHER = [
+    (native_api, {'messages': [TURN], 'tools': [CALL]}),
+    (openai_api, {'messages': [TURN], 'tools': [CALL]}),
+    (responses_api, {'input': 'Hello', 'tools': [{'type': 'function', 'name': 'f', 'parameters': {}}]}),
+    (anthropic_api, {'messages': [TURN], 'max_tokens': 5, 'tools': [{'name': 'f', 'input_schema': {}}]}),
+]
+
+async def ask(requests):
+    found = []
+    for api, body in requests:
+        await api.READER.parse(body, default_model='m')
+        found.append(schemas())
+    return found
+
+print([name for name in sys.modules if name.startswith(('gateway.emulator', 'gateway.openapi'))])
+print(schemas())
+print(asyncio.run(ask(USUAL))[-1])
+for found in asyncio.run(ask(OTHER)):
+    print(*(name.rpartition('.')[2] for name in found))
+"""
+"""Each API's usual request, then one that takes its schema: which schemas are there behind each."""
+
 
 async def test_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connector without a context takes aiohttp's, which then trusts nobody; a client has its own."""
@@ -62,3 +103,20 @@ def test_lists_of_signals() -> None:
     )
 
     assert ended.stdout == "True True\n"
+
+
+def test_schemas() -> None:
+    """None is there before a request needs it, and then only its own, and what that stands on."""
+    ended = subprocess.run(  # noqa: S603 - our own
+        [sys.executable, "-c", LATE], capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout.splitlines() == [
+        "[]",
+        "[]",
+        "[]",
+        "native_schema",
+        "native_schema openai_message_schema openai_schema",
+        "native_schema openai_message_schema openai_schema responses_schema",
+        "anthropic_schema native_schema openai_message_schema openai_schema responses_schema",
+    ]

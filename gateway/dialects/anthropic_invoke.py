@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.dialects import anthropic_refusals, bedrock_headers
-from gateway.dialects.anthropic_schema import MAX_MODEL, MAX_TOKENS
+from gateway.dialects.limits import MAX_MODEL, MAX_TOKENS
 from gateway.domain import CompletionRequest
 from gateway.errors import InvalidRequest
 from gateway.wire import json

@@ -43,10 +43,11 @@ def parse(
     Raises:
         InvalidRequest: `param` is the path of the first field that is wrong.
     """
+    if (usual := anthropic_plain.read(value, betas=betas, default_model=default_model)) is not None:
+        return usual
     if default_model is not None and isinstance(value, dict):
         value = {"model": default_model, **value}
-    plain = anthropic_plain.read(value, betas) if isinstance(value, dict) else None
-    return plain or of_schema(value, betas)
+    return of_schema(value, betas)
 
 
 def of_schema(value: Any, betas: tuple[str, ...] = ()) -> domain.CompletionRequest:

@@ -5,25 +5,28 @@ Only what is certainly right is read here; a test asks both, and the schema make
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-from gateway.dialects.anthropic_schema import MAX_MODEL, MAX_TOKENS
+from gateway.dialects.limits import MAX_MODEL, MAX_TOKENS
 from gateway.dialects.native_plain import are_sampling, text_turns
 from gateway.domain import CompletionRequest, TextPart
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
 
 _FIELDS = frozenset({"model", "messages", "max_tokens", "system", "stream", "temperature", "top_p"})
 
 
-def read(value: Mapping[str, Any], betas: tuple[str, ...]) -> CompletionRequest | None:
-    """Return the request that the body of `POST /v1/messages` means, None where the schema has to look."""
-    if not _FIELDS.issuperset(value):
+def read(
+    value: Any, *, betas: tuple[str, ...] = (), default_model: str | None = None
+) -> CompletionRequest | None:
+    """Return what `anthropic_messages.parse` makes of this body, None where the schema has to look."""
+    if type(value) is not dict or not _FIELDS.issuperset(value):
         return None
     get = value.get
-    model, limit, system, stream = get("model"), get("max_tokens"), get("system"), get("stream")
+    model, limit, system, stream = (
+        get("model", default_model),
+        get("max_tokens"),
+        get("system"),
+        get("stream"),
+    )
     if (
         type(model) is not str
         or not 0 < len(model) <= MAX_MODEL

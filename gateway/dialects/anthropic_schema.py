@@ -8,13 +8,11 @@ Bedrock has. Lists stop at their first wrong item, as in `native_schema`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-MAX_MODEL: Final = 2048
-"""Characters of a model's name; the longest ARN has as many."""
-MAX_TOKENS: Final = 10_000_000
+from gateway.dialects.limits import MAX_MODEL, MAX_TOKENS
 
 
 class Shape(BaseModel):

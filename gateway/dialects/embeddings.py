@@ -1,17 +1,15 @@
-"""The native API's embeddings: JSON in, one `EmbeddingRequest` out; vectors out as JSON or base64."""
+"""The native API's embeddings: JSON in, one `EmbeddingRequest` out."""
 
 from __future__ import annotations
 
-import base64
-import sys
-from array import array
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
 from gateway.dialects.inline_content import image_part
 from gateway.dialects.native_schema import ImagePart, Shape, TextPart
 from gateway.dialects.problems import invalid
+from gateway.dialects.vectors import Encoding  # noqa: TC001 - pydantic asks
 from gateway.domain import EmbeddingInput, EmbeddingRequest
 from gateway.errors import InvalidRequest
 
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MAX_INPUTS = 2048
-Encoding: TypeAlias = Literal["float", "base64"]
 
 
 def as_list(value: Any) -> Any:
@@ -98,18 +95,3 @@ def _input(item: str | Sequence[TextPart | ImagePart], path: str) -> EmbeddingIn
                 "One text, one image, or one of each makes a vector.", param=f"{path}[{number}]"
             )
     return EmbeddingInput(text, image)
-
-
-def vectors(found: Sequence[Sequence[float]], encoding: Encoding) -> list[dict[str, Any]]:
-    """Return the vectors as records; base64 packs little-endian 32-bit floats, as OpenAI clients read it."""
-    return [
-        {"index": number, "embedding": _packed(vector) if encoding == "base64" else vector}
-        for number, vector in enumerate(found)
-    ]
-
-
-def _packed(vector: Sequence[float]) -> str:
-    packed = array("f", vector)
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return base64.b64encode(packed.tobytes()).decode()

@@ -31,9 +31,11 @@ def parse(value: Any, *, default_model: str | None = None) -> domain.CompletionR
     Raises:
         InvalidRequest: `param` is the path of the first field that is wrong; the message names up to five.
     """
+    if (usual := native_plain.read(value, default_model=default_model)) is not None:
+        return usual
     if default_model is not None and isinstance(value, dict) and "model" not in value:
         value = {**value, "model": default_model}
-    return native_plain.read(value) or of_schema(value)
+    return of_schema(value)
 
 
 def of_schema(value: Any) -> domain.CompletionRequest:

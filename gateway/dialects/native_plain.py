@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from gateway.dialects.native_schema import MAX_MODEL, MAX_TOKENS
+from gateway.dialects.limits import MAX_MODEL, MAX_TOKENS
 from gateway.domain import CompletionRequest, Message, TextPart
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ _FIELDS = frozenset({"model", "messages", "system", "max_tokens", "temperature",
 _ROLES = ("user", "assistant")
 
 
-def read(value: Any) -> CompletionRequest | None:
-    """Return the request that this JSON body means, None where the schema has to look at it."""
+def read(value: Any, *, default_model: str | None = None) -> CompletionRequest | None:
+    """Return the request that `native.parse` makes of this body, None where the schema has to look at it."""
     if type(value) is not dict or not _FIELDS.issuperset(value):
         return None
-    model, system, limit = value.get("model"), value.get("system"), value.get("max_tokens")
+    model, system, limit = value.get("model", default_model), value.get("system"), value.get("max_tokens")
     messages = text_turns(value.get("messages"))
     if (
         messages is None

@@ -7,7 +7,7 @@ No default is a list, but made by a factory: pydantic copies what is there deepl
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -20,11 +20,8 @@ from pydantic import (
 )
 
 from gateway.dialects.bedrock_headers import GUARDRAIL_ID, GUARDRAIL_VERSION
+from gateway.dialects.limits import MAX_MODEL, MAX_TOKENS
 from gateway.domain import CacheTtl, Effort, Latency, ServiceTier  # noqa: TC001 - pydantic asks
-
-MAX_MODEL: Final = 2048
-"""Characters of a model's name; the longest ARN has as many."""
-MAX_TOKENS: Final = 10_000_000
 
 
 class Shape(BaseModel):

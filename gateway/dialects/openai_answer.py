@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.dialects import vectors
 from gateway.domain import FinishReason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from gateway.completion import Completion
     from gateway.dialects.protocol import Begun, Ended
+    from gateway.dialects.vectors import Encoding
     from gateway.domain import ReasoningPart, Usage
 
 Json = dict[str, Any]
@@ -111,3 +113,15 @@ def _thinking(block: ReasoningPart) -> Json:
         return {"type": "redacted_thinking", "data": block.redacted}
     thinking = {"type": "thinking", "thinking": block.text}
     return thinking if block.signature is None else {**thinking, "signature": block.signature}
+
+
+def embeddings(
+    model: str, found: Sequence[Sequence[float]], encoding: Encoding, input_tokens: int | None
+) -> dict[str, Any]:
+    """Return the list of the vectors; the counters are null where Bedrock has not told."""
+    return {
+        "object": "list",
+        "model": model,
+        "data": [{"object": "embedding", **vector} for vector in vectors.records(found, encoding)],
+        "usage": {"prompt_tokens": input_tokens, "total_tokens": input_tokens},
+    }

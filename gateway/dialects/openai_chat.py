@@ -7,7 +7,7 @@ by itself), `store: false` and what else `openai_refused` has at its neutral val
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -15,6 +15,7 @@ from gateway import domain
 from gateway.dialects import openai_plain
 from gateway.dialects import openai_schema as shape
 from gateway.dialects.openai_messages import conversation
+from gateway.dialects.openai_plain import ChatRequest
 from gateway.dialects.openai_refused import check_refused
 from gateway.dialects.problems import invalid
 from gateway.errors import InvalidRequest
@@ -38,26 +39,16 @@ _CHOICES: Final = {
 }
 
 
-class ChatRequest(NamedTuple):
-    """A request, and how its answer is wanted."""
-
-    completion: CompletionRequest
-    stream: bool = False
-    include_usage: bool = False
-    """Whether the stream has a chunk of the usage."""
-
-
 def parse(value: Any, *, default_model: str | None = None) -> ChatRequest:
     """Return the request that this parsed JSON body means; a body without `model` means the default one.
 
     Raises:
         InvalidRequest: `param` is the path of the first field that is wrong; the message names up to five.
     """
+    if (usual := openai_plain.read(value, default_model=default_model)) is not None:
+        return usual
     if default_model is not None and isinstance(value, dict) and "model" not in value:
         value = {**value, "model": default_model}
-    plain = openai_plain.read(value)
-    if plain is not None:
-        return ChatRequest(*plain)
     return of_schema(value)
 
 

@@ -1,4 +1,4 @@
-"""OpenAI's embeddings: JSON in, one `EmbeddingRequest` out; vectors out as JSON or base64.
+"""OpenAI's embeddings: JSON in, one `EmbeddingRequest` out.
 
 `user` is taken and changes nothing: Bedrock keeps no metadata with embeddings. `normalize`, `input_type` and
 `truncate` are the native API's, for models that have them.
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 
-from gateway.dialects.embeddings import MAX_INPUTS, EmbeddingOptions, Encoding, Text, as_list, vectors
+from gateway.dialects.embeddings import MAX_INPUTS, EmbeddingOptions, Text, as_list
 from gateway.dialects.problems import invalid
 from gateway.domain import EmbeddingInput, EmbeddingRequest
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from gateway.dialects.vectors import Encoding
 
 _TOKENS: Final = (
     "Send text: token ids are of OpenAI's own tokenizer, which no Bedrock model has. (LangChain's "
@@ -49,15 +49,3 @@ def parse(value: Any) -> tuple[EmbeddingRequest, Encoding]:
     except ValidationError as error:
         raise invalid(error, value) from None
     return body.request([EmbeddingInput(text=text) for text in body.input]), body.encoding_format or "float"
-
-
-def answer(
-    model: str, found: Sequence[Sequence[float]], encoding: Encoding, input_tokens: int | None
-) -> dict[str, Any]:
-    """Return the list of the vectors; the counters are null where Bedrock has not told."""
-    return {
-        "object": "list",
-        "model": model,
-        "data": [{"object": "embedding", **vector} for vector in vectors(found, encoding)],
-        "usage": {"prompt_tokens": input_tokens, "total_tokens": input_tokens},
-    }

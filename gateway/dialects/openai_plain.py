@@ -5,10 +5,10 @@ As `native_plain`: only what is certainly right is read here, and of it the sche
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+from gateway.dialects.limits import MAX_MODEL, MAX_TOKENS
 from gateway.dialects.native_plain import are_sampling
-from gateway.dialects.native_schema import MAX_MODEL, MAX_TOKENS
 from gateway.domain import CompletionRequest, Message, TextPart
 
 _FIELDS = frozenset(
@@ -21,11 +21,20 @@ _ROLES = ("user", "assistant")
 _SYSTEM = ("system", "developer")
 
 
-def read(value: Any) -> tuple[CompletionRequest, bool, bool] | None:
-    """Return the request, whether to stream, and whether with usage; None where the schema has to look."""
+class ChatRequest(NamedTuple):
+    """A request, and how its answer is wanted."""
+
+    completion: CompletionRequest
+    stream: bool = False
+    include_usage: bool = False
+    """Whether the stream has a chunk of the usage."""
+
+
+def read(value: Any, *, default_model: str | None = None) -> ChatRequest | None:
+    """Return what `openai_chat.parse` makes of this body, None where the schema has to look at it."""
     if type(value) is not dict or not _FIELDS.issuperset(value):
         return None
-    model, streamed = value.get("model"), value.get("stream")
+    model, streamed = value.get("model", default_model), value.get("stream")
     wants_usage = _wants_usage(value.get("stream_options"), streamed)
     conversation = _conversation(value.get("messages"))
     if (
@@ -46,7 +55,7 @@ def read(value: Any) -> tuple[CompletionRequest, bool, bool] | None:
         temperature=value.get("temperature"),
         top_p=value.get("top_p"),
     )
-    return request, streamed is True, wants_usage
+    return ChatRequest(request, streamed is True, wants_usage)
 
 
 def _conversation(value: Any) -> tuple[tuple[TextPart, ...], tuple[Message, ...]] | None:

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag
 
-from gateway.dialects.native_schema import MAX_MODEL, MAX_TOKENS, Shape
+from gateway.dialects.limits import MAX_MODEL, MAX_TOKENS
+from gateway.dialects.native_schema import Shape
 from gateway.dialects.openai_message_schema import CacheControl, Message  # noqa: TC001 - pydantic asks
 
 

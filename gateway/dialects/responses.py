@@ -7,7 +7,7 @@ of earlier answers in it (`encrypted_content` has the model's signature).
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -17,6 +17,7 @@ from gateway.dialects import responses_schema as shape
 from gateway.dialects.inline_content import arguments, document_part, image_part
 from gateway.dialects.problems import invalid
 from gateway.dialects.responses_objects import Echo, unsealed
+from gateway.dialects.responses_plain import Asked
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -50,24 +51,17 @@ INCLUDED = "reasoning.encrypted_content"
 SERVER_TOOLS = "Only tools of type `function` are served: no tool is run by this gateway or by Bedrock."
 
 
-class Asked(NamedTuple):
-    """What a body means: the question, whether to stream the answer, what the answer says of the question."""
-
-    request: domain.CompletionRequest
-    stream: bool
-    echo: Echo
-
-
 def parse(value: Any, *, default_model: str | None = None) -> Asked:
     """Return what this parsed JSON body asks; a body without `model` means the default one.
 
     Raises:
         InvalidRequest: `param` is the path of the first field that is wrong; the message names up to five.
     """
+    if (usual := responses_plain.read(value, default_model=default_model)) is not None:
+        return usual
     if default_model is not None and isinstance(value, dict) and "model" not in value:
         value = {**value, "model": default_model}
-    request = responses_plain.read(value) or of_schema(value)
-    return Asked(request, bool(value.get("stream")), Echo.of(value))
+    return Asked(of_schema(value), bool(value.get("stream")), Echo.of(value))
 
 
 def of_schema(value: Any) -> domain.CompletionRequest:

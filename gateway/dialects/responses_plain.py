@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gateway.dialects.limits import MAX_MODEL, MAX_TOKENS
 from gateway.dialects.native_plain import are_sampling, text_turns
-from gateway.dialects.native_schema import MAX_MODEL, MAX_TOKENS
+from gateway.dialects.responses_objects import Echo
 from gateway.domain import CompletionRequest, Message, TextPart
 
 if TYPE_CHECKING:
@@ -17,11 +18,23 @@ _FIELDS = frozenset(
 )
 
 
-def read(value: Any) -> CompletionRequest | None:
-    """Return the request that this JSON body means, None where the schema has to look at it."""
+class Asked(NamedTuple):
+    """What a body means: the question, whether to stream the answer, what the answer says of the question."""
+
+    request: CompletionRequest
+    stream: bool
+    echo: Echo
+
+
+def read(value: Any, *, default_model: str | None = None) -> Asked | None:
+    """Return what `responses.parse` makes of this body, None where the schema has to look at it."""
     if type(value) is not dict or not _FIELDS.issuperset(value):
         return None
-    model, told, limit = value.get("model"), value.get("instructions"), value.get("max_output_tokens")
+    model, told, limit = (
+        value.get("model", default_model),
+        value.get("instructions"),
+        value.get("max_output_tokens"),
+    )
     messages = _messages(value)
     if (
         messages is None
@@ -34,7 +47,7 @@ def read(value: Any) -> CompletionRequest | None:
         or not are_sampling(value)
     ):
         return None
-    return CompletionRequest(
+    request = CompletionRequest(
         model=model,
         messages=messages,
         system=(TextPart(told),) if told else (),
@@ -42,6 +55,7 @@ def read(value: Any) -> CompletionRequest | None:
         temperature=value.get("temperature"),
         top_p=value.get("top_p"),
     )
+    return Asked(request, bool(value.get("stream")), Echo.of(value))
 
 
 def _messages(value: Mapping[str, Any]) -> tuple[Message, ...] | None:

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Discriminator, Field, StringConstraints, Tag
 
-from gateway.dialects.native_schema import MAX_MODEL, MAX_TOKENS, Shape
+from gateway.dialects.limits import MAX_MODEL, MAX_TOKENS
+from gateway.dialects.native_schema import Shape
 
 Status: TypeAlias = Literal["in_progress", "completed", "incomplete"] | None
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]

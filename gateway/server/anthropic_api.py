@@ -14,8 +14,8 @@ from gateway.dialects import (
     anthropic_count,
     anthropic_headers,
     anthropic_invoke,
-    anthropic_messages,
     anthropic_places,
+    anthropic_plain,
     anthropic_relay,
     bedrock_headers,
 )
@@ -26,11 +26,15 @@ from gateway.errors import InvalidRequest
 from gateway.server import completions
 from gateway.server.answers import rendered_json
 from gateway.server.body import read_json
+from gateway.server.late import Late, Reader
 from gateway.upstream import RelayRequest
 from gateway.wire import json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.catalog.model import Model
+    from gateway.domain import CompletionRequest
     from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
     from gateway.upstream import RelayedOperation
@@ -38,6 +42,22 @@ if TYPE_CHECKING:
 
 CLAUDES: Final = frozenset({"claude", "claude_text"})
 """The families that take Messages by InvokeModel; Claude 2 does so beside its own prompts."""
+
+
+def _schema_parser() -> Callable[..., CompletionRequest]:
+    from gateway.dialects import anthropic_messages  # noqa: PLC0415 - see `late`
+
+    return anthropic_messages.parse
+
+
+def _count_parser() -> Callable[..., CompletionRequest]:
+    from gateway.dialects import anthropic_messages  # noqa: PLC0415 - see `late`
+
+    return anthropic_messages.parse_count
+
+
+READER: Final = Reader(anthropic_plain.read, _schema_parser)
+PARSE_COUNT: Final = Late(_count_parser)
 
 
 async def create_message(exchange: Exchange) -> Answer | None:
@@ -70,7 +90,8 @@ async def count_tokens(exchange: Exchange) -> Answer:
     if model.native_family in CLAUDES:
         body = anthropic_count.body(value, betas)
     else:
-        request = anthropic_messages.parse_count(value, betas=betas, default_model=services.default_model)
+        parse = await PARSE_COUNT.get()
+        request = parse(value, betas=betas, default_model=services.default_model)
         body = services.upstream.count_body(request, model)
     counted = await completions.fold(exchange, [call._replace(body=body) for call in calls])
     return _answer(exchange, anthropic_count.answer(b"".join(counted.completion.passed)), counted)
@@ -108,7 +129,7 @@ async def _translate(
 ) -> Answer | None:
     services = exchange.services
     request = bedrock_headers.apply(
-        anthropic_messages.parse(value, betas=betas, default_model=services.default_model),
+        await READER.parse(value, betas=betas, default_model=services.default_model),
         exchange.request.headers,
     )
     try:

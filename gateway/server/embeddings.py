@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from gateway.dialects import embeddings as dialect
+from gateway.dialects import vectors
 from gateway.domain import Embedded, Usage
 from gateway.embedding import embed
 from gateway.retries.trail import Trail
 from gateway.server.answers import json_response
 from gateway.server.body import read_json
+from gateway.server.late import Late
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.dialects.vectors import Encoding
     from gateway.domain import EmbeddingRequest
     from gateway.embedding import Embeddings
     from gateway.server.answers import Answer
@@ -23,6 +27,15 @@ class Embedding(NamedTuple):
 
     answer: Embeddings
     cost_usd: float | None
+
+
+def _parse() -> Callable[[Any], tuple[EmbeddingRequest, Encoding]]:
+    from gateway.dialects import embeddings  # noqa: PLC0415 - see `late`
+
+    return embeddings.parse
+
+
+PARSE: Final = Late(_parse)
 
 
 async def run(exchange: Exchange, request: EmbeddingRequest) -> Embedding:
@@ -63,7 +76,8 @@ async def run(exchange: Exchange, request: EmbeddingRequest) -> Embedding:
 
 async def create_embeddings(exchange: Exchange) -> Answer:
     """`POST /embeddings`."""
-    request, encoding = dialect.parse(await read_json(exchange))
+    value = await read_json(exchange)
+    request, encoding = (await PARSE.get())(value)
     answer, cost = await run(exchange, request)
     model, ids = answer.model, answer.upstream_request_ids
     return json_response(
@@ -71,7 +85,7 @@ async def create_embeddings(exchange: Exchange) -> Answer:
             "type": "embeddings",
             "model": model.id,
             "provider": model.provider,
-            "data": dialect.vectors(answer.vectors, encoding),
+            "data": vectors.records(answer.vectors, encoding),
             "usage": {"input_tokens": answer.input_tokens},
             "cost_usd": cost,
             "timing": exchange.timing.milliseconds(),

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from gateway.dialects import bedrock_headers, native, native_records
+from gateway.dialects import bedrock_headers, native_plain, native_records
 from gateway.errors import InvalidRequest
 from gateway.server import completions
 from gateway.server.answers import json_response
 from gateway.server.body import read_json
 from gateway.server.formats import negotiate
+from gateway.server.late import Reader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.domain import CompletionRequest
     from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
+
+
+def _schema_parser() -> Callable[..., CompletionRequest]:
+    from gateway.dialects import native  # noqa: PLC0415 - see `late`
+
+    return native.parse
+
+
+READER: Final = Reader(native_plain.read, _schema_parser)
 
 
 async def stream_completion(exchange: Exchange) -> None:
@@ -22,7 +35,7 @@ async def stream_completion(exchange: Exchange) -> None:
     exchange.log.add(format=form.name)
     services = exchange.services
     request = bedrock_headers.apply(
-        native.parse(await read_json(exchange), default_model=services.default_model),
+        await READER.parse(await read_json(exchange), default_model=services.default_model),
         exchange.request.headers,
     )
     if form.frame is None and request.tools:
@@ -34,7 +47,7 @@ async def create_completion(exchange: Exchange) -> Answer:
     """`POST /chat/completions`."""
     services = exchange.services
     request = bedrock_headers.apply(
-        native.parse(await read_json(exchange), default_model=services.default_model),
+        await READER.parse(await read_json(exchange), default_model=services.default_model),
         exchange.request.headers,
     )
     answer = await completions.fold(exchange, services.upstream.format(request))

@@ -3,38 +3,65 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.dialects import (
     bedrock_headers,
     openai_answer,
-    openai_chat,
-    openai_embeddings,
     openai_models,
-    openai_places,
+    openai_plain,
 )
 from gateway.dialects.openai_stream import ChatStream
 from gateway.errors import InvalidRequest
 from gateway.server import completions, embeddings
 from gateway.server.answers import json_response
 from gateway.server.body import read_json
+from gateway.server.late import Late, Reader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.catalog.directory import ListedModel
+    from gateway.dialects.openai_plain import ChatRequest
+    from gateway.dialects.vectors import Encoding
+    from gateway.domain import EmbeddingRequest
     from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
+
+
+def _schema_parser() -> Callable[..., ChatRequest]:
+    from gateway.dialects import openai_chat  # noqa: PLC0415 - see `late`
+
+    return openai_chat.parse
+
+
+def _name_field() -> Callable[[InvalidRequest, Any], None]:
+    from gateway.dialects import openai_places  # noqa: PLC0415 - see `late`
+
+    return openai_places.name_field
+
+
+def _embeddings_parser() -> Callable[[Any], tuple[EmbeddingRequest, Encoding]]:
+    from gateway.dialects import openai_embeddings  # noqa: PLC0415 - see `late`
+
+    return openai_embeddings.parse
+
+
+READER: Final = Reader(openai_plain.read, _schema_parser)
+NAME_FIELD: Final = Late(_name_field)
+PARSE_EMBEDDINGS: Final = Late(_embeddings_parser)
 
 
 async def create_chat_completion(exchange: Exchange) -> Answer | None:
     """`POST /v1/chat/completions`: a stream where the body asks for one, whatever `Accept` says."""
     services = exchange.services
     value = await read_json(exchange)
-    asked = openai_chat.parse(value, default_model=services.default_model)
+    asked = await READER.parse(value, default_model=services.default_model)
     request = bedrock_headers.apply(asked.completion, exchange.request.headers)
     try:
         calls = services.upstream.format(request)
     except InvalidRequest as fault:
-        openai_places.name_field(fault, value)
+        (await NAME_FIELD.get())(fault, value)
         raise
     created = int(datetime.now(UTC).timestamp())
     tier = request.service_tier
@@ -53,11 +80,12 @@ async def create_chat_completion(exchange: Exchange) -> Answer | None:
 
 async def create_embeddings(exchange: Exchange) -> Answer:
     """`POST /v1/embeddings`."""
-    request, encoding = openai_embeddings.parse(await read_json(exchange))
+    value = await read_json(exchange)
+    request, encoding = (await PARSE_EMBEDDINGS.get())(value)
     answer, _ = await embeddings.run(exchange, request)
     ids = answer.upstream_request_ids
     return json_response(
-        openai_embeddings.answer(answer.model.id, answer.vectors, encoding, answer.input_tokens),
+        openai_answer.embeddings(answer.model.id, answer.vectors, encoding, answer.input_tokens),
         exchange.log.request_id,
         upstream_request_id=ids[0] if ids else None,
     )

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from gateway.dialects import bedrock_headers, responses, responses_objects
+from gateway.dialects import bedrock_headers, responses_objects, responses_plain
 from gateway.dialects.responses_stream import ResponsesStream
 from gateway.server import completions
 from gateway.server.answers import json_response
 from gateway.server.body import read_json
+from gateway.server.late import Reader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.dialects.responses_plain import Asked
     from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
+
+
+def _schema_parser() -> Callable[..., Asked]:
+    from gateway.dialects import responses  # noqa: PLC0415 - see `late`
+
+    return responses.parse
+
+
+READER: Final = Reader(responses_plain.read, _schema_parser)
 
 
 async def create_response(exchange: Exchange) -> Answer | None:
     """`POST /v1/responses`, streamed where the body asks for it."""
     services = exchange.services
-    asked = responses.parse(await read_json(exchange), default_model=services.default_model)
+    asked = await READER.parse(await read_json(exchange), default_model=services.default_model)
     request = bedrock_headers.apply(asked.request, exchange.request.headers)
     calls = services.upstream.format(request)
     created_at = int(datetime.now(UTC).timestamp())

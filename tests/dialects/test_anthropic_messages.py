@@ -415,7 +415,7 @@ PLAIN = st.fixed_dictionaries(
 @given(PLAIN)
 def test_the_schema_reads_what_is_read_without_it(value: dict[str, Any]) -> None:
     """What is read the short way means what the schema makes of it; what the schema refuses is not read."""
-    plain = anthropic_plain.read(value, ("b",))
+    plain = anthropic_plain.read(value, betas=("b",))
 
     if plain is not None:
         assert plain == of_schema(value, ("b",))
@@ -425,7 +425,7 @@ def test_the_usual_request_is_read_without_the_schema() -> None:
     """Or the short way would be for nothing."""
     value = body(system="s", stream=True, temperature=0.5, top_p=0.9)
 
-    assert anthropic_plain.read(value, ()) == of_schema(value)
+    assert anthropic_plain.read(value) == of_schema(value)
 
 
 # ── round trip ────────────────────────────────────────────────────────────────────────────────────────

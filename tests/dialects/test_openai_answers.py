@@ -403,7 +403,7 @@ def test_embeddings() -> None:
         {"model": "m", "input": ["a", "b"], "encoding_format": "base64", "dimensions": 5, "user": "u"}
     )
     assert (len(request.inputs), request.dimensions, encoding) == (2, 5, "base64")
-    assert openai_embeddings.answer("m", [[1.0], [2.0]], "base64", 3) == {
+    assert openai_answer.embeddings("m", [[1.0], [2.0]], "base64", 3) == {
         "object": "list",
         "model": "m",
         "data": [
