@@ -20,7 +20,6 @@ from tests.harness import CLAUDE
 if not packages.required():
     pytest.importorskip("langchain_tests", reason="not installed: langchain-tests; see requirements-dev.lock")
 
-import openai
 from langchain_tests.integration_tests import ChatModelIntegrationTests, chat_models
 
 if TYPE_CHECKING:
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
     from tests.clients.world import World
 
 pytestmark = [
-    # Its models have no way to be closed.
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning"),
     # What these packages say about themselves when they are used as the suite uses them.
     pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning"),
     pytest.mark.filterwarnings("ignore:OpenAI may require a filename:UserWarning"),
@@ -94,8 +90,7 @@ class TestChatOpenAI(Standard):
             "base_url": f"{self.world.url}/v1",
             "api_key": API_KEY,
             "stream_usage": True,
-            # its own is one for all models, and each test has a loop of its own
-            "http_async_client": openai.DefaultAsyncHttpxClient(),
+            "default_headers": langchain.UNKEPT,
         }
 
 
@@ -116,7 +111,12 @@ class TestChatAnthropic(Standard):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         """What it is set up with."""
-        return {"model": CLAUDE, "base_url": self.world.url, "api_key": API_KEY}
+        return {
+            "model": CLAUDE,
+            "base_url": self.world.url,
+            "api_key": API_KEY,
+            "default_headers": langchain.UNKEPT,
+        }
 
 
 class TestChatBedrockConverse(Standard):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tests.clients.client import (
     ACCESS_KEY,
@@ -20,6 +20,9 @@ from tests.clients.exchange import EMBEDDING_MODEL, PNG, SCHEMA, TOOL, TOOL_RESU
 
 if TYPE_CHECKING:
     from tests.clients.exchange import Answer, Failure
+
+UNKEPT: Final = {"Connection": "close"}
+"""These models cannot be closed, and share one pool with all of their kind, whatever loop those ran on."""
 
 _THINKING = {"type": "enabled", "budget_tokens": 1024}
 _PERSON = {"title": "person", "description": "A person.", **SCHEMA}
@@ -100,7 +103,12 @@ class ChatOpenAI(LangChain):
         import langchain_openai  # noqa: PLC0415 - it may not be installed
 
         return langchain_openai.ChatOpenAI(
-            model=ask.model, base_url=f"{url}/v1", api_key=API_KEY, max_retries=ask.retries, stream_usage=True
+            model=ask.model,
+            base_url=f"{url}/v1",
+            api_key=API_KEY,
+            max_retries=ask.retries,
+            stream_usage=True,
+            default_headers=UNKEPT,
         )
 
     def embed(self, url: str, text: str) -> list[float]:
@@ -112,6 +120,7 @@ class ChatOpenAI(LangChain):
             base_url=f"{url}/v1",
             api_key=API_KEY,
             max_retries=0,
+            default_headers=UNKEPT,
             check_embedding_ctx_length=False,  # or it sends OpenAI's own tokens instead of the text
         )
         vector: list[float] = embeddings.embed_query(text)
@@ -149,6 +158,7 @@ class ChatAnthropic(LangChain):
             api_key=API_KEY,
             max_retries=ask.retries,
             max_tokens=4096,
+            default_headers=UNKEPT,
             thinking=_THINKING if ask.reasoning else None,
         )
 
