@@ -35,7 +35,6 @@ _NAMES: Final = frozenset(
         b"content_block_start",
         b"content_block_delta",
         b"content_block_stop",
-        b"message_delta",
     }
 )
 """What need not be looked into, unless there is a line break, an escape, or a key of Bedrock's in it."""
@@ -54,11 +53,22 @@ _PLAIN: Final[Mapping[bytes, bytes]] = MappingProxyType(
 )
 """How a text begins and a block ends: the same in every answer."""
 _TERMINAL: Final = "message_stop"
+_START: Final = b'{"type":"message_start"'
+_END: Final = "message_delta"
+_INPUT: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_TOLD: Final = b'"input_tokens"'
 _DELTA: Final = (b"event: content_block_delta\ndata: ", b"\n\n")
 
 
 class ClaudeEvents:
-    """Makes a chunk an event of its own type; see `gateway.upstream.Framing`."""
+    """Makes a chunk an event of its own type; see `gateway.upstream.Framing`. One for each stream.
+
+    Anthropic's own API counts a prompt's tokens in `message_delta` again, and there its clients look for them
+    (langchain-anthropic 1.7 looks nowhere else). The older Claudes of Bedrock do not: there they are put in.
+    """
+
+    def __init__(self) -> None:
+        self._start = b""  # of which the counters are taken only where they are missed
 
     def usual(self, before: bytes) -> tuple[bytes, bytes]:  # noqa: ARG002 - they are all of one type
         """Return what stands before and behind a usual delta."""
@@ -78,6 +88,8 @@ class ClaudeEvents:
         known = _PLAIN.get(payload)
         if known is not None:
             return known
+        if payload.startswith(_START):
+            self._start = payload
         if payload.startswith(_TYPE):
             name = payload[_NAMED : payload.find(b'"', _NAMED)]
             if name in _NAMES and not (
@@ -86,8 +98,7 @@ class ClaudeEvents:
                 return b"event: %b\ndata: %b\n\n" % (name, payload)
         return self._looked_into(payload)
 
-    @staticmethod
-    def _looked_into(payload: bytes) -> bytes:
+    def _looked_into(self, payload: bytes) -> bytes:
         chunk = _loads(payload)
         kept = without_additions(chunk)
         if not kept:
@@ -97,10 +108,18 @@ class ClaudeEvents:
             raise UpstreamProtocolError("Bedrock sent a chunk that is no event of Claude's.")
         if kind == _TERMINAL:
             return b""
+        if kind == _END and self._start and _TOLD not in payload:
+            kept = self._counted(kept)
         return event(kept)
 
-
-CLAUDE_EVENTS: Final = ClaudeEvents()
+    def _counted(self, delta: dict[str, Any]) -> dict[str, Any]:
+        """Return `message_delta` with the counters that only `message_start` had."""
+        message = _loads(self._start).get("message")
+        told = message.get("usage") if type(message) is dict else None
+        usage = delta.get("usage")
+        if type(told) is not dict or type(usage) is not dict:
+            return delta
+        return {**delta, "usage": {**{name: told[name] for name in _INPUT if name in told}, **usage}}
 
 
 class PassedStream:

@@ -113,7 +113,7 @@ async def _relay(
     exchange: Exchange, name: str, asked: anthropic_invoke.Invocation, *, streaming: bool
 ) -> Answer | None:
     operation: RelayedOperation = "invoke-with-response-stream" if streaming else "invoke"
-    framing = anthropic_relay.CLAUDE_EVENTS if streaming else None
+    framing = anthropic_relay.ClaudeEvents() if streaming else None
     calls = exchange.services.upstream.relay(
         RelayRequest(name, operation, asked.body, asked.headers, framing)
     )

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from gateway.bedrock.relay_reader import PayloadRelay
 from gateway.codecs.claude import ClaudeExtractor
-from gateway.dialects.anthropic_relay import CLAUDE_EVENTS, PASSED_STREAM, without_additions
+from gateway.dialects.anthropic_relay import PASSED_STREAM, ClaudeEvents, without_additions
 from gateway.dialects.protocol import Ended
 from gateway.domain import Event, Stop, Usage
 from gateway.errors import GatewayError
 from gateway.wire.eventstream import encode
-from tests.dialects.anthropic_reading import events_of, folded
+from tests.dialects.anthropic_reading import counted, events_of, folded
 
 DATA = Path(__file__).parent.parent / "codecs" / "data" / "claude"
 ANSWERS = {
@@ -41,7 +41,7 @@ def frames(chunks: list[Any]) -> list[bytes]:
 
 def relayed(reads: list[bytes]) -> bytes:
     """Return the whole stream that a caller gets, its end included."""
-    reader = PayloadRelay(ClaudeExtractor(), CLAUDE_EVENTS, enveloped=True)
+    reader = PayloadRelay(ClaudeExtractor(), ClaudeEvents(), enveloped=True)
     data, events = [], list[Event]()
     try:
         for read in reads:
@@ -62,7 +62,7 @@ def relayed(reads: list[bytes]) -> bytes:
 
 def expected(chunks: list[Any]) -> list[Any]:
     """Return the events of a whole answer."""
-    return [kept for chunk in chunks if (kept := without_additions(chunk))]
+    return counted([kept for chunk in chunks if (kept := without_additions(chunk))])
 
 
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:

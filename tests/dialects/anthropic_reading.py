@@ -85,3 +85,17 @@ def _grow(block: dict[str, Any], delta: dict[str, Any], arguments: dict[int, str
         block.setdefault("citations", []).append(delta["citation"])
     else:
         block[FIELDS[kind]] += delta[FIELDS[kind]]
+
+
+def counted(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return Bedrock's events with the prompt's counters in `message_delta` too, as Anthropic's own are."""
+    found = []
+    counters: dict[str, Any] = {}
+    for event in events:
+        if event["type"] == "message_start":
+            usage = event["message"]["usage"]
+            counters = {key: value for key, value in usage.items() if key.endswith("input_tokens")}
+        found.append(
+            {**event, "usage": {**counters, **event["usage"]}} if event["type"] == "message_delta" else event
+        )
+    return found

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.dialects import anthropic_invoke, anthropic_relay
-from gateway.dialects.anthropic_relay import CLAUDE_EVENTS, PASSED_STREAM
+from gateway.dialects.anthropic_relay import PASSED_STREAM, ClaudeEvents
 from gateway.dialects.protocol import Begun, Ended
 from gateway.domain import FinishReason, PassedOn, Stop, TextDelta, Usage
 from gateway.errors import InvalidRequest, UpstreamFailed, UpstreamProtocolError
@@ -261,14 +261,14 @@ def test_chunks(name: str, spelling: dict[str, Any]) -> None:
     chunk, expected = CHUNKS[name]
     payload = json.dumps(chunk, ensure_ascii=False, **spelling).encode()
 
-    data = PASSED_STREAM.events([PassedOn(CLAUDE_EVENTS.payload("chunk", payload), 1)])
+    data = PASSED_STREAM.events([PassedOn(ClaudeEvents().payload("chunk", payload), 1)])
 
     assert events_of(data) == ([] if expected is None else [expected])
 
 
 def test_what_is_no_chunk() -> None:
     """It is none of Claude's events, whatever is in it."""
-    assert CLAUDE_EVENTS.payload("initial-response", b'{"type":"ping"}') == b""
+    assert ClaudeEvents().payload("initial-response", b'{"type":"ping"}') == b""
 
 
 @pytest.mark.parametrize(
@@ -277,12 +277,40 @@ def test_what_is_no_chunk() -> None:
 def test_chunks_that_are_no_events(payload: bytes) -> None:
     """They break the answer."""
     with pytest.raises(UpstreamProtocolError):
-        CLAUDE_EVENTS.payload("chunk", payload)
+        ClaudeEvents().payload("chunk", payload)
+
+
+STARTED = {"type": "message_start", "message": {"usage": {"input_tokens": 9, "cache_read_input_tokens": 5}}}
+COUNTED = {"input_tokens": 9, "cache_read_input_tokens": 5, "output_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    ("start", "usage", "expected"),
+    [
+        pytest.param(STARTED, {"output_tokens": 2}, COUNTED, id="as the older Claudes of Bedrock tell it"),
+        pytest.param(
+            STARTED,
+            {"input_tokens": 0, "output_tokens": 2},
+            {"input_tokens": 0, "output_tokens": 2},
+            id="told",
+        ),
+        pytest.param({"type": "message_start"}, {"output_tokens": 2}, {"output_tokens": 2}, id="unknown"),
+        pytest.param({"type": "message_start", "message": {}}, {"x": 2}, {"x": 2}, id="uncounted"),
+        pytest.param(STARTED, None, None, id="without any"),
+    ],
+)
+def test_the_prompt_is_counted_at_the_end(start: Any, usage: Any, expected: Any) -> None:
+    """`message_delta` has the counters of the prompt, from `message_start` where it lacks them."""
+    chunks = ClaudeEvents()
+    chunks.payload("chunk", json.dumps(start, separators=(",", ":")).encode())
+    delta = json.dumps({"type": "message_delta", "usage": usage}, separators=(",", ":")).encode()
+
+    assert events_of(chunks.payload("chunk", delta)) == [{"type": "message_delta", "usage": expected}]
 
 
 def test_the_stream() -> None:
     """The provider's events are the stream; only the last is ours to say, or the error."""
-    head, tail = CLAUDE_EVENTS.usual(b"")
+    head, tail = ClaudeEvents().usual(b"")
     delta = head + '{"type":"content_block_delta","x":"\u2028"}'.encode() + tail
     begun = Begun("cmpl_1", "m", "anthropic", None)
     done = PASSED_STREAM.done(Ended(Stop(FinishReason.STOP, "end_turn"), Usage(), {}, None))

@@ -135,7 +135,6 @@ class ChatAnthropic(LangChain):
     packages = ("langchain-anthropic", "langchain-core")
     api = "/v1/messages"
     lacks: ClassVar = {
-        "usage": "a stream's input tokens it takes from `message_delta`, where Bedrock does not tell them",
         "embeddings": NO_EMBEDDINGS,
         "models": NO_MODELS,
     }
