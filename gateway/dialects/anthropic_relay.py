@@ -104,7 +104,7 @@ class ClaudeEvents:
         if not kept:
             return b""
         kind = kept.get("type")
-        if type(kind) is not str or not kind.isidentifier():
+        if type(kind) is not str or not kind or not kind.isprintable():
             raise UpstreamProtocolError("Bedrock sent a chunk that is no event of Claude's.")
         if kind == _TERMINAL:
             return b""

@@ -32,7 +32,7 @@ ANTHROPIC: Final = Dialect(
     statuses=(400, 401, 403, 404, 408, 413, 415, 417, 429, 500, 502, 504, 529),
     headers={
         **NATIVE.headers,
-        "anthropic-version": "`2023-06-01`, or absent.",
+        "anthropic-version": "`2023-06-01` or `2026-10-21`, or absent.",
         "anthropic-beta": "Flags of what a model has in trial, of those that Bedrock is known to take.",
     },
 )
