@@ -69,7 +69,7 @@ def of_schema(value: Any) -> ChatRequest:
 
 def _completion(body: shape.ChatBody) -> CompletionRequest:
     system, messages, *_ = conversation(body.messages, _cache_ttl(body))
-    tools = tuple(_tool(tool) for tool in body.tools or ())
+    tools = tuple(_tool(tool, f"tools[{number}]") for number, tool in enumerate(body.tools or ()))
     choice, tools = _choice(body, tools)
     return domain.CompletionRequest(
         model=body.model,
@@ -142,8 +142,10 @@ def _metadata(body: shape.ChatBody) -> Mapping[str, str]:
 # ── tools ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _tool(tool: shape.Tool) -> domain.Tool:
+def _tool(tool: shape.Tool, path: str) -> domain.Tool:
     function = tool.function
+    if tool.cache_control is not None and function.cache_control is not None:
+        raise InvalidRequest("Give `cache_control` once.", param=f"{path}.function.cache_control")
     cached = tool.cache_control or function.cache_control
     schema = function.parameters
     return domain.Tool(

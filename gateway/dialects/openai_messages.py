@@ -145,8 +145,13 @@ class _Reader:
         return [*placed, *self.cache_point(message, path)] if placed else []
 
     def cache_point(self, marked: shape.Marked, path: str) -> list[tuple[CachePoint, str]]:
-        """Return the cache point behind this, if there is one."""
+        """Return the cache point behind this, if there is one; raises where it is marked in both ways."""
         if marked.cache_control is not None:
+            if marked.prompt_cache_breakpoint is not None:
+                raise InvalidRequest(
+                    "Give either `cache_control` or `prompt_cache_breakpoint`.",
+                    param=f"{path}.prompt_cache_breakpoint",
+                )
             return [(CachePoint(marked.cache_control.ttl), f"{path}.cache_control")]
         if marked.prompt_cache_breakpoint is None:
             return []

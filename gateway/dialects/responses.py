@@ -174,15 +174,22 @@ def _user_part(part: Any, path: str) -> domain.TextPart | domain.ImagePart | dom
         case shape.InputText():
             return domain.TextPart(part.text)
         case shape.InputImage():
-            if part.image_url is None:
-                raise InvalidRequest("Images come inline, as a `data:` URL.", param=f"{path}.image_url")
-            return image_part(part.image_url, f"{path}.image_url")
+            _check_inline(part, path, "file_id", needed="image_url")
+            return image_part(part.image_url or "", f"{path}.image_url")
         case shape.InputFile():
-            if part.file_data is None:
-                raise InvalidRequest("Files come inline, as a `data:` URL.", param=f"{path}.file_data")
-            return document_part(part.file_data, part.filename or "document", f"{path}.file_data")
+            _check_inline(part, path, "file_id", "file_url", needed="file_data")
+            return document_part(part.file_data or "", part.filename or "document", f"{path}.file_data")
         case _:
             raise InvalidRequest("What a model has said has no place in a user's turn.", param=path)
+
+
+def _check_inline(part: shape.InputImage | shape.InputFile, path: str, *elsewhere: str, needed: str) -> None:
+    """Refuse content that is not in the body, by the field that says where it is."""
+    for name in elsewhere:
+        if getattr(part, name) is not None:
+            raise InvalidRequest(f"No file is kept or fetched here: send `{needed}`.", param=f"{path}.{name}")
+    if getattr(part, needed) is None:
+        raise InvalidRequest("Images and files come inline, as a `data:` URL.", param=f"{path}.{needed}")
 
 
 def _assistant_content(content: str | Sequence[Any], path: str) -> Iterable[domain.TextPart]:

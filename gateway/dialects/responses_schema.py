@@ -78,6 +78,16 @@ Content = Annotated[
 ]
 
 
+def _form_of_content(value: Any) -> str:
+    return "text" if isinstance(value, str) else "parts"
+
+
+Said: TypeAlias = Annotated[
+    Annotated[str, Tag("text")] | Annotated[Content, Tag("parts")], Discriminator(_form_of_content)
+]
+"""A text, or parts. Told apart by hand: what is wrong in a part is then named where it stands."""
+
+
 # ── items ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -86,7 +96,7 @@ class Message(Shape):
 
     type: Literal["message"] = "message"
     role: Literal["user", "assistant", "system", "developer"]
-    content: str | Content
+    content: Said
     id: str | None = None
     status: Status = None
     phase: str | None = None
@@ -112,7 +122,7 @@ class FunctionCallOutput(Shape):
 
     type: Literal["function_call_output"]
     call_id: CallId
-    output: str | Content
+    output: Said
     id: str | None = None
     status: Status = None
 

@@ -529,6 +529,24 @@ REFUSALS: list[tuple[Any, str]] = [
     (body(tools=[{"type": "custom", "custom": {"name": "c"}}]), "tools[0].type"),
     (body(tools=[{"type": "function", "function": {"name": "a b"}}]), "tools[0].function.name"),
     (body(tool_choice="auto"), "tool_choice"),
+    (
+        body(
+            tools=[
+                {
+                    "type": "function",
+                    "function": {"name": "f", "cache_control": {"type": "ephemeral"}},
+                    "cache_control": {"type": "ephemeral", "ttl": "1h"},
+                }
+            ]
+        ),
+        "tools[0].function.cache_control",
+    ),
+    (
+        saying(
+            text("x", cache_control={"type": "ephemeral"}, prompt_cache_breakpoint={"mode": "explicit"}),
+        ),
+        "messages[0].content[0].prompt_cache_breakpoint",
+    ),
     (body(tools=[], tool_choice="auto"), "tool_choice"),
     (choosing("any"), "tool_choice"),
     (choosing({"type": "function", "function": {"name": "f"}}), "tool_choice.function.name"),
