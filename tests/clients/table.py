@@ -43,6 +43,9 @@ there and back: the model calls one, and its result reaches the model. Usage is 
 that of the stream, which agree. A stream that breaks off in the middle, by an error of Bedrock's or by merely
 ending, raises in every client, after the text that had come. A 429 is sent again by the client itself, after
 the `Retry-After` that it was told where it obeys one.
+
+LangChain's own suite for chat models (`langchain-tests`) runs with ChatOpenAI, ChatAnthropic and
+ChatBedrockConverse too: what of it does not stands in [its module](test_langchain_standard.py), with reasons.
 """
 
 

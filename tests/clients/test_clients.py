@@ -206,7 +206,7 @@ def test_retry(client: Client, world: World, monkeypatch: pytest.MonkeyPatch) ->
     assert len(answer.text.split()) == 5
     assert [call.status for call in world.calls()] == [429, 200]
     if client.obeys_retry_after:
-        assert (PROCESS.waits if isinstance(client, JavaScript) else waits) == [1]
+        assert 1 in (PROCESS.waits if isinstance(client, JavaScript) else waits)
 
 
 def test_embeddings(client: Client, world: World) -> None:

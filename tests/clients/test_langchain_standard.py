@@ -1,6 +1,6 @@
 """LangChain's own suite for chat models, through the gateway, with the emulator as the model.
 
-What of it is not run stands in `NOT_RUN` with its reason, and nothing else of it may be skipped.
+What of it is not run stands in each class's `not_run`, with its reason.
 """
 
 from __future__ import annotations
