@@ -60,9 +60,16 @@ class Memory:
 
 @asynccontextmanager
 async def inside(report: Path, upstream: int, **settings: str) -> AsyncIterator[tuple[int, int]]:
-    """Run the gateway by `tests.benchmarks.inside`; gives its process id and its port."""
+    """Run the gateway by `tests.benchmarks.inside`; gives its process id and its port.
+
+    With asyncio's own loop: uvloop's callbacks pass no place where they could be watched.
+    """
     port = free_port()
-    environment = subjects._environment(upstream) | {"GATEWAY_PORT": str(port), **settings}
+    environment = subjects._environment(upstream) | {
+        "GATEWAY_PORT": str(port),
+        "GATEWAY_EVENT_LOOP": "asyncio",
+        **settings,
+    }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.benchmarks.inside", str(report), "serve"),
         env=environment,

@@ -28,7 +28,7 @@ from tests.benchmarks import subjects
 from tests.benchmarks.load import HOST, encode_post
 from tests.benchmarks.memory import MB, inside, read_report
 from tests.benchmarks.process_tree import cpu_seconds, memory
-from tests.benchmarks.scenarios import CLAUDE
+from tests.benchmarks.scenarios import CLAUDE, LLAMA
 from tests.ports import free_port
 
 STARTS: Final = 5
@@ -129,7 +129,7 @@ def _cpu_of_importing(statement: str) -> float:
 
 async def first_requests(upstream: int, report: Path, calls: int = CALLS) -> tuple[Block, ...]:
     """Return the longest step of the loop at the first request of each kind, and under some load after."""
-    begun: list[tuple[str, float]] = []
+    begun = [("start", 0.0)]  # nobody waits for the loop yet
     async with inside(report, upstream, **_role(upstream)) as (pid, port):
         for phase, path, body in _firsts():
             begun.append((phase, time.monotonic()))
@@ -163,6 +163,24 @@ def _firsts() -> list[tuple[str, str, bytes]]:
         ("first refusal", unary, b'{"max_tokens": "many"}'),
         ("first error of Bedrock", unary, _body("error=ThrottlingException")),
         ("first renewal", unary, _body("error=ExpiredTokenException")),
+        *_first_by_schema(unary),
+    ]
+
+
+def _first_by_schema(unary: str) -> list[tuple[str, str, bytes]]:
+    """Return requests with tools, which take a schema in each dialect that has one."""
+    function = {"name": "f", "parameters": {"type": "object", "properties": {}}}
+    turns = {"model": LLAMA, "messages": [{"role": "user", "content": "Hello"}]}
+    tools = {"tools": [{"type": "function", "function": function}]}
+    told = {"model": LLAMA, "input": "Hello", "tools": [{"type": "function", **function}]}
+    theirs = {"max_tokens": 50, "tools": [{"name": "f", "input_schema": {"type": "object"}}]}
+    blocks = {"messages": [{"role": "user", "content": [{"text": "Hello"}]}]}
+    return [
+        ("first tools", unary, orjson.dumps(turns | tools)),
+        ("first chat of OpenAI's", "/v1/chat/completions", orjson.dumps(turns | tools)),
+        ("first response", "/v1/responses", orjson.dumps(told)),
+        ("first message", "/v1/messages", orjson.dumps(turns | theirs)),
+        ("first Converse", f"/model/{LLAMA}/converse", orjson.dumps(blocks)),
     ]
 
 

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST: Final = 75 * MB
-"""68.9 ± 0.1 were measured; the goal is 70, which `python -m tests.benchmarks` judges. Reading the SDK's data
-twice, or loading the emulator, is more than the difference."""
+"""69.9 ± 0.1 were measured with what requirements.lock has, 71.4 with what tests need beside it; the goal is
+70, which `python -m tests.benchmarks` judges. Reading the SDK's data twice, or loading the emulator, is more
+than the difference."""
 
 
 async def test_an_idle_process_is_small() -> None:
@@ -32,9 +33,9 @@ async def test_the_first_requests_are_watched(tmp_path: Path) -> None:
         port = int(emulator.url.rpartition(":")[2])
         blocks = await startup.first_requests(port, tmp_path / "report", calls=1)
 
-    assert [block.phase for block in blocks][:2] == ["first stream", "second stream"]
+    assert [block.phase for block in blocks][:3] == ["start", "first stream", "second stream"]
     assert [block.phase for block in blocks][-1] == "20 callers"
-    assert all(block.cpu_s >= 0 for block in blocks)
+    assert blocks[0].what == "task _serve", "what the loop does is not seen"
 
 
 def test_the_figures_can_be_read() -> None:
