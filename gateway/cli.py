@@ -19,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # each command is imported when it is asked for: `--help` must not load the AWS SDK
     if options.command == "serve":
+        from gateway import footprint  # noqa: PLC0415
+
+        footprint.leave_out()
         from gateway.commands import serve  # noqa: PLC0415
 
         return serve.run(workers=options.workers, place=options.worker_place)

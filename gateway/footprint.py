@@ -1,4 +1,4 @@
-"""What a process that does nothing but serve does without: 2.3 MB that libraries take when they are imported.
+"""What a process that does nothing but serve does without: what libraries take when imported.
 
 The private attributes this file touches are guarded by `tests/test_footprint.py`.
 """
@@ -9,20 +9,26 @@ import ssl
 import sys
 from typing import Any, Final
 
-WITHOUT: Final = "frozenlist._frozenlist"
+WITHOUT: Final = ("frozenlist._frozenlist", "rich", "better_exceptions")
 """aiohttp's lists of signals, in C: no request of ours comes by them, and the C++ library that they bring
-takes 1 MB. The package has the same in Python."""
+takes 1 MB. The package has the same in Python. And what structlog imports wherever it finds it, 5 MB, to draw
+exceptions, which our log never lets it: it has made text of them before, without the values of variables."""
 CONTEXTS: Final = ("_SSL_CONTEXT_VERIFIED", "_SSL_CONTEXT_UNVERIFIED")
 """aiohttp loads the host's certificates into both. aiobotocore gives each connector a context of its own."""
 
 
-def slim() -> None:
-    """Leave it out, or let go of it: before anything else is imported, so that what follows takes its room.
+def leave_out() -> None:
+    """Import none of it in this process: before anything else is imported."""
+    for name in WITHOUT:
+        if name not in sys.modules:
+            sys.modules[name] = None  # type: ignore[assignment]  # Python's own way to say that there is none
+
+
+def let_go() -> None:
+    """Let go of it before anything else is imported, so that what follows takes its room.
 
     Whoever uses one of aiohttp's own contexts for TLS gets one that trusts nobody from then on.
     """
-    if WITHOUT not in sys.modules:
-        sys.modules[WITHOUT] = None  # type: ignore[assignment]  # Python's own way to say that there is none
     import aiohttp.connector  # noqa: PLC0415 - here, not before
 
     connector: Any = aiohttp.connector

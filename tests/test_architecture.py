@@ -37,7 +37,7 @@ class Area:
 # `gateway` itself (the version) is free for all: whoever imports a module of ours has imported it already.
 ARCHITECTURE = {
     "__main__": Area("cli"),
-    "cli": Area("commands app"),
+    "cli": Area("commands app footprint"),
     "commands": Area(
         "addresses app composition diagnosis event_loop footprint settings emulator observability wire "
         "catalog",

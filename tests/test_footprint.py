@@ -14,6 +14,7 @@ from yarl import URL
 
 from gateway import footprint
 from gateway.bedrock.client import open_client
+from gateway.commands import serve
 from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
 
 if TYPE_CHECKING:
@@ -22,16 +23,26 @@ if TYPE_CHECKING:
 IN_PYTHON = """
 import sys
 from gateway import footprint
-footprint.slim()
+footprint.leave_out()
 import frozenlist
 from gateway import app
 print(frozenlist.FrozenList is frozenlist.PyFrozenList, 'frozenlist._frozenlist' in sys.modules)
 """
 
+SERVING = """
+import os
+from gateway import cli
+os.environ['GATEWAY_PORT'] = 'no number'
+code = cli.main(['serve'])
+import structlog.dev
+print(code, structlog.dev.rich, structlog.dev.better_exceptions)
+"""
+"""It ends at its settings, with all that its command imports."""
 LATE = """
 import asyncio, sys
 from gateway import cli, footprint
-footprint.slim()
+footprint.leave_out()
+footprint.let_go()
 from gateway import app
 from gateway.bedrock import targets, upstream
 from gateway.server import anthropic_api, native_api, openai_api, responses_api
@@ -73,7 +84,6 @@ for found in asyncio.run(ask(OTHER)):
 async def test_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connector without a context takes aiohttp's, which then trusts nobody; a client has its own."""
     module: Any = aiohttp.connector
-    monkeypatch.setitem(sys.modules, footprint.WITHOUT, sys.modules.get(footprint.WITHOUT))
     for name in footprint.CONTEXTS:
         monkeypatch.setattr(module, name, getattr(module, name))  # for the tests behind this one
     theirs = [getattr(module, name) for name in footprint.CONTEXTS]
@@ -83,7 +93,7 @@ async def test_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
     async with aiohttp.TCPConnector() as made:
         plain: Any = made
         assert plain._get_ssl_context(request) is theirs[0]
-        footprint.slim()
+        footprint.let_go()
         nobody = plain._get_ssl_context(request)
     settings = AwsSettings(access_key_id=SecretStr("AKIAXXXXXXXXXXXXXXXX"), secret_access_key=SecretStr("s"))
     async with open_client(BedrockSettings(), settings, CredentialSettings(), max_concurrency=1) as client:
@@ -103,6 +113,15 @@ def test_lists_of_signals() -> None:
     )
 
     assert ended.stdout == "True True\n"
+
+
+def test_what_draws_exceptions() -> None:
+    """Structlog finds none of it when we serve, whatever is installed beside us."""
+    ended = subprocess.run(  # noqa: S603 - our own
+        [sys.executable, "-c", SERVING], capture_output=True, text=True, check=True
+    )
+
+    assert ended.stdout == f"{serve.EXIT_CONFIG} None None\n"
 
 
 def test_schemas() -> None:

@@ -120,7 +120,7 @@ def _loading() -> Iterator[None]:
 
 async def _serve(settings: Settings, worker: WorkerPlace | None = None) -> None:
     with _loading():
-        footprint.slim()
+        footprint.let_go()
         from gateway import app  # noqa: PLC0415 - a supervisor does without: 30 MB, and most of its start
     stop = StopSignals()
     reload = asyncio.Event()  # from the first moment on: by default SIGHUP ends a process
