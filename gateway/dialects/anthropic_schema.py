@@ -47,11 +47,19 @@ class Cacheable(Shape):
 
 
 class TextBlock(Cacheable):
-    """`{"type": "text", "text": …}`. `citations` may be there and empty, as in an answer handed back."""
+    """`{"type": "text", "text": …}`. `citations` may be there and empty."""
 
     type: Literal["text"]
     text: str
     citations: Annotated[list[Any], Field(max_length=0)] | None = None
+
+
+class SpokenTextBlock(Cacheable):
+    """What the model said in an earlier answer, handed back as it came; what it cited is not said again."""
+
+    type: Literal["text"]
+    text: str
+    citations: list[Any] | None = None
 
 
 class ImageSource(Shape):
@@ -152,7 +160,8 @@ UserContent = Annotated[
 AssistantContent = Annotated[
     list[
         Annotated[
-            TextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock, Field(discriminator="type")
+            SpokenTextBlock | ThinkingBlock | RedactedThinkingBlock | ToolUseBlock,
+            Field(discriminator="type"),
         ]
     ],
     Field(fail_fast=True, min_length=1),

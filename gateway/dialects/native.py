@@ -23,6 +23,7 @@ TOOL_CHOICES = {
     "none": domain.ToolChoice("none"),
     "required": domain.ToolChoice("any"),
 }
+_NOTHING = domain.TextPart("")
 
 
 def parse(value: Any, *, default_model: str | None = None) -> domain.CompletionRequest:
@@ -146,7 +147,8 @@ def _assistant(message: shape.AssistantMessage, path: str) -> tuple[domain.Part,
         parts.append(domain.ToolUsePart(call.id, call.function.name, given))
     if not parts:
         raise InvalidRequest("An assistant message needs content or tool calls.", param=f"{path}.content")
-    return tuple(parts)
+    # an answer that is a tool call has "" beside it, which Bedrock does not take back
+    return tuple([part for part in parts if part != _NOTHING] or parts)
 
 
 def _reasoning(block: shape.Reasoning, path: str) -> domain.ReasoningPart:

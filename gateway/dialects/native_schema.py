@@ -145,12 +145,16 @@ class UserMessage(Shape):
 
 
 class AssistantMessage(Shape):
-    """What the model said in an earlier turn."""
+    """What the model said in an earlier turn: the message of an answer may be given back as it is.
+
+    What it cited is not said again.
+    """
 
     role: Literal["assistant"]
     content: TextContent | None = None
     tool_calls: Annotated[list[ToolCall], Field(fail_fast=True, default_factory=list)]
     reasoning: Annotated[list[Reasoning], Field(fail_fast=True, default_factory=list)]
+    citations: list[Any] | None = None
 
 
 class ToolMessage(Shape):

@@ -503,6 +503,7 @@ ANTHROPIC = Grammar(
         ("ImageSource", "data"): BASE64,
         ("PdfSource", "data"): BASE64,
         ("TextBlock", "citations"): st.just([]),
+        ("SpokenTextBlock", "citations"): st.just([{"type": "char_location"}]),
         ("RedactedThinkingBlock", "data"): BASE64,
         ("ToolUseBlock", "id"): IDS,
         ("ToolUseBlock", "name"): NAMES,

@@ -354,8 +354,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
         says({"type": "server_tool_use", "id": "x", "name": "web_search", "input": {}}, role="assistant"),
         "messages[0].content[0].type",
     ),
-    "citations handed back": (
-        says({"type": "text", "text": "a", "citations": [{"type": "char_location"}]}, role="assistant"),
+    "citations that no model gave": (
+        says({"type": "text", "text": "a", "citations": [{"type": "char_location"}]}),
         "messages[0].content[0].citations",
     ),
     "a small budget": (

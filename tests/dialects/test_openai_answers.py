@@ -32,6 +32,7 @@ from gateway.domain import (
     ToolUsePart,
     Usage,
 )
+from tests.dialects.reading import accumulate, without_index
 
 if TYPE_CHECKING:
     from gateway.errors import GatewayError
@@ -316,29 +317,6 @@ def _numbered(drawn: list[Any]) -> list[Event]:
     return events
 
 
-def _accumulate(acc: dict[str, Any], delta: dict[str, Any]) -> None:
-    """Add a delta as OpenAI's SDK does (`lib/streaming/_deltas.py`)."""
-    for key, value in delta.items():
-        if isinstance(value, list):
-            entries = acc.setdefault(key, [])
-            for entry in value:
-                if entry["index"] == len(entries):
-                    entries.append({})
-                _accumulate(entries[entry["index"]], entry)
-        elif isinstance(value, dict):
-            _accumulate(acc.setdefault(key, {}), value)
-        elif isinstance(value, str) and key != "type":
-            acc[key] = acc.get(key, "") + value
-        else:
-            acc[key] = value
-
-
-def _without_index(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_index(item) for name, item in value.items() if name != "index"}
-    return [_without_index(item) for item in value] if isinstance(value, list) else value
-
-
 @given(_EVENTS, st.data())
 def test_the_stream_folds_to_the_whole_answer(drawn: list[Any], data: st.DataObject) -> None:
     """Whoever adds up the chunks, as the SDK does, has the message that the unary answer has."""
@@ -346,11 +324,11 @@ def test_the_stream_folds_to_the_whole_answer(drawn: list[Any], data: st.DataObj
     cut = data.draw(st.integers(0, len(events)))
     folded: dict[str, Any] = {}
     for record in stream(events[:cut], events[cut:])[:-1]:
-        _accumulate(folded, record["choices"][0]["delta"])
+        accumulate(folded, record["choices"][0]["delta"])
     message = whole(events)["choices"][0]["message"]
 
     assert message.pop("refusal") is None
-    assert _without_index(folded) == {**message, "content": message["content"] or ""}
+    assert without_index(folded) == {**message, "content": message["content"] or ""}
 
 
 @given(_EVENTS)

@@ -135,7 +135,7 @@ def changed(value: Any) -> Any:
 
 
 SILENT: Mapping[str, set[Field]] = {
-    "native": set(),
+    "native": {("AssistantMessage", "citations")},
     "chat": {
         ("AssistantMessage", "annotations"),
         ("AssistantMessage", "citations"),
@@ -161,7 +161,7 @@ SILENT: Mapping[str, set[Field]] = {
         ("ReasoningItem", "id"),
         ("ResponseBody", "prompt_cache_key"),
     },
-    "anthropic": set(),
+    "anthropic": {("SpokenTextBlock", "citations")},
 }
 """What is taken and changes nothing: numbers and names of what stands there, copies that SDKs make, a hint
 where to look for a cache; what an earlier answer cited, which models take back from nobody."""
