@@ -121,6 +121,8 @@ def body(value: Mapping[str, Any], betas: Sequence[str] = ()) -> dict[str, Any]:
     kept = {"anthropic_version": ANTHROPIC_VERSION, **_kept(value)}
     if type(kept.get("messages")) is not list or not kept["messages"]:
         raise InvalidRequest("messages: give a list of at least one message.", param="messages")
+    if _repeats_a_role(kept["messages"]):
+        kept["messages"] = _joined(kept["messages"])
     if value.get("cache_control") is not None:
         kept["messages"] = _cached(kept["messages"], value["cache_control"])
     if value.get("output_format") is not None:
@@ -156,6 +158,38 @@ def _headers(tier: Any, given: Headers) -> dict[str, str]:
     if asked is not None:
         headers[bedrock_headers.TIER] = asked
     return headers
+
+
+def _repeats_a_role(messages: list[Any]) -> bool:
+    before = None
+    for message in messages:
+        role = message.get("role") if type(message) is dict else None
+        if role is not None and role == before:
+            return True
+        before = role
+    return False
+
+
+def _joined(messages: list[Any]) -> list[Any]:
+    """Make one of turns in a row that have one role, as Anthropic's API does; Bedrock is not known to."""
+    turns: list[Any] = []
+    for message in messages:
+        blocks, earlier = _blocks(message), _blocks(turns[-1]) if turns else None
+        if blocks is None or earlier is None or turns[-1]["role"] != message["role"]:
+            turns.append(message)
+        else:
+            turns[-1] = {"role": message["role"], "content": [*earlier, *blocks]}
+    return turns
+
+
+def _blocks(message: Any) -> list[Any] | None:
+    """Return the blocks of a turn; None where it is no plain one, which is Bedrock's to judge."""
+    if type(message) is not dict or message.keys() != {"role", "content"}:
+        return None
+    content = message["content"]
+    if type(content) is str:
+        return [{"type": "text", "text": content}]
+    return content if type(content) is list else None
 
 
 def _with_format(config: Any, structure: Any) -> dict[str, Any]:

@@ -102,8 +102,6 @@ class TestChatAnthropic(Standard):
         **TIMES,
         **AUDIO,
         "test_json_mode": "it has no JSON mode",
-        "test_double_messages_conversation": "Bedrock gets Claude's body as it is, and refuses two turns of "
-        "one role in a row; Anthropic's own API joins them",
     }
     chat_model_class = property(lambda _: _class(langchain.ChatAnthropic()))
     supports_anthropic_inputs = True

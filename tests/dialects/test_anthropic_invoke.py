@@ -117,6 +117,29 @@ TURNED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+def turns(*given: Any) -> list[Any]:
+    """Return the turns that Bedrock is asked with for these."""
+    asked = anthropic_invoke.body({"messages": list(given)})
+    found: list[Any] = asked["messages"]
+    return found
+
+
+def test_turns_of_one_role_in_a_row_are_one() -> None:
+    """Their blocks in their order; what is no plain turn is left to Bedrock."""
+    user, other = (
+        {"role": "user", "content": "a"},
+        {"role": "user", "content": [{"type": "text", "text": "b"}]},
+    )
+    assistant = {"role": "assistant", "content": "c"}
+    joined = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+
+    assert turns(user, assistant, other) == [user, assistant, other]
+    assert turns(user, other, assistant) == [{"role": "user", "content": joined}, assistant]
+    assert turns(user, other, user)[0]["content"] == [*joined, {"type": "text", "text": "a"}]
+    assert turns(user, {**other, "x": 1}) == [user, {**other, "x": 1}]
+    assert turns(user, {"role": "user", "content": 5}, 7) == [user, {"role": "user", "content": 5}, 7]
+
+
 @pytest.mark.parametrize("name", TURNED)
 def test_the_body(name: str) -> None:
     """What InvokeModel takes goes there as it is, the rest where it is said there."""
