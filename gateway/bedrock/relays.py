@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from gateway.catalog.charges import charged_in_its_words
 from gateway.catalog.model import Model
 from gateway.upstream import Relay, UpstreamCall
 
@@ -60,7 +61,15 @@ def calls_of(request: RelayRequest, router: Router, rng: Random) -> list[Upstrea
     relay = Relay(operation, family, request.framing)
     body, headers = request.body, request.headers
     return [
-        UpstreamCall(place.model, body, headers, (), place.target, route.fallback, relay)
+        UpstreamCall(
+            charged_in_its_words(place.model, body, headers),
+            body,
+            headers,
+            (),
+            place.target,
+            route.fallback,
+            relay,
+        )
         for route in _understood(routes, api, body)
         for place in route.drawn(rng)
     ]

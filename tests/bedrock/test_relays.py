@@ -113,6 +113,13 @@ def test_aliases_and_names_of_a_target() -> None:
     assert (call.target, call.model.id) == ("west", TITAN)
 
 
+def test_what_a_passed_on_request_costs() -> None:
+    """Another tier has prices that nobody here knows: no cost is told rather than a wrong one."""
+    plain, dear = calls(NOVA, "converse"), calls(NOVA, "converse", b'{"serviceTier":{"type":"priority"}}')
+    assert all(call.model.prices is not None for call in plain)
+    assert all(call.model.prices is None for call in dear)
+
+
 def test_guardrails() -> None:
     """They are asked for where the general targets are, by a path of their own."""
     configured = Settings(aws=AwsSettings(region="us-east-1"))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from gateway.catalog.catalog import Catalog
-from gateway.catalog.charges import charged
+from gateway.catalog.charges import LATENCY, TIER, charged, charged_in_its_words
 from gateway.domain import CachePoint, CompletionRequest, Message, TextPart, Tool, Usage
 
 MODEL = Catalog().resolve("anthropic.claude-opus-4-6-v1")
@@ -53,3 +54,35 @@ def test_a_model_without_prices_stays_as_it_is() -> None:
     """There is nothing to take away."""
     model = replace(MODEL, prices=None)
     assert charged(model, replace(REQUEST, service_tier="flex")) is model
+    assert charged_in_its_words(model, b'{"serviceTier":{"type":"flex"}}', {}) is model
+
+
+def _cached(*ttls: str | None) -> dict[str, Any]:
+    points = [{"type": "default"} | ({"ttl": ttl} if ttl else {}) for ttl in ttls]
+    return {"system": [{"cachePoint": point} for point in points], "toolConfig": {"tools": []}}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "cost"),
+    [
+        ({}, {}, 5 + 6.25),
+        ({}, {TIER: "default", LATENCY: "standard"}, 5 + 6.25),
+        ({}, {TIER: "priority"}, None),
+        ({}, {LATENCY: "optimized"}, None),
+        ({"serviceTier": {"type": "default"}, "performanceConfig": {"latency": "standard"}}, {}, 5 + 6.25),
+        ({"serviceTier": {"type": "flex"}}, {}, None),
+        ({"performanceConfig": {"latency": "optimized"}}, {}, None),
+        ({"serviceTier": 1, "performanceConfig": {"latency": []}}, {}, 5 + 6.25),
+        (_cached(None, "5m"), {}, 5 + 6.25),
+        (_cached("1h"), {}, 5 + 10),
+        (_cached("1h", None), {}, None),
+        ({"messages": [{"content": [{"cache_control": {"type": "ephemeral", "ttl": "1h"}}]}]}, {}, 5 + 10),
+        ({"messages": ["1h"], "cachePoint": "1h"}, {}, 5 + 6.25),
+        (["1h"], {}, 5 + 6.25),
+    ],
+)
+def test_what_it_costs_in_its_own_words(body: Any, headers: dict[str, str], cost: float | None) -> None:
+    """A request that is passed on costs what the same one costs in any other dialect."""
+    made = charged_in_its_words(MODEL, orjson.dumps(body), headers)
+    assert made.cost_usd(USAGE) == cost
+    assert (made is MODEL) is (cost == 5 + 6.25)
