@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 from gateway.codecs import CODECS
 from gateway.codecs.guardrail_trace import redacted
 from gateway.codecs.invocation import Envelope
@@ -26,6 +28,9 @@ WELL_KNOWN: Final[frozenset[Family]] = frozenset({"claude", "nova", "converse"})
 translating, such as several answers at once: what is strange there is no proof of a fault."""
 MALFORMED: Final = frozenset({"malformed_model_output", "malformed_tool_use"})
 """Reasons of a stop which fail a translation. Here they are the caller's to read, as Bedrock says them."""
+
+JUDGED: Final = frozenset({"", "application/json", "text/html"})
+"""Types of an answer that is JSON, or broken, or a page of whoever stands between."""
 
 
 def extractor_for(family: Family | None) -> Extractor:
@@ -145,10 +150,12 @@ class RelayedAnswer:
     def read(self, body: bytes, headers: Mapping[str, str], events: list[Event]) -> AbstractSet[str]:
         """Append the body, the counters and the stop.
 
-        That the body is not what its family speaks is no fault: it is whole, and its caller's to read.
+        That the body is not what its family speaks is no fault where families have more than one way to
+        speak: it is JSON, so it is whole, and its caller's to read.
 
         Raises:
             UpstreamFailed: it says that the model failed.
+            UpstreamProtocolError: it is not whole, or not what a family says that has one way.
         """
         family, envelope = self._relay.family, Envelope()
         heard: list[Event] = []
@@ -156,7 +163,12 @@ class RelayedAnswer:
         try:
             if family is not None:
                 unknown = CODECS[family].read(body, headers, heard)
+            else:
+                self._check_whole(body, headers)
         except UpstreamProtocolError:
+            if family is None or family in WELL_KNOWN:
+                raise
+            self._check_whole(body, headers)
             heard, unknown = [], {"payload"}
         except UpstreamFailed as verdict:
             heard.append(_stop_of(verdict))
@@ -169,6 +181,21 @@ class RelayedAnswer:
         events.append(PassedOn(redacted(body), characters))
         events += kept
         return unknown
+
+    def _check_whole(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Raise `UpstreamProtocolError` for a body that ends before its JSON does, or is none of Bedrock's.
+
+        Another type than JSON is for whoever asked a model for it by `Accept`: an image, for one.
+        """
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if self._relay.operation == "invoke" and kind not in JUDGED:
+            return
+        try:
+            orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise UpstreamProtocolError(
+                "Bedrock sent an answer that is not JSON.", detail=str(error)
+            ) from None
 
 
 def _keep(heard: list[Event], events: list[Event]) -> int:

@@ -10,19 +10,27 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.errors import UpstreamProtocolError
+
 UNMASKED: Final = b"modelOutput"
 _KEY: Final = UNMASKED.decode()
 _TRACES: Final = ("amazon-bedrock-trace", "trace")
 
 
 def redacted(payload: bytes) -> bytes:
-    """Return a payload, or a whole answer, without the unmasked text; as it is where it has none."""
+    """Return a payload, or a whole answer, without the unmasked text; as it is where it has none.
+
+    Raises:
+        UpstreamProtocolError: it may have some, and is not JSON.
+    """
     if UNMASKED not in payload:
         return payload
     try:
         value = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        return payload
+    except orjson.JSONDecodeError as error:
+        raise UpstreamProtocolError(
+            "Bedrock sent a guardrail's trace that cannot be read.", detail=str(error)
+        ) from None
     return orjson.dumps(value) if type(value) is dict and _clean(value) else payload
 
 

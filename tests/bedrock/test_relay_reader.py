@@ -415,9 +415,42 @@ def test_a_whole_answer_that_failed() -> None:
 def test_the_unmasked_text_of_a_whole_answer() -> None:
     """It does not leave either."""
     body = orjson.dumps({"a": {"trace": TRACE}, "modelOutput": "kept", "trace": [TRACE]})
-    [passed, *_] = _whole(body, Relay("converse", "converse"))
+    [passed, *_] = _whole(body, Relay("invoke", "llama"))
     assert isinstance(passed, PassedOn)
     assert orjson.loads(passed.data)["modelOutput"] == "kept"
     assert b"secret" not in passed.data
-    for same in (b'{"modelOutput":1}', b"modelOutput", b'["modelOutput"]'):
+    for same in (b'{"modelOutput":1}', b'["modelOutput"]'):
         assert _passed(_whole(same, Relay("invoke", None))) == same
+    cut = orjson.dumps({"trace": TRACE})[:-1]
+    for headers in ({}, {"content-type": "image/png"}):
+        with pytest.raises(UpstreamProtocolError):
+            _whole(cut, Relay("invoke", None), headers)
+
+
+def _one(family: Family | None, operation: str = "invoke") -> Relay:
+    return Relay("converse" if family == "converse" else operation, family)
+
+
+@pytest.mark.parametrize("body", [b"", b'{"embedding":[0.5', b"<html></html>"])
+@pytest.mark.parametrize(
+    "relay", [_one(None), _one("llama"), _one("claude"), _one("converse"), _one(None, "count-tokens")]
+)
+def test_a_whole_answer_that_is_not_whole(relay: Relay, body: bytes) -> None:
+    """Where nobody has said how long it is, only its own end tells of a cut; a page is none of Bedrock's."""
+    for kind in ("application/json", "text/html; charset=utf-8"):
+        with pytest.raises(UpstreamProtocolError):
+            _whole(body, relay, {"content-type": kind})
+
+
+@pytest.mark.parametrize("family", ["claude", "nova", "converse"])
+def test_a_whole_answer_without_its_end(family: Family) -> None:
+    """What is no answer in a stream is none here."""
+    for body in (b"{}", b"[]", b'{"inputTokens":4}'):
+        with pytest.raises(UpstreamProtocolError):
+            _whole(body, _one(family))
+
+
+def test_an_answer_of_another_type() -> None:
+    """An image that was asked for by `Accept` is passed on as it is."""
+    image = b"\x89PNG"
+    assert _passed(_whole(image, Relay("invoke", None), {"content-type": "image/png"})) == image
