@@ -60,7 +60,7 @@ TABLE: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     ("/readyz", {"GET": health.ready}),
     ("/version", {"GET": health.version}),
 )
-"""Templates and what is there. `{name}` is a part of the path, which may have slashes in it."""
+"""Templates and what is there. `{name}` is a part of the path, which may have slashes in it, as ARNs do."""
 
 SHAPES: Final[tuple[tuple[str, ErrorShape], ...]] = (
     ("/v1/messages", anthropic_errors.refusal),
@@ -104,9 +104,12 @@ class Route:
 
 
 def _pattern(template: str) -> re.Pattern[str]:
+    """Only the first part may have slashes: with two, a head of 16 KB could hold the loop for 70 ms."""
     pieces = re.split(r"\{(\w+)\}", template)
-    names = [f"(?P<{piece}>.+)" if number % 2 else re.escape(piece) for number, piece in enumerate(pieces)]
-    return re.compile("".join(names))
+    parts = (rf"(?P<{piece}>{'.' if number == 1 else '[^/]'}+)" for number, piece in enumerate(pieces))
+    return re.compile(
+        "".join(part if number % 2 else re.escape(pieces[number]) for number, part in enumerate(parts))
+    )
 
 
 NOWHERE: Final = Route("other", {})
