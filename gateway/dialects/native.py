@@ -11,7 +11,7 @@ from gateway import domain
 from gateway.dialects import native_plain
 from gateway.dialects import native_schema as shape
 from gateway.dialects.anthropic_headers import known_flags
-from gateway.dialects.inline_content import arguments, document_part, image_part
+from gateway.dialects.inline_content import Arguments, document_part, image_part
 from gateway.dialects.problems import invalid
 from gateway.errors import InvalidRequest
 
@@ -109,6 +109,7 @@ def _system(parts: Iterable[shape.TextPart | shape.CachePointPart]) -> list[doma
 def _turns(turns: Iterable[tuple[int, Any]]) -> Iterable[domain.Message]:
     """Tool results in a row are one turn of the user: they answer the same assistant turn."""
     results: list[domain.Part] = []
+    arguments = Arguments()
     for index, message in turns:
         if isinstance(message, shape.ToolMessage):
             results += _result(message, f"messages[{index}].content")
@@ -119,7 +120,7 @@ def _turns(turns: Iterable[tuple[int, Any]]) -> Iterable[domain.Message]:
         if isinstance(message, shape.UserMessage):
             yield domain.Message("user", _content(message.content, f"messages[{index}].content"))
         else:
-            yield domain.Message("assistant", _assistant(message, f"messages[{index}]"))
+            yield domain.Message("assistant", _assistant(message, f"messages[{index}]", arguments))
     if results:
         yield domain.Message("user", tuple(results))
 
@@ -137,13 +138,13 @@ def _result(message: shape.ToolMessage, path: str) -> list[domain.Part]:
     return [domain.ToolResultPart(message.tool_call_id, tuple(kept), message.is_error), *closing]
 
 
-def _assistant(message: shape.AssistantMessage, path: str) -> tuple[domain.Part, ...]:
+def _assistant(message: shape.AssistantMessage, path: str, arguments: Arguments) -> tuple[domain.Part, ...]:
     parts: list[domain.Part] = [
         _reasoning(block, f"{path}.reasoning[{number}]") for number, block in enumerate(message.reasoning)
     ]
     parts.extend(_text_or_point(part) for part in message.content or ())
     for number, call in enumerate(message.tool_calls):
-        given = arguments(call.function.arguments, f"{path}.tool_calls[{number}].function.arguments")
+        given = arguments.read(call.function.arguments, f"{path}.tool_calls[{number}].function.arguments")
         parts.append(domain.ToolUsePart(call.id, call.function.name, given))
     if not parts:
         raise InvalidRequest("An assistant message needs content or tool calls.", param=f"{path}.content")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from gateway.dialects import openai_message_schema as shape
-from gateway.dialects.inline_content import DOCUMENT_TYPES, arguments, decoded, document_part, image_part
+from gateway.dialects.inline_content import DOCUMENT_TYPES, Arguments, decoded, document_part, image_part
 from gateway.domain import (
     CachePoint,
     DocumentPart,
@@ -67,6 +67,7 @@ class _Reader:
         self.turns: list[Message] = []
         self.places: list[list[str]] = []
         self._ttl: CacheTtl | None = ttl
+        self._arguments = Arguments()
 
     def read(self, messages: Sequence[shape.Message]) -> None:
         """Take the messages; tool results in a row are one turn: they answer the same assistant turn."""
@@ -138,7 +139,7 @@ class _Reader:
             placed.append((TextPart(message.refusal), f"{path}.refusal"))
         for number, call in enumerate(message.tool_calls or ()):
             place = f"{path}.tool_calls[{number}]"
-            given = arguments(call.function.arguments, f"{place}.function.arguments")
+            given = self._arguments.read(call.function.arguments, f"{place}.function.arguments")
             placed.append((ToolUsePart(call.id, call.function.name, given), place))
         if not placed and message.content is None:
             raise InvalidRequest("An assistant message needs content or tool calls.", param=f"{path}.content")

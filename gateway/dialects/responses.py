@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from gateway import domain
 from gateway.dialects import responses_plain
 from gateway.dialects import responses_schema as shape
-from gateway.dialects.inline_content import arguments, document_part, image_part
+from gateway.dialects.inline_content import Arguments, document_part, image_part
 from gateway.dialects.problems import invalid
 from gateway.dialects.responses_objects import Echo, unsealed
 from gateway.dialects.responses_plain import Asked
@@ -116,6 +116,7 @@ def _conversation(
 ) -> tuple[tuple[domain.TextPart, ...], tuple[domain.Message, ...]]:
     system = [domain.TextPart(body.instructions)] if body.instructions else []
     turns: list[tuple[domain.Role, list[domain.Part]]] = []
+    arguments = Arguments()
     for position, item in enumerate(body.input):
         path = f"input[{position}]"
         if isinstance(item, shape.Message) and item.role in {"system", "developer"}:
@@ -123,7 +124,7 @@ def _conversation(
                 raise InvalidRequest("System text must come before the first turn.", param=f"{path}.role")
             system.extend(_system(item, path))
             continue
-        role, parts = _parts(item, path)
+        role, parts = _parts(item, path, arguments)
         # Items of one answer, and results in a row, are one turn
         if turns and turns[-1][0] == role:
             turns[-1][1].extend(parts)
@@ -145,10 +146,10 @@ def _system(item: shape.Message, path: str) -> Iterable[domain.TextPart]:
     return texts
 
 
-def _parts(item: shape.Item, path: str) -> tuple[domain.Role, list[domain.Part]]:
+def _parts(item: shape.Item, path: str, arguments: Arguments) -> tuple[domain.Role, list[domain.Part]]:
     match item:
         case shape.FunctionCall():
-            given = arguments(item.arguments, f"{path}.arguments")
+            given = arguments.read(item.arguments, f"{path}.arguments")
             return "assistant", [domain.ToolUsePart(item.call_id, item.name, given)]
         case shape.FunctionCallOutput():
             content = _user_content(item.output, f"{path}.output")

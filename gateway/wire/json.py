@@ -67,6 +67,14 @@ def loads(data: bytes, *, max_depth: int = MAX_DEPTH, max_nodes: int = MAX_NODES
     return value
 
 
+def count(data: bytes) -> int:
+    """Return how many values the JSON document in `data` has, as `loads` counts them."""
+    skeleton = _skeleton(data, MAX_NODES)
+    nodes = 1 + skeleton.count(b",") + skeleton.count(b"[") + skeleton.count(b"{")
+    dense = skeleton.translate(None, _WHITESPACE)
+    return nodes - dense.count(b"[]") - dense.count(b"{}")
+
+
 def dumps(value: Any) -> bytes:
     r"""Return `value` as compact UTF-8 JSON without any line break, by whatever definition.
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.dialects import native_plain
+from gateway.dialects import native_plain, openai_chat
 from gateway.dialects.native import of_schema, parse
 from gateway.domain import (
     CompletionRequest,
@@ -223,13 +223,15 @@ def test_accepted(case: str) -> None:
     assert parse(value) == CompletionRequest(**{"model": "m", **fields})
 
 
-@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "webp"])
-def test_image_formats(kind: str) -> None:
-    """The four formats that Bedrock takes, of any size the body's limit allows."""
+@pytest.mark.parametrize(
+    ("kind", "form"), [("png", "png"), ("jpeg", "jpeg"), ("jpg", "jpeg"), ("gif", "gif"), ("webp", "webp")]
+)
+def test_image_formats(kind: str, form: Any) -> None:
+    """The four formats that Bedrock takes, of any size the body allows; `jpg` is what clients send."""
     data = bytes(range(256)) * 8192
     (message,) = parse(image(f"data:image/{kind};base64,{base64.b64encode(data).decode()}")).messages
 
-    assert message.content == (ImagePart(kind, data),)  # type: ignore[arg-type]  # one of the four
+    assert message.content == (ImagePart(form, data),)
 
 
 # ── refused ───────────────────────────────────────────────────────────────────────────────────────────
@@ -465,12 +467,19 @@ MEANING: list[tuple[dict[str, Any], str, str]] = [
     (assistant(content=[]), "messages[1].content", "An assistant message needs content or tool calls."),
     *(
         (called(arguments=text), "messages[1].tool_calls[0].function.arguments", ARGUMENTS)
-        for text in (CANARY, "[]", "5", "null", '{"a":', "NaN", "[" * 5000)
+        for text in ("[]", "5", "null")
     ),
-    (
-        called(arguments=TOO_NESTED),
-        "messages[1].tool_calls[0].function.arguments",
-        "The arguments nest more than 64 deep.",
+    *(
+        (called(arguments=text), "messages[1].tool_calls[0].function.arguments", f"The text of the {words}.")
+        for text, words in (
+            (CANARY, "arguments is not JSON: unexpected character, expected a JSON value at line 1 column 1"),
+            ("NaN", "arguments is not JSON: unexpected character, expected a JSON value at line 1 column 1"),
+            ('{"a":1,"a":2}', 'arguments repeats the key "a" in one JSON object at line 1 column 8'),
+            (f'{{"a":{2**64}}}', "arguments has an integer beyond 64 bits at line 1 column 6"),
+            ('{"a":"\ud800"}', "arguments is not UTF-8 at byte 6"),
+            (TOO_NESTED, "arguments nests JSON deeper than 64 levels at line 1 column 321"),
+            ('{"a":[%s1]}' % ("{}," * 100_000), "arguments has more than 100000 JSON values"),
+        )
     ),
     *(
         (assistant(reasoning=[{"text": "t"}, block]), "messages[1].reasoning[1]", REASONING)
@@ -495,7 +504,6 @@ MEANING: list[tuple[dict[str, Any], str, str]] = [
             "https://169.254.169.254/latest",
             "file://localhost/etc/passwd",
             f"data:image/svg+xml;base64,{PNG}",
-            f"data:image/jpg;base64,{PNG}",
             f"data:image/png,{PNG}",
             f"data:image/png;charset=utf-8;base64,{PNG}",
             f" data:image/png;base64,{PNG}",
@@ -523,6 +531,18 @@ MEANING: list[tuple[dict[str, Any], str, str]] = [
         IMAGE,
     ),
 ]
+
+
+@pytest.mark.parametrize("read", [parse, openai_chat.parse])
+def test_the_arguments_of_all_calls_are_bounded_together(read: Any) -> None:
+    """As the body is: many small bombs are a large one."""
+    many = '{"a":[%s1]}' % ("{}," * 30_000)
+    call = {"type": "function", "function": {"name": "f", "arguments": many}}
+    calls = [{"id": str(number), **call} for number in range(4)]
+    with pytest.raises(InvalidRequest, match="more than 9991 JSON values") as caught:
+        read(dialogue(HI, {"role": "assistant", "tool_calls": calls}))
+
+    assert caught.value.param == "messages[1].tool_calls[3].function.arguments"
 
 
 @pytest.mark.parametrize(("value", "param", "message"), MEANING)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequest
-from gateway.wire.json import MAX_KEYS, dumps, loads
+from gateway.wire.json import MAX_KEYS, count, dumps, loads
 
 # ── what is accepted ──────────────────────────────────────────────────────────────────────────────────
 
@@ -44,6 +44,15 @@ def test_equal_to_the_standard_library(*, value: Any, ascii_only: bool, indent: 
     """Valid JSON means the same as to `json.loads`, however it is laid out and escaped."""
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
     assert loads(text.encode()) == json.loads(text)
+
+
+@given(value=VALUES, indent=st.sampled_from([None, 0, 2, "\t"]))
+def test_counts_what_it_bounds(*, value: Any, indent: int | str | None) -> None:
+    """As many values are enough, and one less is not."""
+    data = json.dumps(value, indent=indent).encode()
+    loads(data, max_nodes=count(data))
+    with pytest.raises(InvalidRequest):
+        loads(data, max_nodes=count(data) - 1)
 
 
 @pytest.mark.parametrize(
