@@ -7,9 +7,14 @@ else in it is Bedrock's to judge.
 
 from __future__ import annotations
 
+import re
+from binascii import Error as Base64Error
+from binascii import a2b_base64
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.dialects.bedrock_headers import GUARDRAIL_ID, GUARDRAIL_VERSION
 from gateway.errors import InvalidRequest
+from gateway.wire import json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -30,6 +35,8 @@ OF_INVOKE: Final = (
 _S3: Final = b"s3Location"
 _KEY: Final = _S3.decode()
 _ESCAPE: Final = b"\\u"
+_COUNTED: Final = ("input", "invokeModel", "body")
+"""Where CountTokens has a body of InvokeModel, in base64."""
 
 
 def check(body: bytes, value: Any, *, s3_locations: bool = False) -> None:
@@ -42,9 +49,49 @@ def check(body: bytes, value: Any, *, s3_locations: bool = False) -> None:
     """
     if type(value) is not dict:
         raise InvalidRequest("The body must be a JSON object.", param="body")
-    if s3_locations:
+    if not s3_locations and (_S3 in body or _ESCAPE in body):
+        _refuse_s3(value, "")
+
+
+def check_counted(value: Any, *, s3_locations: bool = False) -> None:
+    """Refuse what `check` refuses in the body of InvokeModel inside one of CountTokens.
+
+    Raises:
+        InvalidRequest: that body is no base64 of JSON, or has Bedrock read an object of S3's.
+    """
+    body = value
+    for name in _COUNTED:
+        body = body.get(name) if type(body) is dict else None
+    if s3_locations or type(body) is not str:
         return
-    if (_S3 in body or _ESCAPE in body) and (place := _s3_in(value, "")) is not None:
+    place = ".".join(_COUNTED)
+    try:
+        inner = json.loads(a2b_base64(body, strict_mode=True))
+    except (Base64Error, ValueError):
+        raise InvalidRequest(f"{place}: send the base64 of InvokeModel's body.", param=place) from None
+    except InvalidRequest as error:
+        error.param = place
+        raise
+    _refuse_s3(inner, f"{place}.")
+
+
+def check_guardrail(identifier: str, version: str) -> None:
+    """Refuse what is no guardrail's name: it becomes a part of the path that is asked for.
+
+    Raises:
+        InvalidRequest: `param` says which of the two it is.
+    """
+    if re.fullmatch(GUARDRAIL_ID, identifier) is None:
+        raise InvalidRequest(
+            "guardrailIdentifier must be a guardrail's id or ARN.", param="guardrailIdentifier"
+        )
+    if re.fullmatch(GUARDRAIL_VERSION, version) is None:
+        raise InvalidRequest("guardrailVersion must be a number or DRAFT.", param="guardrailVersion")
+
+
+def _refuse_s3(value: Any, path: str) -> None:
+    place = _s3_in(value, path)
+    if place is not None:
         raise InvalidRequest(
             f"{place}: Bedrock would read this by the gateway's own rights, which its operator does not lend "
             "(bedrock.s3_locations). Send the content as `bytes`.",

@@ -46,22 +46,24 @@ async def count_tokens(exchange: Exchange) -> Answer:
 
 async def apply_guardrail(exchange: Exchange) -> Answer:
     """`POST /guardrail/{guardrailIdentifier}/version/{guardrailVersion}/apply`: ApplyGuardrail."""
-    body = await _body(exchange)
     named = exchange.parameters
-    calls = exchange.services.upstream.relay_guardrail(
-        named["guardrailIdentifier"], named["guardrailVersion"], body
-    )
+    identifier, version = named["guardrailIdentifier"], named["guardrailVersion"]
+    bedrock_requests.check_guardrail(identifier, version)
+    calls = exchange.services.upstream.relay_guardrail(identifier, version, await _body(exchange))
     return await _whole(exchange, calls)
 
 
-async def _body(exchange: Exchange) -> bytes:
+async def _body(exchange: Exchange, *, counted: bool = False) -> bytes:
     body, value = await read_json_bytes(exchange, typed=False)
-    bedrock_requests.check(body, value, s3_locations=exchange.services.limits.s3_locations)
+    s3_locations = exchange.services.limits.s3_locations
+    bedrock_requests.check(body, value, s3_locations=s3_locations)
+    if counted:
+        bedrock_requests.check_counted(value, s3_locations=s3_locations)
     return body
 
 
 async def _calls(exchange: Exchange, operation: RelayedOperation) -> Sequence[UpstreamCall]:
-    body = await _body(exchange)
+    body = await _body(exchange, counted=operation == "count-tokens")
     headers = bedrock_requests.headers(
         exchange.request.headers, exchange.header, invoked=operation in INVOKED
     )

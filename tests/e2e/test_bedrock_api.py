@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
@@ -402,6 +403,51 @@ async def test_bad_input(name: str, emulator: Emulator, caller: Caller) -> None:
     assert response.headers["x-amzn-ErrorType"]
     assert response.headers["x-amzn-RequestId"]
     assert len(emulator.calls) == calls
+
+
+def _counted(body: bytes) -> bytes:
+    return json.dumps({"input": {"invokeModel": {"body": base64.b64encode(body).decode()}}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (_counted(b'{"source":{"s3Location":{"uri":"s3://x/y"}}}'), "invokeModel.body.source.s3Location"),
+        (_counted(b'{"source":{"s3Locatio\\u006e":{"uri":"s3://x"}}}'), "invokeModel.body.source.s3Location"),
+        (_counted(b"{"), "not JSON"),
+        (b'{"input":{"invokeModel":{"body":"e30*"}}}', "base64"),
+        ('{"input":{"invokeModel":{"body":"é"}}}'.encode(), "base64"),
+    ],
+)
+async def test_s3_in_what_is_counted(body: bytes, place: str, emulator: Emulator, caller: Caller) -> None:
+    """CountTokens takes InvokeModel's body in base64, which hides nothing."""
+    calls = len(emulator.calls)
+    url = f"{caller.url}/model/{CLAUDE.removeprefix('us.')}/count-tokens"
+    headers = {"Content-Type": "application/json"}
+    async with caller.session.post(url, data=body, headers=headers) as response:
+        assert (response.status, place in (await response.json())["message"]) == (400, True)
+    assert len(emulator.calls) == calls
+
+
+@pytest.mark.parametrize(
+    ("identifier", "version"),
+    [
+        ("..", "1"),
+        ("abc", ".."),
+        ("abc%2F..%2F..%2Fmodel", "1"),
+        ("abc%0A", "1"),
+        ("abc", "1%0A"),
+        ("A", "0"),
+    ],
+)
+async def test_a_guardrail_is_no_path(identifier: str, version: str) -> None:
+    """What is no name of a guardrail does not become a part of what the gateway signs."""
+    async with far_end() as (caller, asked):
+        url = URL(f"{caller.url}/guardrail/{identifier}/version/{version}/apply", encoded=True)
+        async with caller.session.post(url, json={"source": "INPUT", "content": []}) as response:
+            assert response.status == 400
+            assert "guardrail" in (await response.json())["message"]
+    assert asked == []
 
 
 async def test_s3_by_the_operators_leave(emulator: Emulator, start: StartGateway) -> None:
