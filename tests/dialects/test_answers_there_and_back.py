@@ -77,9 +77,7 @@ def answers(draw: st.DrawFn) -> list[Event]:
     """Draw the events of one answer, in any order that models have."""
     events: list[Event] = []
     calls = 0
-    for kind in draw(
-        st.lists(st.sampled_from(["text", "reasoning", "redacted", "call", "usage"]), max_size=5)
-    ):
+    for kind in draw(st.lists(KINDS, max_size=5)):
         match kind:
             case "text":
                 events += [TextDelta(piece) for piece in draw(PIECES)]
