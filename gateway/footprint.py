@@ -9,10 +9,11 @@ import ssl
 import sys
 from typing import Any, Final
 
-WITHOUT: Final = ("frozenlist._frozenlist", "rich", "better_exceptions")
+WITHOUT: Final = ("frozenlist._frozenlist", "rich", "better_exceptions", "httpx2", "httpx")
 """aiohttp's lists of signals, in C: no request of ours comes by them, and the C++ library that they bring
-takes 1 MB. The package has the same in Python. And what structlog imports wherever it finds it, 5 MB, to draw
-exceptions, which our log never lets it: it has made text of them before, without the values of variables."""
+takes 1 MB. The package has the same in Python. And what structlog imports wherever it finds it, 3 MB, to draw
+exceptions, which our log never lets it: it has made text of them before, without the values of variables.
+And the client that aiobotocore could use instead of aiohttp, and imports wherever it finds it: 1.5 MB."""
 CONTEXTS: Final = ("_SSL_CONTEXT_VERIFIED", "_SSL_CONTEXT_UNVERIFIED")
 """aiohttp loads the host's certificates into both. aiobotocore gives each connector a context of its own."""
 

@@ -35,7 +35,8 @@ from gateway import cli
 os.environ['GATEWAY_PORT'] = 'no number'
 code = cli.main(['serve'])
 import structlog.dev
-print(code, structlog.dev.rich, structlog.dev.better_exceptions)
+import aiobotocore.httpxsession
+print(code, structlog.dev.rich, structlog.dev.better_exceptions, aiobotocore.httpxsession.httpx)
 """
 """It ends at its settings, with all that its command imports."""
 LATE = """
@@ -115,13 +116,13 @@ def test_lists_of_signals() -> None:
     assert ended.stdout == "True True\n"
 
 
-def test_what_draws_exceptions() -> None:
-    """Structlog finds none of it when we serve, whatever is installed beside us."""
+def test_what_is_installed_beside_us() -> None:
+    """Structlog and the SDK find none of what they would import when we serve."""
     ended = subprocess.run(  # noqa: S603 - our own
         [sys.executable, "-c", SERVING], capture_output=True, text=True, check=True
     )
 
-    assert ended.stdout == f"{serve.EXIT_CONFIG} None None\n"
+    assert ended.stdout == f"{serve.EXIT_CONFIG} None None None\n"
 
 
 def test_schemas() -> None:

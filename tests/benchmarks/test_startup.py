@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOST: Final = 75 * MB
-"""69.9 ± 0.1 were measured with what requirements.lock has, 71.4 with what tests need beside it; the goal is
-70, which `python -m tests.benchmarks` judges. Reading the SDK's data twice, or loading the emulator, is more
-than the difference."""
+"""69.9 ± 0.1 were measured; the goal is 70, which `python -m tests.benchmarks` judges. Reading the SDK's data
+twice, or loading the emulator, is more than the difference."""
 
 
 async def test_an_idle_process_is_small() -> None:
