@@ -75,7 +75,10 @@ def _manner(request: CompletionRequest, model: Model) -> Block:
     if effort is not None:
         output["effort"] = effort
     if form is not None:
-        output["format"] = {"type": "json_schema", "schema": form.schema}
+        described = (
+            {} if form.description is None else {"description": form.description}
+        )  # has no other place
+        output["format"] = {"type": "json_schema", "schema": {**described, **(form.schema or {})}}
     said = {"thinking": thinking, "output_config": output, "max_tokens": limit}
     return {name: value for name, value in said.items() if value}
 

@@ -30,6 +30,8 @@ TOOL_CHOICES = MappingProxyType(
         "required": domain.ToolChoice("any"),
     }
 )
+_NOTHING = domain.TextPart("")
+"""What clients send beside other things, and a tool that said nothing returns; Bedrock does not take it."""
 _STATELESS = "this gateway keeps no answers: send the whole conversation in `input`"
 REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = MappingProxyType(
     {
@@ -128,7 +130,7 @@ def _conversation(
         # Items of one answer, and results in a row, are one turn
         if turns and turns[-1][0] == role:
             turns[-1][1].extend(parts)
-        else:
+        elif parts:
             turns.append((role, parts))
     if not turns:
         raise InvalidRequest("There is no turn to answer: add a user message.", param="input")
@@ -153,13 +155,16 @@ def _parts(item: shape.Item, path: str, arguments: Arguments) -> tuple[domain.Ro
             return "assistant", [domain.ToolUsePart(item.call_id, item.name, given)]
         case shape.FunctionCallOutput():
             content = _user_content(item.output, f"{path}.output")
-            return "user", [domain.ToolResultPart(item.call_id, content)]
+            said = tuple([part for part in content if part != _NOTHING])
+            return "user", [domain.ToolResultPart(item.call_id, said)]
         case shape.ReasoningItem():
             return "assistant", [_reasoning_part(item, path)]
         case _ if item.role == "assistant":
-            return "assistant", list(_assistant_content(item.content, f"{path}.content"))
+            texts = _assistant_content(item.content, f"{path}.content")
+            return "assistant", [part for part in texts if part != _NOTHING]
         case _:
-            return "user", list(_user_content(item.content, f"{path}.content"))
+            content = _user_content(item.content, f"{path}.content")
+            return "user", [part for part in content if part != _NOTHING] or list(content)
 
 
 def _user_content(
@@ -215,6 +220,8 @@ def _reasoning_part(item: shape.ReasoningItem, path: str) -> domain.ReasoningPar
             raise InvalidRequest("Give the reasoning back as it came.", param=path)
         return domain.ReasoningPart("".join(pieces))
     signature, redacted = unsealed(item.encrypted_content, f"{path}.encrypted_content")
+    if redacted is not None and pieces:
+        raise InvalidRequest("Redacted reasoning has no text: give it back as it came.", param=path)
     return domain.ReasoningPart("".join(pieces), signature, redacted)
 
 

@@ -65,4 +65,6 @@ def _messages(value: Mapping[str, Any]) -> tuple[Message, ...] | None:
     turns = text_turns(said)
     if turns is None or any(one.role == other.role for one, other in pairwise(turns)):
         return None  # items of one answer are one turn
+    if TextPart("") in [turn.content[0] for turn in turns]:  # texts of nothing are left out
+        return None
     return turns

@@ -63,6 +63,16 @@ def returns(item: Any) -> CompletionRequest:
     return replace(CALLED, messages=(*CALLED.messages[:2], Message("user", (result,))))
 
 
+def answered(part: Any) -> CompletionRequest:
+    """Return a conversation in which the model has said this."""
+    turn = Message("assistant", (part, TextPart("So.")))
+    return replace(PLAIN, messages=(*PLAIN.messages, turn, *PLAIN.messages))
+
+
+FAILED = replace(CALLED.messages[2], content=(ToolResultPart("t1", (TextPart("noon"),), is_error=True),))
+SPOKEN = answered(TextPart("Hm."))
+FORMED = replace(PLAIN, response_format=ResponseFormat(SCHEMA, "a"))
+
 ASKED: dict[str, tuple[CompletionRequest, CompletionRequest, str]] = {
     "system": (PLAIN, replace(PLAIN, system=(TextPart("Be brief."),)), "system"),
     "cached system": (
@@ -106,6 +116,27 @@ ASKED: dict[str, tuple[CompletionRequest, CompletionRequest, str]] = {
     "context": (says(PDF), says(replace(PDF, context="c")), "messages[0].content[1]"),
     "cache point": (PLAIN, says(CachePoint()), "messages[0].content[1]"),
     "cache for an hour": (says(CachePoint()), says(CachePoint("1h")), "messages[0].content[1]"),
+    "name of a document": (says(PDF), says(replace(PDF, name="paper")), "messages[0].content[1]"),
+    "description of a tool": (TOOLED, replace(TOOLED, tools=(replace(TOOL, description="d"),)), "tools[0]"),
+    "tool cached for an hour": (
+        replace(TOOLED, tools=(replace(TOOL, cache=CachePoint()),)),
+        replace(TOOLED, tools=(replace(TOOL, cache=CachePoint("1h")),)),
+        "tools[0].cache",
+    ),
+    "description of a form": (
+        FORMED,
+        replace(FORMED, response_format=ResponseFormat(SCHEMA, "a", "d")),
+        "response_format",
+    ),
+    "failed tool": (CALLED, replace(CALLED, messages=(*CALLED.messages[:2], FAILED)), "messages[2].content"),
+    "reasoning": (SPOKEN, answered(ReasoningPart("Hm.")), "messages[1].content[0]"),
+    "signature": (SPOKEN, answered(ReasoningPart("Hm.", "s")), "messages[1].content[0]"),
+    "another signature": (
+        answered(ReasoningPart("Hm.", "s")),
+        answered(ReasoningPart("Hm.", "t")),
+        "messages[1].content[0]",
+    ),
+    "redacted reasoning": (SPOKEN, answered(ReasoningPart(redacted="eA==")), "messages[1].content[0]"),
     "document of a tool": (CALLED, returns(PDF), "messages[2].content[0]"),
 }
 """What is asked: the request without it, the request with it, and where a refusal must point."""

@@ -250,6 +250,8 @@ REFUSED: list[tuple[Any, str]] = [
     (item(type="item_reference", id="x"), "input[0].type"),
     (item(type="function_call", call_id="c", name="n", arguments="["), "input[0].arguments"),
     (item(type="reasoning", summary=[]), "input[0]"),
+    (item(type="reasoning", summary=[{"type": "summary_text", "text": "a"}], encrypted_content="redacted:r"),
+     "input[0]"),
     (item(type="reasoning", summary=[], encrypted_content="gAAAA"), "input[0].encrypted_content"),
 ]  # fmt: skip
 
@@ -296,6 +298,24 @@ def test_what_is_read_without_a_schema_is_what_the_schema_reads(value: dict[str,
 def test_the_usual_body_is_read_without_a_schema() -> None:
     """The short way is taken at all."""
     assert responses_plain.read(body(stream=True, instructions="s", temperature=0.5)) is not None
+
+
+def test_texts_of_nothing_are_left_out() -> None:
+    """Beside other things, as a tool's result, as an assistant's turn; a user who says nothing says so."""
+    image = {"type": "input_image", "image_url": "data:image/png;base64,eA=="}
+    nothing = {"type": "input_text", "text": ""}
+    items = [
+        {"role": "user", "content": [nothing, image]},
+        {"role": "assistant", "content": ""},
+        {"type": "function_call_output", "call_id": "c", "output": ""},
+        {"role": "assistant", "content": "x"},
+        {"role": "user", "content": ""},
+    ]
+
+    first, second, third = responses.parse({"model": "m", "input": items}).request.messages
+
+    assert first.content == (ImagePart("png", b"x"), ToolResultPart("c", ()))
+    assert (second.content, third.content) == ((TextPart("x"),), (TextPart(""),))
 
 
 def test_the_default_model() -> None:
