@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,6 +38,7 @@ def test_nobody_is_named() -> None:
     [
         ("[callers.a]\n", "needs key_sha256 or access_key_ids"),
         ('[callers.a]\nkey_sha256 = ["CANARY-a-key-itself"]', "String should match pattern"),
+        (f'[callers.a]\nkey_sha256 = ["{sha256().hexdigest()}"]', "hash of an empty key"),
         ('[callers.a]\naccess_key_ids = ["a b"]', "String should match pattern"),
         (
             f'[callers.a]\nkey_sha256 = ["{HASH}"]\n[callers.b]\nkey_sha256 = ["{HASH}"]',

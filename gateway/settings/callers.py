@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated, Self
+from hashlib import sha256
+from typing import TYPE_CHECKING, Annotated, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.settings.sections import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_OF_NOTHING: Final = sha256(b"").hexdigest()
+
+
+def _of_a_key(digest: str) -> str:
+    if digest == _OF_NOTHING:
+        raise ValueError("this is the hash of an empty key, which everybody has: was the variable not set?")
+    return digest
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), AfterValidator(_of_a_key)]
 AccessKeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{4,128}$")]
 
 
