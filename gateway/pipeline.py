@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from gateway.domain import UNTOLD, PassedOn, ReasoningDelta, Stop, TextDelta, Usage
+from gateway.domain import UNTOLD, PassedOn, ReasoningDelta, Stop, TextDelta, ToolCallDelta, Usage
 from gateway.errors import GatewayError
 from gateway.ids import new_id
 
@@ -184,6 +184,8 @@ class CompletionStream:
                 characters += len(event.text)
             elif type(event) is PassedOn:
                 characters += event.characters
+            elif type(event) is ToolCallDelta:
+                characters += len(event.arguments)
             elif type(event) is ReasoningDelta:
                 characters += len(event.text or "")
             elif type(event) is Usage:

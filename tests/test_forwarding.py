@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from gateway.catalog.model import Model
-from gateway.domain import FinishReason, Stop, TextDelta
+from gateway.domain import FinishReason, Stop, TextDelta, ToolCallDelta, Usage
 from gateway.errors import UpstreamFailed, UpstreamTimeout
 from gateway.pipeline import CompletionStream
 from gateway.timing import Timing
@@ -23,7 +23,10 @@ FAULT = UpstreamFailed("The model failed.")
 
 
 class Answer:
-    """Far end and reader in one. A read is a text; `!` in it is a fault behind the text, `?` a defect."""
+    """Far end and reader in one. A read is a text; `!` in it is a fault behind the text, `?` a defect.
+
+    One with a brace at its beginning is a piece of a tool's arguments.
+    """
 
     request_id = "aws-1"
     headers: ClassVar[dict[str, str]] = {}
@@ -56,7 +59,7 @@ class Answer:
         if text == "?":
             raise ZeroDivisionError
         if word := text.strip("!"):
-            events.append(TextDelta(word))
+            events.append(ToolCallDelta(0, word) if word[0] == "{" else TextDelta(word))
         if "!" in text:
             raise FAULT
 
@@ -93,6 +96,12 @@ async def test_all_but_the_last() -> None:
     assert stream.ended
     assert await stream.next_batch() == [TextDelta("c"), Stop(FinishReason.STOP, "end")]
     assert await stream.next_batch() is None
+
+
+async def test_tokens_of_a_call_that_is_not_whole() -> None:
+    """The arguments of a tool's call are tokens as a text is, if nobody tells how many."""
+    stream, _ = await _forwarded(Answer("say", '{"path":"a"', "!"))
+    assert stream.accounted() == (Usage(output_tokens=-(-14 // 4)), "estimated")
 
 
 async def test_enough() -> None:

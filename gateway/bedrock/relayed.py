@@ -10,7 +10,7 @@ import orjson
 from gateway.codecs import CODECS
 from gateway.codecs.guardrail_trace import redacted
 from gateway.codecs.invocation import Envelope
-from gateway.domain import FinishReason, PassedOn, ReasoningDelta, Stop, TextDelta, Usage
+from gateway.domain import FinishReason, PassedOn, ReasoningDelta, Stop, TextDelta, ToolCallDelta, Usage
 from gateway.errors import UpstreamFailed, UpstreamProtocolError
 
 if TYPE_CHECKING:
@@ -207,6 +207,8 @@ def _keep(heard: list[Event], events: list[Event]) -> int:
             events.append(event)
         elif type(event) is TextDelta:
             characters += len(event.text)
+        elif type(event) is ToolCallDelta:
+            characters += len(event.arguments)
         elif type(event) is ReasoningDelta:
             characters += len(event.text or "")
     return characters

@@ -206,6 +206,20 @@ def test_how_much_is_said(name: str, framing: Lines | None) -> None:
     assert 0.9 * said <= counted <= 1.1 * said
 
 
+@pytest.mark.parametrize("framing", [None, Lines()])
+def test_arguments_are_said_too(framing: Lines | None) -> None:
+    """A tool's call costs tokens as a text does."""
+    call = {"toolUse": {"toolUseId": "t", "name": "write"}}
+    frames = [
+        _event("messageStart", {"role": "assistant"}),
+        _event("contentBlockStart", {"contentBlockIndex": 0, "start": call}),
+        _event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"toolUse": {"input": '{"a":1'}}}),
+    ]
+    reader, events = reader_of(_relay("converse", framing), {}), list[Any]()
+    reader.feed(b"".join(frames), events)
+    assert sum(event.characters for event in events) == len('{"a":1')
+
+
 @pytest.mark.parametrize("name", ANSWERS)
 @pytest.mark.parametrize("framing", [None, Lines()])
 def test_no_end_but_the_end(name: str, framing: Lines | None) -> None:
