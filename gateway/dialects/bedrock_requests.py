@@ -35,6 +35,7 @@ OF_INVOKE: Final = (
 _S3: Final = b"s3Location"
 _KEY: Final = _S3.decode()
 _ESCAPE: Final = b"\\u"
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_]{1,64}")
 _COUNTED: Final = ("input", "invokeModel", "body")
 """Where CountTokens has a body of InvokeModel, in base64."""
 
@@ -105,12 +106,17 @@ def _s3_in(value: Any, path: str) -> str | None:
         source = value.get(_KEY)
         if type(source) is dict and "uri" in source:
             return f"{path}{_KEY}"
-        items = [(f"{path}{key}.", item) for key, item in value.items()]
+        items = [(f"{path}{_shown(key)}.", item) for key, item in value.items()]
     elif type(value) is list:
         items = [(f"{path.removesuffix('.')}[{number}].", item) for number, item in enumerate(value)]
     else:
         return None
     return next((found for inner, item in items if (found := _s3_in(item, inner)) is not None), None)
+
+
+def _shown(key: str) -> str:
+    """Return a key as it may stand in an answer and in the log: only one that is a plain name (R54)."""
+    return key if _PLAIN_NAME.fullmatch(key) else "?"
 
 
 def headers(given: Container[str], header: Callable[[str], str | None], *, invoked: bool) -> dict[str, str]:

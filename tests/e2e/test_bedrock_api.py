@@ -381,6 +381,12 @@ BAD: dict[str, tuple[bytes, dict[str, str], int, str]] = {
         "messages[0].content[0].image.source.s3Location",
     ),
     "S3, escaped": (b'{"source":{"s3\\u004cocation":{"uri":"s3://x/y"}}}', {}, 400, "source.s3Location"),
+    "S3, under a name that is none": (
+        b'{"CANARY of a prompt":[{"s3Location":{"uri":"s3://x/y"}}]}',
+        {},
+        400,
+        "?[0].s3Location",
+    ),
     "form": (b"{}", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "Content-Type"),
     "a page's": (b"{}", {"Origin": "https://example.com", "Content-Type": ""}, 415, "Content-Type"),
     "InvokeModel's": (b"{}", {"X-Amzn-Bedrock-Trace": "ENABLED"}, 400, "Converse takes it in the body"),
@@ -388,7 +394,7 @@ BAD: dict[str, tuple[bytes, dict[str, str], int, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-async def test_bad_input(name: str, emulator: Emulator, caller: Caller) -> None:
+async def test_bad_input(name: str, emulator: Emulator, caller: Caller, log: io.StringIO) -> None:
     """It is refused in AWS's shape, before it reaches Bedrock."""
     body, headers, status, words = BAD[name]
     calls = len(emulator.calls)
@@ -403,6 +409,7 @@ async def test_bad_input(name: str, emulator: Emulator, caller: Caller) -> None:
     assert response.headers["x-amzn-ErrorType"]
     assert response.headers["x-amzn-RequestId"]
     assert len(emulator.calls) == calls
+    assert "CANARY" not in answer["message"] + log.getvalue()
 
 
 def _counted(body: bytes) -> bytes:
