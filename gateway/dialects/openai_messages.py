@@ -7,10 +7,11 @@ reading, of what `thinking_blocks` hold: models take reasoning back only as the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from gateway.dialects import openai_message_schema as shape
 from gateway.dialects.inline_content import DOCUMENT_TYPES, Arguments, decoded, document_part, image_part
+from gateway.dialects.places import Conversation
 from gateway.domain import (
     CachePoint,
     DocumentPart,
@@ -25,21 +26,11 @@ from gateway.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from gateway.domain import CacheTtl, ImagePart, Part, Role, SystemPart
+    from gateway.dialects.places import Placed
+    from gateway.domain import CacheTtl, ImagePart, Role, SystemPart
 
 _SUFFIXES: Final = frozenset(DOCUMENT_TYPES.values())
 _UNNAMED: Final = "document"
-_Placed: TypeAlias = "tuple[Part, str]"
-"""A part, and where the caller wrote it."""
-
-
-class Conversation(NamedTuple):
-    """System text and turns, and where the caller wrote each part of them, as paths."""
-
-    system: tuple[SystemPart, ...]
-    messages: tuple[Message, ...]
-    system_places: list[str]
-    places: list[list[str]]
 
 
 def conversation(messages: Sequence[shape.Message], ttl: CacheTtl | None) -> Conversation:
@@ -71,7 +62,7 @@ class _Reader:
 
     def read(self, messages: Sequence[shape.Message]) -> None:
         """Take the messages; tool results in a row are one turn: they answer the same assistant turn."""
-        results: list[_Placed] = []
+        results: list[Placed] = []
         for number, message in enumerate(messages):
             path = f"messages[{number}]"
             if isinstance(message, shape.SystemMessage):
@@ -87,7 +78,7 @@ class _Reader:
                     self._turn("assistant", self._assistant(message, path))
         self._turn("user", results)
 
-    def _turn(self, role: Role, placed: Sequence[_Placed]) -> None:
+    def _turn(self, role: Role, placed: Sequence[Placed]) -> None:
         if placed:
             self.turns.append(Message(role, tuple([part for part, _ in placed])))
             self.places.append([path for _, path in placed])
@@ -100,8 +91,8 @@ class _Reader:
             yield from self.cache_point(part, place)
         yield from self.cache_point(message, path)
 
-    def _user(self, message: shape.UserMessage, path: str) -> list[_Placed]:
-        placed: list[_Placed] = []
+    def _user(self, message: shape.UserMessage, path: str) -> list[Placed]:
+        placed: list[Placed] = []
         if message.name is not None:  # which of the users it is: no model of Bedrock's has a field for it
             placed.append((TextPart(f"<name>{message.name}</name>"), f"{path}.name"))
         silent = all(_is_silent(part) for part in message.content)
@@ -112,7 +103,7 @@ class _Reader:
             placed += self.cache_point(part, place)
         return [*placed, *self.cache_point(message, path)]
 
-    def _result(self, message: shape.ToolMessage, path: str) -> list[_Placed]:
+    def _result(self, message: shape.ToolMessage, path: str) -> list[Placed]:
         """Cache points stand behind the whole result: Bedrock has none inside of one.
 
         A tool that said nothing has no content: Bedrock does not take a text of "".
@@ -122,9 +113,9 @@ class _Reader:
         points = [point for part in (*message.content, message) for point in self.cache_point(part, path)]
         return [(ToolResultPart(message.tool_call_id, tuple(content)), path), *points[:1]]
 
-    def _assistant(self, message: shape.AssistantMessage, path: str) -> list[_Placed]:
+    def _assistant(self, message: shape.AssistantMessage, path: str) -> list[Placed]:
         """Return what the model said; nothing where it said "", which Bedrock does not take back."""
-        placed: list[_Placed] = []
+        placed: list[Placed] = []
         for number, block in enumerate(message.thinking_blocks or ()):
             place = f"{path}.thinking_blocks[{number}]"
             placed.append((_thought(block, place), place))

@@ -1,8 +1,4 @@
-"""Faults that were found behind the dialect, in the words of OpenAI's callers.
-
-What a model cannot do is found where its body is made, and named as the domain has it: there `system` stands
-apart, tool results in a row are one message, and reasoning is a field of its own.
-"""
+"""Faults that were found behind the dialect, in the words of those who ask for chat completions."""
 
 from __future__ import annotations
 
@@ -10,13 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.dialects.openai_messages import conversation
-from gateway.dialects.openai_schema import ChatBody
+from gateway.dialects.openai_schema import AllowedToolsChoice, ChatBody
+from gateway.dialects.places import rename
 
 if TYPE_CHECKING:
     from gateway.errors import InvalidRequest
 
-_PART: Final = re.compile(r"(?:messages\[(\d+)\]\.content|system)\[(\d+)\](.*)")
-_MESSAGE: Final = re.compile(r"messages\[(\d+)\](.*)")
+_TOOL: Final = re.compile(r"tools\[(\d+)\](?:\.(strict)|\.cache(.*))")
 
 
 def name_field(fault: InvalidRequest, value: Any) -> None:
@@ -24,24 +20,8 @@ def name_field(fault: InvalidRequest, value: Any) -> None:
     if fault.param is None:
         return
     body = ChatBody.model_validate({"model": "-", **value})
-    param = _place(fault.param, body) or _name(fault.param, body)
-    if fault.message.startswith(fault.param):
-        fault.message = param + fault.message.removeprefix(fault.param)
-    fault.param = param
-
-
-def _place(param: str, body: ChatBody) -> str | None:
-    """Return where the caller wrote a part or a turn; None for what is neither, or the operator's."""
     told = conversation(body.messages, None)
-    if (found := _PART.fullmatch(param)) is not None:
-        number, part, rest = found.groups()
-        places = told.system_places if number is None else told.places[int(number)]
-        # system text may be the operator's default
-        return places[int(part)] + rest if int(part) < len(places) else None
-    if (found := _MESSAGE.fullmatch(param)) is not None:
-        first = told.places[int(found[1])][0]
-        return first[: first.index("]") + 1] + found[2]
-    return None
+    rename(fault, told.place(fault.param) or _name(fault.param, body), body.model_fields_set)
 
 
 def _name(param: str, body: ChatBody) -> str:
@@ -51,4 +31,18 @@ def _name(param: str, body: ChatBody) -> str:
         return "thinking" if "thinking" in said else "reasoning_effort"
     if param == "max_tokens" and "max_completion_tokens" in said:
         return "max_completion_tokens"
+    if (found := _TOOL.fullmatch(param)) is not None:
+        return _of_tool(int(found[1]), found[3], body)
     return param
+
+
+def _of_tool(number: int, cache: str | None, body: ChatBody) -> str:
+    """Return where the caller wrote that a tool is strict or, with the rest of its path, is to be cached."""
+    choice, tools = body.tool_choice, list(enumerate(body.tools or ()))
+    if isinstance(choice, AllowedToolsChoice):  # the model gets no others to see
+        allowed = {tool.function.name for tool in choice.allowed_tools.tools}
+        tools = [(place, tool) for place, tool in tools if tool.function.name in allowed]
+    place, tool = tools[number]
+    if cache is None:
+        return f"tools[{place}].function.strict"
+    return f"tools[{place}]{'' if tool.cache_control else '.function'}.cache_control{cache}"

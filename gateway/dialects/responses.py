@@ -14,14 +14,14 @@ from pydantic import ValidationError
 from gateway import domain
 from gateway.dialects import responses_plain
 from gateway.dialects import responses_schema as shape
-from gateway.dialects.inline_content import Arguments, document_part, image_part
 from gateway.dialects.problems import invalid
-from gateway.dialects.responses_objects import Echo, unsealed
+from gateway.dialects.responses_input import conversation
+from gateway.dialects.responses_objects import Echo
 from gateway.dialects.responses_plain import Asked
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
 TOOL_CHOICES = MappingProxyType(
     {
@@ -30,8 +30,6 @@ TOOL_CHOICES = MappingProxyType(
         "required": domain.ToolChoice("any"),
     }
 )
-_NOTHING = domain.TextPart("")
-"""What clients send beside other things, and a tool that said nothing returns; Bedrock does not take it."""
 _STATELESS = "this gateway keeps no answers: send the whole conversation in `input`"
 REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = MappingProxyType(
     {
@@ -73,7 +71,7 @@ def of_schema(value: Any) -> domain.CompletionRequest:
         body = shape.ResponseBody.model_validate(value)
     except ValidationError as error:
         raise invalid(error, value) from None
-    system, messages = _conversation(body)
+    system, messages, *_ = conversation(body)
     return domain.CompletionRequest(
         model=body.model,
         system=system,
@@ -108,121 +106,6 @@ def _refuse(value: Any) -> None:
     for position, tool in enumerate(tools if isinstance(tools, list) else ()):
         if isinstance(tool, dict) and tool.get("type", "function") != "function":
             raise InvalidRequest(SERVER_TOOLS, param=f"tools[{position}].type")
-
-
-# ── the conversation ──────────────────────────────────────────────────────────────────────────────────
-
-
-def _conversation(
-    body: shape.ResponseBody,
-) -> tuple[tuple[domain.TextPart, ...], tuple[domain.Message, ...]]:
-    system = [domain.TextPart(body.instructions)] if body.instructions else []
-    turns: list[tuple[domain.Role, list[domain.Part]]] = []
-    arguments = Arguments()
-    for position, item in enumerate(body.input):
-        path = f"input[{position}]"
-        if isinstance(item, shape.Message) and item.role in {"system", "developer"}:
-            if turns:
-                raise InvalidRequest("System text must come before the first turn.", param=f"{path}.role")
-            system.extend(_system(item, path))
-            continue
-        role, parts = _parts(item, path, arguments)
-        # Items of one answer, and results in a row, are one turn
-        if turns and turns[-1][0] == role:
-            turns[-1][1].extend(parts)
-        elif parts:
-            turns.append((role, parts))
-    if not turns:
-        raise InvalidRequest("There is no turn to answer: add a user message.", param="input")
-    return tuple(system), tuple(domain.Message(role, tuple(parts)) for role, parts in turns)
-
-
-def _system(item: shape.Message, path: str) -> Iterable[domain.TextPart]:
-    if isinstance(item.content, str):
-        return [domain.TextPart(item.content)] if item.content else []
-    texts = []
-    for number, part in enumerate(item.content):
-        if not isinstance(part, shape.InputText):
-            raise InvalidRequest("System text is of `input_text` only.", param=f"{path}.content[{number}]")
-        texts.append(domain.TextPart(part.text))
-    return texts
-
-
-def _parts(item: shape.Item, path: str, arguments: Arguments) -> tuple[domain.Role, list[domain.Part]]:
-    match item:
-        case shape.FunctionCall():
-            given = arguments.read(item.arguments, f"{path}.arguments")
-            return "assistant", [domain.ToolUsePart(item.call_id, item.name, given)]
-        case shape.FunctionCallOutput():
-            content = _user_content(item.output, f"{path}.output")
-            said = tuple([part for part in content if part != _NOTHING])
-            return "user", [domain.ToolResultPart(item.call_id, said)]
-        case shape.ReasoningItem():
-            return "assistant", [_reasoning_part(item, path)]
-        case _ if item.role == "assistant":
-            texts = _assistant_content(item.content, f"{path}.content")
-            return "assistant", [part for part in texts if part != _NOTHING]
-        case _:
-            content = _user_content(item.content, f"{path}.content")
-            return "user", [part for part in content if part != _NOTHING] or list(content)
-
-
-def _user_content(
-    content: str | Sequence[Any], path: str
-) -> tuple[domain.TextPart | domain.ImagePart | domain.DocumentPart, ...]:
-    if isinstance(content, str):
-        return (domain.TextPart(content),)
-    return tuple(_user_part(part, f"{path}[{number}]") for number, part in enumerate(content))
-
-
-def _user_part(part: Any, path: str) -> domain.TextPart | domain.ImagePart | domain.DocumentPart:
-    match part:
-        case shape.InputText():
-            return domain.TextPart(part.text)
-        case shape.InputImage():
-            _check_inline(part, path, "file_id", needed="image_url")
-            return image_part(part.image_url or "", f"{path}.image_url")
-        case shape.InputFile():
-            _check_inline(part, path, "file_id", "file_url", needed="file_data")
-            return document_part(part.file_data or "", part.filename or "document", f"{path}.file_data")
-        case _:
-            raise InvalidRequest("What a model has said has no place in a user's turn.", param=path)
-
-
-def _check_inline(part: shape.InputImage | shape.InputFile, path: str, *elsewhere: str, needed: str) -> None:
-    """Refuse content that is not in the body, by the field that says where it is."""
-    for name in elsewhere:
-        if getattr(part, name) is not None:
-            raise InvalidRequest(f"No file is kept or fetched here: send `{needed}`.", param=f"{path}.{name}")
-    if getattr(part, needed) is None:
-        raise InvalidRequest("Images and files come inline, as a `data:` URL.", param=f"{path}.{needed}")
-
-
-def _assistant_content(content: str | Sequence[Any], path: str) -> Iterable[domain.TextPart]:
-    if isinstance(content, str):
-        return [domain.TextPart(content)]
-    texts = []
-    for number, part in enumerate(content):
-        match part:
-            case shape.OutputText() | shape.InputText():
-                texts.append(domain.TextPart(part.text))
-            case shape.Refusal():
-                texts.append(domain.TextPart(part.refusal))
-            case _:
-                raise InvalidRequest("An assistant's turn is of text only.", param=f"{path}[{number}]")
-    return texts
-
-
-def _reasoning_part(item: shape.ReasoningItem, path: str) -> domain.ReasoningPart:
-    pieces = [*(part.text for part in item.content or ()), *(part.text for part in item.summary)]
-    if item.encrypted_content is None:
-        if not pieces:
-            raise InvalidRequest("Give the reasoning back as it came.", param=path)
-        return domain.ReasoningPart("".join(pieces))
-    signature, redacted = unsealed(item.encrypted_content, f"{path}.encrypted_content")
-    if redacted is not None and pieces:
-        raise InvalidRequest("Redacted reasoning has no text: give it back as it came.", param=path)
-    return domain.ReasoningPart("".join(pieces), signature, redacted)
 
 
 # ── tools, reasoning, the form of the answer ──────────────────────────────────────────────────────────

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.dialects import bedrock_headers, responses_objects, responses_plain
 from gateway.dialects.responses_stream import ResponsesStream
+from gateway.errors import InvalidRequest
 from gateway.server import completions
 from gateway.server.answers import json_response
 from gateway.server.body import read_json
-from gateway.server.late import Reader
+from gateway.server.late import Late, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,15 +27,27 @@ def _schema_parser() -> Callable[..., Asked]:
     return responses.parse
 
 
+def _name_field() -> Callable[[InvalidRequest, Any], None]:
+    from gateway.dialects import responses_places  # noqa: PLC0415 - see `late`
+
+    return responses_places.name_field
+
+
 READER: Final = Reader(responses_plain.read, _schema_parser)
+NAME_FIELD: Final = Late(_name_field)
 
 
 async def create_response(exchange: Exchange) -> Answer | None:
     """`POST /v1/responses`, streamed where the body asks for it."""
     services = exchange.services
-    asked = await READER.parse(await read_json(exchange), default_model=services.default_model)
+    value = await read_json(exchange)
+    asked = await READER.parse(value, default_model=services.default_model)
     request = bedrock_headers.apply(asked.request, exchange.request.headers)
-    calls = services.upstream.format(request)
+    try:
+        calls = services.upstream.format(request)
+    except InvalidRequest as fault:
+        (await NAME_FIELD.get())(fault, value)
+        raise
     created_at = int(datetime.now(UTC).timestamp())
     if asked.stream:
         exchange.log.add(format="sse")

@@ -619,6 +619,14 @@ TALK = dialogue(
     {"role": "tool", "tool_call_id": "c2", "content": "3"},
     {"role": "user", "content": "bye", "prompt_cache_breakpoint": {"mode": "explicit"}},
 )
+TWO_TOOLS = [
+    {"type": "function", "function": {"name": "a", "cache_control": {"type": "ephemeral"}}},
+    {"type": "function", "function": {"name": "b"}, "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+]
+ONLY_B = {
+    "type": "allowed_tools",
+    "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "b"}}]},
+}
 PLACES = {
     "system[0]": "messages[0].content[0]",
     "system[2]": "messages[0].content[1].cache_control",
@@ -661,6 +669,13 @@ def test_places(param: str) -> None:
         ("max_tokens", {"max_tokens": 5}, "max_tokens"),
         ("max_tokens", {"max_completion_tokens": 5}, "max_completion_tokens"),
         ("seed", {"seed": 5}, "seed"),
+        ("service_tier", {"service_tier": "flex"}, "service_tier"),
+        ("service_tier", {}, "X-Amzn-Bedrock-Service-Tier"),
+        ("latency", {}, "X-Amzn-Bedrock-PerformanceConfig-Latency"),
+        ("tools[0].strict", {"tools": TWO_TOOLS}, "tools[0].function.strict"),
+        ("tools[0].cache", {"tools": TWO_TOOLS}, "tools[0].function.cache_control"),
+        ("tools[1].cache.ttl", {"tools": TWO_TOOLS}, "tools[1].cache_control.ttl"),
+        ("tools[0].cache", {"tools": TWO_TOOLS, "tool_choice": ONLY_B}, "tools[1].cache_control"),
     ],
 )
 def test_names(param: str, fields: dict[str, Any], name: str) -> None:

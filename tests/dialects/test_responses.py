@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.completion import fold
 from gateway.dialects import responses, responses_objects, responses_plain
 from gateway.dialects.protocol import Begun, Ended
+from gateway.dialects.responses_places import name_field
 from gateway.dialects.responses_stream import ResponsesStream
 from gateway.domain import (
     Citation,
@@ -188,6 +189,47 @@ ACCEPTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             ),
         },
     ),
+    "what nobody said": (  # Bedrock does not take a text of ""
+        body(
+            input=[
+                {"role": "system", "content": [{"type": "input_text", "text": ""}]},
+                {"role": "developer", "content": ""},
+                {"role": "assistant", "content": ""},
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "input_text", "text": ""},
+                        {"type": "input_image", "image_url": PNG},
+                    ],
+                },
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"type": "output_text", "text": ""},
+                        {"type": "refusal", "refusal": ""},
+                    ],
+                },
+                {"type": "function_call", "call_id": "c", "name": "weather", "arguments": ""},
+                {"type": "function_call_output", "call_id": "c", "output": ""},
+                {
+                    "type": "function_call_output",
+                    "call_id": "d",
+                    "output": [{"type": "input_text", "text": ""}],
+                },
+                {"role": "assistant", "content": "x"},
+                {"role": "user", "content": ""},
+            ]
+        ),
+        {
+            "messages": (
+                Message("user", (ImagePart("png", b"bytes"),)),
+                Message("assistant", (ToolUsePart("c", "weather", {}),)),
+                Message("user", (ToolResultPart("c", ()), ToolResultPart("d", ()))),
+                Message("assistant", (TextPart("x"),)),
+                Message("user", (TextPart(""),)),  # it is all that there is to answer
+            )
+        },
+    ),
     "reasoning without a signature": (
         body(
             input=[{"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "a"}]}]
@@ -247,6 +289,7 @@ REFUSED: list[tuple[Any, str]] = [
     (item(role="user", content=[{"type": "input_file", "file_data": "data:x/y;base64,AA=="}]),
      "input[0].content[0].file_data"),
     (item(role="assistant", content=[{"type": "input_file", "file_data": "x"}]), "input[0].content[0]"),
+    (item(role="user", content=[]), "input[0].content"),
     (item(type="item_reference", id="x"), "input[0].type"),
     (item(type="function_call", call_id="c", name="n", arguments="["), "input[0].arguments"),
     (item(type="reasoning", summary=[]), "input[0]"),
@@ -265,6 +308,69 @@ def test_refused(value: Any, param: str) -> None:
     assert caught.value.param == param
 
 
+# ── what others find wrong ────────────────────────────────────────────────────────────────────────────
+
+TALK = [
+    {"role": "developer", "content": [{"type": "input_text", "text": "a"}]},
+    {"role": "system", "content": "b"},
+    {"role": "user", "content": [{"type": "input_text", "text": ""}, {"type": "input_text", "text": "c"}]},
+    {"role": "user", "content": "d"},
+    {"type": "reasoning", "summary": [{"type": "summary_text", "text": "e"}]},
+    {"role": "assistant", "content": [{"type": "output_text", "text": "f"}]},
+    {"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_image", "image_url": PNG}]},
+]
+PLACES = {
+    "system": "instructions",
+    "system[0]": "instructions",
+    "system[1]": "input[0].content[0]",
+    "system[2]": "input[1].content",
+    "system[3]": "system[3]",
+    "messages": "input",
+    "messages[0].role": "input[2].role",
+    "messages[0].content": "input[2].content",
+    "messages[0].content[0]": "input[2].content[1]",
+    "messages[0].content[1]": "input[3].content",
+    "messages[1].content[0]": "input[4]",
+    "messages[1].content[1]": "input[5].content[0]",
+    "messages[1].content[2]": "input[6]",
+    "messages[2].content[0]": "input[7]",
+    "max_tokens": "max_output_tokens",
+    "reasoning": "reasoning.effort",
+    "response_format": "text.format",
+    "tools[0].strict": "tools[0].strict",
+    "latency": "X-Amzn-Bedrock-PerformanceConfig-Latency",
+    "service_tier": "X-Amzn-Bedrock-Service-Tier",
+}
+
+
+@pytest.mark.parametrize("param", PLACES)
+def test_places(param: str) -> None:
+    """What is found wrong behind the dialect is told where the caller wrote it, in the message too."""
+    fault = InvalidRequest(f"{param}: is not taken.", param=param)
+
+    name_field(fault, {"instructions": "s", "input": TALK})
+
+    assert (fault.param, fault.message) == (PLACES[param], f"{PLACES[param]}: is not taken.")
+
+
+@pytest.mark.parametrize(
+    ("param", "value", "name"),
+    [
+        ("messages[0].role", {"input": "hi"}, "input"),
+        ("messages[0].content[0]", {"input": "hi"}, "input"),
+        ("service_tier", {"input": "hi", "service_tier": "flex"}, "service_tier"),
+        (None, {}, None),
+    ],
+)
+def test_names(param: str | None, value: dict[str, Any], name: str | None) -> None:
+    """The short form of a message has no places in it; words that do not begin with the field stay."""
+    fault = InvalidRequest("Not so.", param=param)
+    name_field(fault, value)
+
+    assert (fault.param, fault.message) == (name, "Not so.")
+
+
 PLAIN_FIELDS = {
     "model": st.sampled_from(["m", "", 5]),
     "input": st.sampled_from(
@@ -272,6 +378,7 @@ PLAIN_FIELDS = {
             *("hi", "", [], 5, None),
             [{"role": "user", "content": "a"}],
             [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+            [{"role": "user", "content": "a"}, {"role": "assistant", "content": ""}],
             [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}],
             [{"role": "developer", "content": "a"}, {"role": "user", "content": "b"}],
             [{"role": "user", "content": [{"type": "input_text", "text": "b"}]}],

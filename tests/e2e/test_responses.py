@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.harness import FAMILIES, Caller, lines
+from tests.harness import FAMILIES, LLAMA, Caller, lines
 
 if TYPE_CHECKING:
     import io
+
+IMAGE = {"type": "input_image", "image_url": "data:image/jpg;base64,AAAA"}
 
 
 async def post(caller: Caller, body: dict[str, Any]) -> tuple[int, str, Any]:
@@ -38,6 +40,24 @@ async def test_a_stream_is_the_answer(model: str, caller: Caller, log: io.String
     assert text == whole["output"][0]["content"][0]["text"] != ""
     assert (last["usage"], last["status"]) == (whole["usage"], whole["status"])
     assert {line["route"] for line in lines(log)} == {"/v1/responses"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"reasoning": {"effort": "high"}}, "reasoning.effort"),
+        ({"text": {"format": {"type": "json_object"}}}, "text.format"),
+        ({"input": [{"role": "user", "content": [IMAGE]}]}, "input[0].content[0]"),
+    ],
+)
+async def test_what_a_model_cannot_do_is_named_as_it_was_written(
+    fields: dict[str, Any], place: str, caller: Caller
+) -> None:
+    """In `param` and in the message."""
+    status, _, answer = await post(caller, {"model": LLAMA, "input": "Hello", **fields})
+
+    assert (status, answer["error"]["param"]) == (400, place)
+    assert answer["error"]["message"].startswith(place)
 
 
 async def test_a_failure_in_the_stream(caller: Caller) -> None:
