@@ -120,6 +120,8 @@ def _tier(value: str) -> Any:
 
 
 def _metadata(value: str) -> dict[str, str]:
+    if not (value.isascii() and value.isprintable()):  # it goes on as it is, and is signed
+        raise InvalidRequest(f"{METADATA} must be printable ASCII.", param=METADATA)
     try:
         metadata = orjson.loads(value)
     except orjson.JSONDecodeError:

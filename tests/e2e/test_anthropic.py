@@ -383,3 +383,18 @@ async def test_the_log_line(caller: Caller, log: io.StringIO, *, streaming: bool
     assert line["output_tokens"] > 0
     assert line["cost_usd"] > 0
     assert line["usage_accuracy"] == "final"
+
+
+@pytest.mark.parametrize("model", [CLAUDE, NOVA])
+@pytest.mark.parametrize("value", ['{"a":\t"b"}', '{"team":"Jäger"}'])
+async def test_metadata_that_no_header_may_hold(
+    value: str, model: str, caller: Caller, emulator: Emulator
+) -> None:
+    """It is the caller's mistake, and no reason for AWS to doubt the gateway's signature."""
+    calls = len(emulator.calls)
+    headers = {"X-Amzn-Bedrock-Request-Metadata": value}
+    async with caller.session.post(
+        f"{caller.url}/v1/messages", json=ask(model=model), headers=headers
+    ) as response:
+        assert (response.status, (await response.json())["error"]["type"]) == (400, "invalid_request_error")
+    assert len(emulator.calls) == calls
