@@ -26,6 +26,9 @@ METRICS: Final = b'"amazon-bedrock-invocationMetrics"'
 WELL_KNOWN: Final[frozenset[Family]] = frozenset({"claude", "nova", "converse"})
 """Families that say one answer in one way. The bodies of others may ask for what is never asked in
 translating, such as several answers at once: what is strange there is no proof of a fault."""
+WHOLE: Final[frozenset[Family]] = frozenset({"claude", "converse"})
+"""Those whose unary answers are all alike, too. What is called Nova and newer than the catalogue may give
+images or vectors."""
 MALFORMED: Final = frozenset({"malformed_model_output", "malformed_tool_use"})
 """Reasons of a stop which fail a translation. Here they are the caller's to read, as Bedrock says them."""
 
@@ -166,7 +169,7 @@ class RelayedAnswer:
             else:
                 self._check_whole(body, headers)
         except UpstreamProtocolError:
-            if family is None or family in WELL_KNOWN:
+            if family is None or family in WHOLE:
                 raise
             self._check_whole(body, headers)
             heard, unknown = [], {"payload"}
