@@ -39,7 +39,7 @@ def invalid(error: ValidationError, value: Any) -> InvalidRequest:
 
 def _describe(problem: Any, value: Any) -> tuple[str, str]:
     """Return path and words; never pydantic's words for a wrong tag, which repeat it."""
-    path = _path(problem["loc"], value)
+    path = _path(problem["loc"], value, lacking=problem["type"] == "missing")
     if problem["type"] in {"union_tag_invalid", "union_tag_not_found"}:
         name = problem["ctx"]["discriminator"].strip("'")
         path += ".type" if name.endswith("()") else f".{name}"  # a function that looks at the type
@@ -48,16 +48,16 @@ def _describe(problem: Any, value: Any) -> tuple[str, str]:
     return path, WORDS.get(problem["type"], problem["msg"])
 
 
-def _path(location: Sequence[int | str], value: Any) -> str:
+def _path(location: Sequence[int | str], value: Any, *, lacking: bool) -> str:
     """Return the path as the caller wrote it, such as `messages[2].content`.
 
     Pydantic's locations also name the branch of a union that it took, for example the role of a message.
     Such a step is not in the caller's value, so it is left out, as is the index of an item that the caller
-    gave without its list. The last step may name a field that is missing.
+    gave without its list. The last step names a field that is missing where one is `lacking`.
     """
     path, node = "", value
     for position, step in enumerate(location):
-        last = position == len(location) - 1
+        last = lacking and position == len(location) - 1
         if isinstance(step, int):
             if isinstance(node, list):
                 path, node = f"{path}[{step}]", node[step]
