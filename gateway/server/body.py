@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gateway.deadline import DeadlinePassed
+from gateway.dialects import bedrock_headers
 from gateway.errors import (
     ExpectationFailed,
     InvalidRequest,
@@ -33,7 +34,8 @@ async def read_json_bytes(exchange: Exchange, *, typed: bool = True) -> tuple[by
         ExpectationFailed: the caller expects something other than `100-continue`.
         Overloaded: there is no room for it beside the bodies that others have sent.
         RequestTimeout: it took longer than `body_timeout`.
-        InvalidRequest: it is empty or not JSON within the bounds of `wire.json`.
+        InvalidRequest: it is empty or not JSON within the bounds of `wire.json`, or a header of AWS's that
+            goes with it comes twice.
     """
     request = exchange.request
     _check_headers(request, typed=typed)
@@ -68,6 +70,9 @@ def _check_headers(request: Request, *, typed: bool) -> None:
         raise UnsupportedMediaType("Send JSON in UTF-8.", param="Content-Type")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the body without compression.", param="Content-Encoding")
+    for name in bedrock_headers.NAMES:  # of two guardrails one would be dropped in silence
+        if name in request.headers and len(request.headers.getall(name)) > 1:
+            raise InvalidRequest(f"Send {name} once.", param=name)
 
 
 def _waits_for_continue(request: Request) -> bool:

@@ -60,6 +60,27 @@ async def test_what_a_model_cannot_do_is_named_as_it_was_written(
     assert answer["error"]["message"].startswith(place)
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/responses", "/v1/chat/completions", "/v1/messages", "/chat/completions"]
+)
+async def test_aws_headers_come_once(path: str, caller: Caller) -> None:
+    """In every dialect: of two guardrails one would be dropped."""
+    name = "X-Amzn-Bedrock-GuardrailIdentifier"
+    headers = [(name, "one1"), ("X-Amzn-Bedrock-GuardrailVersion", "1"), (name, "two2")]
+    body: dict[str, Any] = {
+        "model": LLAMA,
+        "messages": [{"role": "user", "content": "Hello"}],
+        "max_tokens": 5,
+    }
+    if path == "/v1/responses":
+        body = {"model": LLAMA, "input": "Hello"}
+
+    async with caller.session.post(f"{caller.url}{path}", json=body, headers=headers) as response:
+        answer = await response.json()
+
+    assert (response.status, answer["error"]["message"]) == (400, f"Send {name} once.")
+
+
 async def test_a_failure_in_the_stream(caller: Caller) -> None:
     """It ends in `error`, and not as if it were whole."""
     body = {
