@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
 PREFIX: Final = "X-Amzn-Bedrock-"
+ACCEPT: Final = ("Accept", f"{PREFIX}Accept")
+"""What type the answer is to be of, whole and streamed."""
+TRACE: Final = f"{PREFIX}Trace"
 OF_INVOKE: Final = (
-    "Accept",
-    f"{PREFIX}Accept",
-    f"{PREFIX}Trace",
+    *ACCEPT,
+    TRACE,
     f"{PREFIX}GuardrailIdentifier",
     f"{PREFIX}GuardrailVersion",
     f"{PREFIX}PerformanceConfig-Latency",

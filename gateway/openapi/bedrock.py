@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.openapi.native import BASE_MODEL, MODEL, NATIVE
-from gateway.openapi.operation import ANYTHING, TEXT, WHOLE, Dialect, Operation, listing, record
+from gateway.openapi.operation import (
+    ANYTHING,
+    NUMBER,
+    TEXT,
+    WHOLE,
+    Dialect,
+    Operation,
+    listing,
+    only,
+    record,
+)
 
 BEDROCK: Final = Dialect(
     name="Bedrock",
@@ -39,6 +49,45 @@ _INVOKE_HEADERS = {
 _GUARDRAIL = {
     "guardrailIdentifier": "A guardrail's id or ARN.",
     "guardrailVersion": "`DRAFT`, or a number.",
+}
+_QUERY = record({"type": only("TEXT"), "textQuery": record({"text": TEXT})})
+_DOCUMENT = record(
+    {"type": only("TEXT", "JSON")}, {"textDocument": record({"text": TEXT}), "jsonDocument": {}}
+)
+_RERANKER = record(
+    {"modelConfiguration": record({"modelArn": TEXT}, {"additionalModelRequestFields": ANYTHING})},
+    {"numberOfResults": {**WHOLE, "minimum": 1, "maximum": 1000}},
+)
+_RERANK_BODY = {
+    **record(
+        {
+            "queries": {**listing(_QUERY), "minItems": 1, "maxItems": 1},
+            "sources": {
+                **listing(record({"type": only("INLINE"), "inlineDocumentSource": _DOCUMENT})),
+                "minItems": 1,
+                "maxItems": 1000,
+            },
+            "rerankingConfiguration": record(
+                {"type": only("BEDROCK_RERANKING_MODEL"), "bedrockRerankingConfiguration": _RERANKER}
+            ),
+        }
+    ),
+    "description": "The body of Rerank.",
+}
+_RERANK = {
+    "queries": [{"type": "TEXT", "textQuery": {"text": "What is the capital of Germany?"}}],
+    "sources": [
+        {"type": "INLINE", "inlineDocumentSource": {"type": "TEXT", "textDocument": {"text": text}}}
+        for text in ("The sun is hot.", "Berlin is the capital of Germany.")
+    ],
+    "rerankingConfiguration": {
+        "type": "BEDROCK_RERANKING_MODEL",
+        "bedrockRerankingConfiguration": {
+            "modelConfiguration": {
+                "modelArn": "arn:aws:bedrock:us-east-1::foundation-model/amazon.rerank-v1:0"
+            }
+        },
+    },
 }
 _EVENTS = "application/vnd.amazon.eventstream"
 
@@ -121,5 +170,24 @@ OPERATIONS: Final = (
             "guardrailVersion": "`DRAFT`, or a number.",
         },
         path_example={"guardrailIdentifier": "emulated", "guardrailVersion": "DRAFT"},
+    ),
+    Operation(
+        dialect=BEDROCK,
+        method="post",
+        path="/rerank",
+        name="rerank",
+        summary="Rerank",
+        about=(
+            "Of the agent runtime, asked of the same model by InvokeModel. All results come in one answer; a "
+            "JSON document is ranked as its text."
+        ),
+        body=_RERANK_BODY,
+        example=_RERANK,
+        answers={
+            "application/json": record(
+                {"results": listing(record({"index": WHOLE, "relevanceScore": NUMBER}))}
+            )
+        },
+        statuses=tuple(sorted({*BEDROCK.statuses, 409})),
     ),
 )

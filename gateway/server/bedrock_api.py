@@ -1,10 +1,10 @@
-"""Bedrock's own API: `/model/{modelId}/…` and guardrails, both ways in the words of whoever speaks."""
+"""Bedrock's own API: both ways in the words of whoever speaks, but for Rerank, which is translated."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.dialects import bedrock_answers, bedrock_requests
+from gateway.dialects import bedrock_answers, bedrock_requests, bedrock_rerank
 from gateway.server import completions
 from gateway.server.answers import Answer, rendered_json
 from gateway.server.body import read_json_bytes
@@ -13,6 +13,7 @@ from gateway.upstream import RelayRequest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.dialects.protocol import Begun
     from gateway.server.exchange import Exchange
     from gateway.upstream import RelayedOperation, UpstreamCall
 
@@ -53,6 +54,19 @@ async def apply_guardrail(exchange: Exchange) -> Answer:
     return await _whole(exchange, calls)
 
 
+async def rerank(exchange: Exchange) -> Answer:
+    """`POST /rerank`: Rerank of the agent runtime, asked of the same models by InvokeModel."""
+    _, value = await read_json_bytes(exchange, typed=False)
+    asked = bedrock_rerank.parse(value)
+    given = bedrock_requests.headers(exchange.request.headers, exchange.header, invoked=True)
+    headers = bedrock_rerank.headers(given)
+    calls = exchange.services.upstream.relay(RelayRequest(asked.model, "invoke", b"", headers))
+    bodies = {name: bedrock_rerank.body(asked, name) for name in {call.model.base_id for call in calls}}
+    made = [call._replace(body=bodies[call.model.base_id]) for call in calls]
+    folded = await completions.fold(exchange, made)
+    return _answer(exchange, bedrock_rerank.answer(asked, b"".join(folded.completion.passed)), folded.begun)
+
+
 async def _body(exchange: Exchange, *, counted: bool = False) -> bytes:
     body, value = await read_json_bytes(exchange, typed=False)
     s3_locations = exchange.services.limits.s3_locations
@@ -78,9 +92,13 @@ async def _stream(exchange: Exchange, operation: RelayedOperation) -> None:
 
 async def _whole(exchange: Exchange, calls: Sequence[UpstreamCall]) -> Answer:
     begun, completion, _ = await completions.fold(exchange, calls)
+    answer = _answer(exchange, b"".join(completion.passed), begun)
+    answer.headers["Content-Type"] = begun.headers.get("content-type", "application/json")
+    return answer
+
+
+def _answer(exchange: Exchange, body: bytes, begun: Begun) -> Answer:
     request_id = exchange.log.request_id
-    body = b"".join(completion.passed)
     answer = rendered_json(body, request_id, upstream_request_id=begun.upstream_request_id)
     answer.headers |= bedrock_answers.headers(begun, request_id)
-    answer.headers["Content-Type"] = begun.headers.get("content-type", "application/json")
     return answer

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote
 
-from gateway.dialects import anthropic_errors, bedrock_errors, native_records, openai_errors
+from gateway.dialects import anthropic_errors, bedrock_errors, bedrock_rerank, native_records, openai_errors
 from gateway.errors import MethodNotAllowed, RouteNotFound
 from gateway.server import (
     anthropic_api,
@@ -45,6 +45,7 @@ TABLE: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
         "/guardrail/{guardrailIdentifier}/version/{guardrailVersion}/apply",
         {"POST": bedrock_api.apply_guardrail},
     ),
+    ("/rerank", {"POST": bedrock_api.rerank}),
     ("/models/config", {"GET": models.models_config}),
     ("/embeddings", {"POST": embeddings.create_embeddings}),
     ("/openapi.json", {"GET": description.openapi}),
@@ -68,7 +69,7 @@ SHAPES: Final[tuple[tuple[str, ErrorShape], ...]] = (
     ("/model/", bedrock_errors.refusal),
     ("/guardrail", bedrock_errors.refusal),
     ("/async-invoke", bedrock_errors.refusal),
-    ("/rerank", bedrock_errors.refusal),
+    ("/rerank", bedrock_rerank.refusal),
 )
 """How errors look, by the beginning of the path, the first that fits; elsewhere they are the native API's."""
 

@@ -23,10 +23,12 @@ def _session() -> boto3.session.Session:
 
 
 @contextmanager
-def boto3_client(url: str, *, attempts: int = 1, key: tuple[str, str] = KEY) -> Iterator[Any]:
+def boto3_client(
+    url: str, *, attempts: int = 1, key: tuple[str, str] = KEY, service: str = "bedrock-runtime"
+) -> Iterator[Any]:
     """Give boto3's client of a gateway. It signs with keys of its own, which no gateway knows."""
     client = _session().client(
-        "bedrock-runtime",
+        service,
         endpoint_url=url,
         region_name="us-east-1",
         aws_access_key_id=key[0],
