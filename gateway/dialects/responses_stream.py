@@ -1,13 +1,15 @@
 """OpenAI's Responses as a stream: its events in their order, each numbered.
 
 An item of the output begins when the model first says something of its kind, and ends when something of
-another kind begins. Only calls whose arguments have not come yet stay open: a family may tell those at the
-end.
+another kind begins. Only calls whose arguments are not whole yet stay open: a family may tell those at the
+end, or of several calls by turns.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+
+import orjson
 
 from gateway.completion import FoldedReasoning, FoldedText, FoldedToolCall
 from gateway.dialects import openai_errors
@@ -177,10 +179,10 @@ class ResponsesStream:
         self._tell("response.output_item.added", output_index=self._place, item=item)
 
     def _close(self) -> None:
-        """End the current item, unless it is a call of which nothing has come."""
+        """End the current item, unless it is a call of which more is to come."""
         block, self._current = self._current, None
         if isinstance(block, FoldedToolCall):
-            if block.pieces:
+            if _is_json(block.arguments):
                 self._end_call(self._place, block)
         elif isinstance(block, FoldedText):
             self._end_text(block)
@@ -235,3 +237,11 @@ class ResponsesStream:
         data = b"".join(self._pieces)
         self._pieces.clear()
         return data
+
+
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True

@@ -568,6 +568,24 @@ def test_usage(tokens: Usage, told: tuple[Any, ...] | None) -> None:
     assert flat == told
 
 
+def test_calls_by_turns() -> None:
+    """A call ends when its arguments are whole: nothing of it comes behind its end."""
+    stream = ResponsesStream(AT, responses_objects.Echo({}))
+    stream.start(BEGUN)
+    turns: list[Event] = [
+        ToolCall(0, "a", "f"),
+        ToolCallDelta(0, "{"),
+        ToolCall(1, "b", "g"),
+        ToolCallDelta(1, "{}"),
+    ]
+    early = stream.events([*turns, ToolCallDelta(0, "}")])
+    end = stream.done(Ended(Stop(FinishReason.TOOL_CALLS, "tool_use"), Usage(), {}, None))
+
+    assert b"arguments.done" not in early
+    assert end.count(b"event: response.function_call_arguments.done") == 2
+    assert end.count(b'"arguments":"{}"') == 2 * 3  # its end, the item, the response
+
+
 def test_a_failure_is_the_last_event_and_nothing_looks_whole() -> None:
     """The SDKs raise where an event has an `error`."""
     encoder = ResponsesStream(AT, ECHO)
