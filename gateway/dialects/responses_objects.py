@@ -92,7 +92,10 @@ def ending(ended: Ended) -> Object:
 def whole(begun: Begun, completion: Completion, ended: Ended, created_at: int, echo: Echo) -> Object:
     """Return the response to a request that does not stream."""
     items = [item(item_id(begun, number, block), block) for number, block in enumerate(completion.blocks)]
-    return {**response(begun, created_at, echo), **ending(ended), "output": items}
+    end = ending(ended)
+    if items and items[-1]["type"] == "message":  # what was being said when it ended is as whole as that
+        items[-1]["status"] = end["status"]
+    return {**response(begun, created_at, echo), **end, "output": items}
 
 
 # ── items ─────────────────────────────────────────────────────────────────────────────────────────────

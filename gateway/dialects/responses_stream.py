@@ -77,11 +77,12 @@ class ResponsesStream:
 
     def done(self, ended: Ended) -> bytes:
         """Return the ends of the items that are open, and `response.completed` or `response.incomplete`."""
-        self._close()
+        end = objects.ending(ended)
+        self._close(end["status"].encode())
         for place, call in self._calls:
             if not self._items[place]:
                 self._end_call(place, call)
-        response = self._response | objects.ending(ended)
+        response = self._response | end
         kind = b"response.%b" % response["status"].encode()
         del response["output"]  # is JSON already
         told = b'"response":{"output":[%b],%b' % (b",".join(self._items), json.dumps(response)[1:])
@@ -178,14 +179,14 @@ class ResponsesStream:
     def _begin(self, item: Object) -> None:
         self._tell("response.output_item.added", output_index=self._place, item=item)
 
-    def _close(self) -> None:
-        """End the current item, unless it is a call of which more is to come."""
+    def _close(self, status: bytes = b"completed") -> None:
+        """End the current item, unless it is a call of which more is to come; a message has this status."""
         block, self._current = self._current, None
         if isinstance(block, FoldedToolCall):
             if _is_json(block.arguments):
                 self._end_call(self._place, block)
         elif isinstance(block, FoldedText):
-            self._end_text(block)
+            self._end_text(block, status)
         elif isinstance(block, FoldedReasoning):
             if block.pieces:
                 text = "".join(block.pieces)
@@ -195,7 +196,7 @@ class ResponsesStream:
                 self._tell_part("response.reasoning_summary_part.done", text)
             self._end(self._place, json.dumps(objects.item(self._names[self._place], block)))
 
-    def _end_text(self, block: FoldedText) -> None:
+    def _end_text(self, block: FoldedText, status: bytes) -> None:
         """The text goes out four times: as text, in its part, in its item, in the response."""
         text, here = json.dumps(block.text), self._here
         self._say(
@@ -204,8 +205,8 @@ class ResponsesStream:
         cited = json.dumps([objects.annotation(citation) for citation in block.citations])
         part = b'{"type":"output_text","text":%b,"annotations":%b,"logprobs":[]}' % (text, cited)
         self._say(b"response.content_part.done", b'%b,"content_index":0,"part":%b' % (here, part))
-        item = b'{"id":"%b","type":"message","status":"completed","role":"assistant","content":[%b]}'
-        self._end(self._place, item % (self._name, part))
+        item = b'{"id":"%b","type":"message","status":"%b","role":"assistant","content":[%b]}'
+        self._end(self._place, item % (self._name, status, part))
 
     def _end_call(self, place: int, call: FoldedToolCall) -> None:
         name = self._names[place]
