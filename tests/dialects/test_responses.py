@@ -480,8 +480,10 @@ def sent(data: bytes) -> list[dict[str, Any]]:
     return records
 
 
-@given(answers(), st.data())
-def test_the_stream_folds_to_the_answer(events: list[Event], data: st.DataObject) -> None:
+@given(answers(), st.sampled_from(FinishReason), st.data())
+def test_the_stream_folds_to_the_answer(
+    events: list[Event], reason: FinishReason, data: st.DataObject
+) -> None:
     """Its events are numbered and in a legal order, and make the response that does not stream."""
     encoder = ResponsesStream(AT, ECHO)
     cut = data.draw(st.integers(0, len(events)))
@@ -489,14 +491,16 @@ def test_the_stream_folds_to_the_answer(events: list[Event], data: st.DataObject
         encoder.start(BEGUN)
         + encoder.events(events[:cut])
         + encoder.events(events[cut:])
-        + encoder.done(ended())
+        + encoder.done(ended(reason))
     )
 
     assert [record["sequence_number"] for record in records] == list(range(len(records)))
     assert [record["type"] for record in records[:2]] == ["response.created", "response.in_progress"]
     last = records[-1]["response"]
-    assert records[-1]["type"] == "response.completed"
-    assert last == responses_objects.whole(BEGUN, fold(events), ended(), AT, ECHO)
+    assert records[-1]["type"] == f"response.{last['status']}"
+    assert last == responses_objects.whole(BEGUN, fold(events), ended(reason), AT, ECHO)
+    if last["output"] and last["output"][-1]["type"] == "message":
+        assert last["output"][-1]["status"] == last["status"]
     check_items(records[2:-1], last["output"])
 
 
