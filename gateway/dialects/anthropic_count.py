@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from gateway.dialects import anthropic_invoke
+from gateway.dialects.limits import MAX_TOKENS
 from gateway.errors import InvalidRequest, UpstreamProtocolError
 from gateway.wire import json
 
@@ -53,6 +54,6 @@ def answer(counted: bytes) -> bytes:
 
 
 def _limit(thinking: Any) -> int:
-    """Return a limit that lets the model think, which it has to."""
+    """Return a limit that lets the model think, which it has to; Bedrock judges what is no budget."""
     budget = thinking.get("budget_tokens") if type(thinking) is dict else None
-    return budget + 1 if type(budget) is int and budget > 0 else ONE
+    return budget + 1 if type(budget) is int and 0 < budget < MAX_TOKENS else ONE

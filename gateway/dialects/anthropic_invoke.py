@@ -36,8 +36,11 @@ TURNED: Final = frozenset({"model", "stream", "service_tier", "speed", "cache_co
 """What is said in another place there, or says nothing."""
 NOTHING: Final[tuple[Any, ...]] = (None, "", [])
 """Values by which a field says nothing."""
+SPEEDS: Final[tuple[Any, ...]] = (None, "standard")
+TIERS: Final[tuple[Any, ...]] = (None, "auto", "standard_only")
+"""Tuples: what a body says may be a list or an object, which no set can look for."""
 NO_DEFAULTS: Final[Mapping[str, str]] = MappingProxyType({})
-UNCACHEABLE: Final = frozenset({"thinking", "redacted_thinking"})
+UNCACHEABLE: Final = ("thinking", "redacted_thinking")
 
 
 class Invocation(NamedTuple):
@@ -116,7 +119,7 @@ def read(
 def body(value: Mapping[str, Any], betas: Sequence[str] = ()) -> dict[str, Any]:
     """Return the body of InvokeModel for a body of this API; raises `InvalidRequest` as `read` does."""
     anthropic_refusals.check(value)
-    if value.get("speed") not in {None, "standard"}:
+    if value.get("speed") not in SPEEDS:
         raise InvalidRequest("speed: Bedrock has `standard` only.", param="speed")
     kept = {"anthropic_version": ANTHROPIC_VERSION, **_kept(value)}
     if type(kept.get("messages")) is not list or not kept["messages"]:
@@ -147,7 +150,7 @@ def _kept(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _headers(tier: Any, given: Headers) -> dict[str, str]:
     """Return the headers for Bedrock, with the service tier in its words; `auto` is what it does anyway."""
-    if tier not in {None, "auto", "standard_only"}:
+    if tier not in TIERS:
         raise InvalidRequest("service_tier: Input should be `auto` or `standard_only`.", param="service_tier")
     headers = {
         name: value.strip() for name in bedrock_headers.NAMES if (value := given.get(name)) is not None

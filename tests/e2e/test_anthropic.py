@@ -398,3 +398,16 @@ async def test_metadata_that_no_header_may_hold(
     ) as response:
         assert (response.status, (await response.json())["error"]["type"]) == (400, "invalid_request_error")
     assert len(emulator.calls) == calls
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize(("name", "value"), [("service_tier", []), ("speed", {}), ("speed", [1])])
+async def test_a_word_of_another_type(path: str, name: str, value: Any, caller: Caller) -> None:
+    """Claude's body has no schema; it is refused by its name all the same."""
+    body = {"model": CLAUDE, "messages": [{"role": "user", "content": "Hi"}], name: value}
+    if path == "/v1/messages":
+        body["max_tokens"] = 5
+
+    status, data, _ = await post(caller, body, path)
+
+    assert (status, json.loads(data)["error"]["param"]) == (400, name)
