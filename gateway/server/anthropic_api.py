@@ -2,7 +2,8 @@
 
 A Claude model that InvokeModel serves is asked in its own words, and answers in them. Every other one is
 asked through the domain, and so is a Claude that is to fit its answer to a schema: not every one can, and a
-codec knows what to do about it.
+codec knows what to do about it. A guardrail's verdict is Bedrock's addition to Claude's words, which alone
+would look as if the model had ended them: that, too, a codec knows.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ async def create_message(exchange: Exchange) -> Answer | None:
     if streaming:
         exchange.log.add(format="sse")
         exchange.answer_headers = {REQUEST_ID: exchange.log.request_id}
-    if _speaks_for_itself(model, streaming=streaming) and not anthropic_invoke.wants_structure(value):
+    if _speaks_for_itself(model, streaming=streaming) and not _needs_translation(exchange, value):
         asked = anthropic_invoke.read(
             value,
             betas=betas,
@@ -107,6 +108,12 @@ async def _read(exchange: Exchange) -> tuple[Any, tuple[str, ...]]:
 
 def _speaks_for_itself(model: Model, *, streaming: bool) -> bool:
     return model.family in CLAUDES and (model.streaming or not streaming)
+
+
+def _needs_translation(exchange: Exchange, value: Any) -> bool:
+    headers = exchange.request.headers
+    guarded = bedrock_headers.GUARDRAIL in headers or bedrock_headers.VERSION in headers
+    return guarded or anthropic_invoke.wants_structure(value)
 
 
 async def _relay(

@@ -411,3 +411,19 @@ async def test_a_word_of_another_type(path: str, name: str, value: Any, caller: 
     status, data, _ = await post(caller, body, path)
 
     assert (status, json.loads(data)["error"]["param"]) == (400, name)
+
+
+GUARDED = {"X-Amzn-Bedrock-GuardrailIdentifier": "emulated", "X-Amzn-Bedrock-GuardrailVersion": "1"}
+
+
+@pytest.mark.parametrize("model", [CLAUDE, NOVA])
+@pytest.mark.parametrize(
+    "text", ["Hi [[emulator guardrail=output]]", "Hi [[emulator guardrail=mask]]", "forbidden"]
+)
+async def test_a_guardrail_that_intervenes(model: str, text: str, caller: Caller) -> None:
+    """The answer does not look like one that the model has ended: of Claude's own it would."""
+    message = await whole(caller, ask(text, model), **GUARDED)
+    events = await streamed(caller, ask(text, model), **GUARDED)
+
+    assert message["stop_reason"] == folded(events)["stop_reason"] == "refusal"
+    assert (await whole(caller, ask("Hi", model), **GUARDED))["stop_reason"] == "end_turn"
