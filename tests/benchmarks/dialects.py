@@ -23,10 +23,12 @@ from tests.benchmarks import measure, scenarios, subjects
 from tests.benchmarks.apis import BedrockApi, ChatApi, NativeApi
 from tests.benchmarks.cpu import pinned
 from tests.benchmarks.load import StreamFailedError, encode_post
+from tests.benchmarks.record import about
 from tests.benchmarks.scenarios import BURST_CLAUDE, BURST_CONVERSE, CLAUDE, LLAMA
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from tests.benchmarks.apis import Api
     from tests.benchmarks.measure import Result
@@ -35,6 +37,7 @@ TRANSLATED: Final = 1.3
 SHORT: Final = 1.0
 """The bars: times the native stream."""
 REPETITIONS: Final = 7
+PAGE: Final = Path(__file__).with_name("DIALECTS.md")
 _MODELS = {BURST_CLAUDE: CLAUDE, BURST_CONVERSE: LLAMA}
 _HI = 4096
 
@@ -160,6 +163,20 @@ def markdown(found: Sequence[Cost]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def published(found: Sequence[Cost], told: Mapping[str, Any]) -> str:
+    """Return the page that `--publish` writes; `told` are the circumstances, as `record.about` has them."""
+    machine = told["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
+    return f"""# What each dialect costs
+
+Written by `python -m tests.benchmarks.dialects --publish`: CPU time of one gateway that is asked in each of
+its dialects for the same answers, beside its native stream of the same run; medians of {REPETITIONS}.
+
+{told["date"]}, {machine["cores"]} × {machine["cpu"]}, {versions}
+
+{markdown(found)}"""
+
+
 def _progress(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
@@ -168,6 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and show; the exit code is 1 where a stream failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.dialects", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter runs")
+    parser.add_argument("--publish", action="store_true", help="write DIALECTS.md")
     parser.add_argument("--dialects", nargs="+", choices=list(APIS), default=list(APIS), metavar="NAME")
     options = parser.parse_args(arguments)
     try:
@@ -176,6 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"a stream failed, so nothing was measured: {error}\n")
         return 1
     sys.stdout.write(markdown(found))
+    if options.publish:
+        circumstances = about("", subjects.choose_cores(), [subjects.GATEWAY], [])
+        PAGE.write_text(published(found, circumstances))
     return 0
 
 
