@@ -22,6 +22,7 @@ WEATHER = {
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 THINKING: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000}
+LATENCY = "X-Amzn-Bedrock-PerformanceConfig-Latency"
 TRIES = 30
 """A machine that stands still lets many beats pass for one: then it is asked again."""
 MODELS = (CLAUDE, NOVA, TITAN, LLAMA)
@@ -291,6 +292,12 @@ async def test_errors(name: str, caller: Caller) -> None:
     [
         ({"thinking": {"type": "adaptive"}}, {}, "thinking"),
         ({}, {"anthropic-beta": "interleaved-thinking-2025-05-14"}, "anthropic-beta"),
+        (
+            {"tools": [{**WEATHER, "cache_control": {"type": "ephemeral"}}]},
+            {},
+            "tools[0].cache_control",
+        ),
+        ({}, {LATENCY: "optimized"}, LATENCY),
     ],
 )
 async def test_what_a_model_lacks(
