@@ -20,7 +20,7 @@ from gateway.bedrock.usual_passed import (
     passed_events,
     speaks_of_bedrock,
 )
-from gateway.codecs.guardrail_trace import UNMASKED, redacted
+from gateway.codecs.guardrail_trace import redacted
 from gateway.domain import PassedOn
 from gateway.errors import UpstreamProtocolError
 from gateway.wire.eventstream import FrameDecoder, encode, length_of
@@ -132,7 +132,7 @@ class FrameRelay(RelayReader):
                 if self._usual is not self._expected:
                     self._expect(self._usual)
                 payload = self._listener.payload
-                if UNMASKED in payload and (clean := redacted(payload)) is not payload:
+                if (clean := redacted(payload)) is not payload:
                     end = length_of(frames, number)
                     changed += (frames[start:end], self._frame(message, clean))
                     start = length_of(frames, number + 1)

@@ -1,7 +1,9 @@
 """The trace of a guardrail without the text before masking, which must not leave (bedrock-wire.md §6).
 
 InvokeModel's answers have the trace under `amazon-bedrock-trace`, Converse's under `trace`; in both the
-guardrail's part holds `modelOutput`, what the model said before the guardrail masked it.
+guardrail's part holds `modelOutput`, what the model said before the guardrail masked it, and each finding in
+the output's assessments holds a `match`, the piece of it that was found. What was found in the input stays:
+those are the caller's own words.
 """
 
 from __future__ import annotations
@@ -12,8 +14,12 @@ import orjson
 
 from gateway.errors import UpstreamProtocolError
 
-UNMASKED: Final = b"modelOutput"
-_KEY: Final = UNMASKED.decode()
+_UNMASKED: Final = "modelOutput"
+_MATCH: Final = "match"
+_ANYWHERE: Final = (_UNMASKED,)
+_IN_OUTPUTS: Final = (_UNMASKED, _MATCH)
+_OUTPUTS: Final = frozenset({"outputAssessments", "outputs"})
+_MARKS: Final = (_UNMASKED.encode(), f'"{_MATCH}"'.encode())
 _TRACES: Final = ("amazon-bedrock-trace", "trace")
 
 
@@ -23,7 +29,8 @@ def redacted(payload: bytes) -> bytes:
     Raises:
         UpstreamProtocolError: it may have some, and is not JSON.
     """
-    if UNMASKED not in payload:
+    whole_text, piece = _MARKS
+    if whole_text not in payload and piece not in payload:
         return payload
     try:
         value = orjson.loads(payload)
@@ -45,11 +52,14 @@ def _clean(value: dict[str, Any]) -> bool:
     return found
 
 
-def _drop(value: Any) -> bool:
+def _drop(value: Any, unwanted: tuple[str, ...] = _ANYWHERE) -> bool:
+    """Take the unwanted keys out, at any depth; say whether there was any."""
     found = False
     if type(value) is dict:
-        found = value.pop(_KEY, None) is not None
-        value = list(value.values())
-    for item in value if type(value) is list else ():
-        found = _drop(item) or found
+        found = [key for key in unwanted if value.pop(key, None) is not None] != []
+        for name, inner in value.items():
+            found = _drop(inner, _IN_OUTPUTS if name in _OUTPUTS else unwanted) or found
+    elif type(value) is list:
+        for item in value:
+            found = _drop(item, unwanted) or found
     return found

@@ -99,6 +99,12 @@ def _values(data: bytes) -> list[tuple[str, Any]]:
     return [(kind, orjson.loads(payload)) for kind, payload in _payloads(data)]
 
 
+def _matchless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _matchless(inner) for name, inner in value.items() if name != "match"}
+    return [_matchless(item) for item in value] if isinstance(value, list) else value
+
+
 def _masked(data: bytes) -> bytes | None:
     """Return what is to come of an answer that has text from before masking, None for any other."""
     frames = b""
@@ -107,9 +113,11 @@ def _masked(data: bytes) -> bytes | None:
         for trace in (value.get("trace"), value.get("amazon-bedrock-trace")):
             if trace is not None:
                 trace["guardrail"].pop("modelOutput", None)
+                for side in ("outputAssessments", "outputs"):
+                    if side in trace["guardrail"]:
+                        trace["guardrail"][side] = _matchless(trace["guardrail"][side])
         frames += _event(kind, value)
-    unmasked = any(b"modelOutput" in payload for _, payload in _payloads(data))
-    return frames if unmasked else None
+    return frames if _values(frames) != _values(data) else None
 
 
 ANSWERS: dict[str, tuple[Family, bytes]] = {
@@ -305,7 +313,14 @@ def test_faults(frame: bytes, error: type[GatewayError], framing: Lines | None) 
     assert not any(isinstance(event, Stop) for event in events)
 
 
-TRACE = {"guardrail": {"modelOutput": ["the secret is 42"], "inputAssessment": {}}}
+FOUND = {"sensitiveInformationPolicy": {"regexes": [{"name": "Number", "match": "secret", "action": "NONE"}]}}
+TRACE = {
+    "guardrail": {
+        "modelOutput": ["the secret is 42"],
+        "inputAssessment": {"g": {"wordPolicy": {"customWords": [{"match": "caller"}]}}},
+        "outputAssessments": {"g": [FOUND]},
+    }
+}
 
 
 @pytest.mark.parametrize("framing", [None, Lines()])
@@ -317,7 +332,7 @@ def test_the_unmasked_text_does_not_leave(framing: Lines | None) -> None:
     data = start + said + stop + _event("metadata", {"usage": {"inputTokens": 1}, "trace": TRACE})
     events = _read([data], _relay("converse", framing))
     assert b"secret" not in _passed(events)
-    assert b'"inputAssessment"' in _passed(events)
+    assert b'{"match":"caller"}' in _passed(events)
     assert events[-1] == Stop(FinishReason.CONTENT_FILTER, "guardrail_intervened")
 
     for more in ("", "x", "xx"):
@@ -433,6 +448,11 @@ def test_the_unmasked_text_of_a_whole_answer() -> None:
     assert isinstance(passed, PassedOn)
     assert orjson.loads(passed.data)["modelOutput"] == "kept"
     assert b"secret" not in passed.data
+    detected = {"amazon-bedrock-trace": {"guardrail": {"outputs": [{"g": FOUND}, 1]}, "x": ["y"]}, "match": 1}
+    [passed, *_] = _whole(orjson.dumps(detected), Relay("invoke", "llama"))
+    assert isinstance(passed, PassedOn)
+    assert b"secret" not in passed.data
+    assert b'"match":1' in passed.data
     for same in (b'{"modelOutput":1}', b'["modelOutput"]'):
         assert _passed(_whole(same, Relay("invoke", None))) == same
     cut = orjson.dumps({"trace": TRACE})[:-1]

@@ -94,11 +94,15 @@ async def _replayed() -> AsyncIterator[Replayed]:
         yield Replayed(emulator, caller)
 
 
-def _masked(value: Any) -> Any:
-    """Return an answer without the text from before masking, which must not arrive."""
+def _masked(value: Any, *, output: bool = False) -> Any:
+    """Return an answer without the text from before masking and its pieces, which must not arrive."""
     if isinstance(value, dict):
-        return {name: _masked(inner) for name, inner in value.items() if name != "modelOutput"}
-    return [_masked(item) for item in value] if isinstance(value, list) else value
+        return {
+            name: _masked(inner, output=output or name in {"outputAssessments", "outputs"})
+            for name, inner in value.items()
+            if name != "modelOutput" and not (output and name == "match")
+        }
+    return [_masked(item, output=output) for item in value] if isinstance(value, list) else value
 
 
 def _expected(recording: dict[str, Any]) -> tuple[str, Any]:
