@@ -2,13 +2,15 @@
 
 `X-Amzn-Bedrock-GuardrailIdentifier`, `-GuardrailVersion`, `-Trace`, `-PerformanceConfig-Latency`,
 `-Service-Tier` and `-Request-Metadata`, as InvokeModel has them (bedrock-wire.md §2.3). What a header says
-and the body says too must be the same.
+and the body says too must be the same. A name that begins so and is none of these is refused: a misspelt
+guardrail would guard nothing.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
 
 import orjson
@@ -17,7 +19,7 @@ from gateway.domain import Guardrail, Latency, ServiceTier
 from gateway.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gateway.domain import CompletionRequest
 
@@ -29,6 +31,12 @@ LATENCY: Final = f"{PREFIX}PerformanceConfig-Latency"
 TIER: Final = f"{PREFIX}Service-Tier"
 METADATA: Final = f"{PREFIX}Request-Metadata"
 NAMES: Final = (GUARDRAIL, VERSION, TRACE, LATENCY, TIER, METADATA)
+BEGINNING: Final = PREFIX.lower()
+TAKEN: Final[Mapping[str, str]] = MappingProxyType({name.lower(): name for name in NAMES})
+"""What a completion takes, in any dialect: names in lower case, and as AWS writes them."""
+NONE_TAKEN: Final[Mapping[str, str]] = MappingProxyType({})
+"""What embeddings take, and operations of Bedrock's that have no such header."""
+_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 TRACES: Final = ("DISABLED", "ENABLED", "ENABLED_FULL")
 GUARDRAIL_ID: Final = (
@@ -42,6 +50,39 @@ class Headers(Protocol):
 
     def get(self, key: str, /) -> str | None:
         """Return the value of a header, None where it is not there."""
+
+
+class Lines(Protocol):
+    """The headers of a request as they came, of which one may come twice."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield their names; one that comes twice may be given once."""
+
+    def getall(self, key: str, /) -> Sequence[str]:
+        """Return the values of a header that is there."""
+
+
+def check(lines: Lines, taken: Mapping[str, str]) -> None:
+    """Refuse names of AWS's that are not `taken`, or come twice: either would be dropped in silence.
+
+    Raises:
+        InvalidRequest: `param` is the header's name.
+    """
+    for given in lines:
+        name = given.lower()
+        if not name.startswith(BEGINNING):
+            continue
+        if name not in taken:
+            shown = given if _PLAIN_NAME.fullmatch(given) else f"{PREFIX}?"
+            raise InvalidRequest(f"{shown}: {_others(taken)}", param=shown)
+        if len(lines.getall(given)) > 1:
+            raise InvalidRequest(f"Send {taken[name]} once.", param=taken[name])
+
+
+def _others(taken: Mapping[str, str]) -> str:
+    if not taken:
+        return f"this operation takes no {PREFIX}* header. Leave it out."
+    return f"unknown header. Of AWS's own this operation takes {', '.join(taken.values())}."
 
 
 def apply(request: CompletionRequest, headers: Headers) -> CompletionRequest:

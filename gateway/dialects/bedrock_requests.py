@@ -10,16 +10,16 @@ from __future__ import annotations
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from gateway.dialects.bedrock_headers import GUARDRAIL_ID, GUARDRAIL_VERSION
+from gateway.dialects.bedrock_headers import GUARDRAIL_ID, GUARDRAIL_VERSION, PREFIX
 from gateway.errors import InvalidRequest
 from gateway.wire import json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Mapping
 
-PREFIX: Final = "X-Amzn-Bedrock-"
 ACCEPT: Final = ("Accept", f"{PREFIX}Accept")
 """What type the answer is to be of, whole and streamed."""
 TRACE: Final = f"{PREFIX}Trace"
@@ -33,6 +33,10 @@ OF_INVOKE: Final = (
     f"{PREFIX}Request-Metadata",
 )
 """Headers of InvokeModel's requests (bedrock-wire.md §2.3); Converse has all of that in its body."""
+TAKEN: Final[Mapping[str, str]] = MappingProxyType(
+    {name.lower(): name for name in OF_INVOKE if name.startswith(PREFIX)}
+)
+"""Those of them whose names are AWS's, in lower case and as AWS writes them."""
 
 _S3: Final = b"s3Location"
 _KEY: Final = _S3.decode()

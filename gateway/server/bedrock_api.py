@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gateway.dialects import bedrock_answers, bedrock_requests, bedrock_rerank
+from gateway.dialects.bedrock_headers import NONE_TAKEN
+from gateway.dialects.bedrock_requests import TAKEN
 from gateway.server import completions
 from gateway.server.answers import Answer, rendered_json
 from gateway.server.body import read_json_bytes
 from gateway.upstream import RelayRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gateway.dialects.protocol import Begun
     from gateway.server.exchange import Exchange
@@ -50,13 +52,14 @@ async def apply_guardrail(exchange: Exchange) -> Answer:
     named = exchange.parameters
     identifier, version = named["guardrailIdentifier"], named["guardrailVersion"]
     bedrock_requests.check_guardrail(identifier, version)
-    calls = exchange.services.upstream.relay_guardrail(identifier, version, await _body(exchange))
+    body = await _body(exchange, NONE_TAKEN)
+    calls = exchange.services.upstream.relay_guardrail(identifier, version, body)
     return await _whole(exchange, calls)
 
 
 async def rerank(exchange: Exchange) -> Answer:
     """`POST /rerank`: Rerank of the agent runtime, asked of the same models by InvokeModel."""
-    _, value = await read_json_bytes(exchange, typed=False)
+    _, value = await read_json_bytes(exchange, typed=False, taken=TAKEN)
     asked = bedrock_rerank.parse(value)
     given = bedrock_requests.headers(exchange.request.headers, exchange.header, invoked=True)
     headers = bedrock_rerank.headers(given)
@@ -67,8 +70,8 @@ async def rerank(exchange: Exchange) -> Answer:
     return _answer(exchange, bedrock_rerank.answer(asked, b"".join(folded.completion.passed)), folded.begun)
 
 
-async def _body(exchange: Exchange, *, counted: bool = False) -> bytes:
-    body, value = await read_json_bytes(exchange, typed=False)
+async def _body(exchange: Exchange, taken: Mapping[str, str], *, counted: bool = False) -> bytes:
+    body, value = await read_json_bytes(exchange, typed=False, taken=taken)
     s3_locations = exchange.services.limits.s3_locations
     bedrock_requests.check(body, value, s3_locations=s3_locations)
     if counted:
@@ -77,7 +80,8 @@ async def _body(exchange: Exchange, *, counted: bool = False) -> bytes:
 
 
 async def _calls(exchange: Exchange, operation: RelayedOperation) -> Sequence[UpstreamCall]:
-    body = await _body(exchange, counted=operation == "count-tokens")
+    counted = operation == "count-tokens"
+    body = await _body(exchange, NONE_TAKEN if counted else TAKEN, counted=counted)
     headers = bedrock_requests.headers(
         exchange.request.headers, exchange.header, invoked=operation in INVOKED
     )

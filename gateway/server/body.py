@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.deadline import DeadlinePassed
 from gateway.dialects import bedrock_headers
+from gateway.dialects.bedrock_headers import BEGINNING, TAKEN
 from gateway.errors import (
     ExpectationFailed,
     InvalidRequest,
@@ -16,17 +17,24 @@ from gateway.errors import (
 from gateway.wire import json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.server.exchange import Exchange
     from gateway.server.request import Request
 
 
-async def read_json(exchange: Exchange) -> Any:
-    """Return the parsed JSON body; raises as `read_json_bytes` does."""
-    return (await read_json_bytes(exchange))[1]
+async def read_json(exchange: Exchange, *, taken: Mapping[str, str] = TAKEN) -> Any:
+    """Return the parsed JSON body; `taken` and what is raised are those of `read_json_bytes`."""
+    return (await read_json_bytes(exchange, taken=taken))[1]
 
 
-async def read_json_bytes(exchange: Exchange, *, typed: bool = True) -> tuple[bytes, Any]:
-    """Return the JSON body as it came, and parsed. `typed`: its content type must be told.
+async def read_json_bytes(
+    exchange: Exchange, *, typed: bool = True, taken: Mapping[str, str] = TAKEN
+) -> tuple[bytes, Any]:
+    """Return the JSON body as it came, and parsed.
+
+    `typed`: its content type must be told. `taken`: the headers of AWS's that may go with it, by their names
+    in lower case.
 
     Raises:
         UnsupportedMediaType: it is not JSON by its content type, or it is compressed.
@@ -34,11 +42,13 @@ async def read_json_bytes(exchange: Exchange, *, typed: bool = True) -> tuple[by
         ExpectationFailed: the caller expects something other than `100-continue`.
         Overloaded: there is no room for it beside the bodies that others have sent.
         RequestTimeout: it took longer than `body_timeout`.
-        InvalidRequest: it is empty or not JSON within the bounds of `wire.json`, or a header of AWS's that
-            goes with it comes twice.
+        InvalidRequest: it is empty or not JSON within the bounds of `wire.json`, or a header of AWS's
+            goes with it that is not taken, or comes twice.
     """
     request = exchange.request
     _check_headers(request, typed=typed)
+    if BEGINNING in "\n".join(request.headers).lower():  # no loop over names for those who send none
+        bedrock_headers.check(request.headers, taken)
     limits = exchange.services.limits
     announced = request.content_length
     if announced > limits.max_body_bytes:
@@ -70,9 +80,6 @@ def _check_headers(request: Request, *, typed: bool) -> None:
         raise UnsupportedMediaType("Send JSON in UTF-8.", param="Content-Type")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the body without compression.", param="Content-Encoding")
-    for name in bedrock_headers.NAMES:  # of two guardrails one would be dropped in silence
-        if name in request.headers and len(request.headers.getall(name)) > 1:
-            raise InvalidRequest(f"Send {name} once.", param=name)
 
 
 def _waits_for_continue(request: Request) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from gateway.dialects import vectors
+from gateway.dialects.bedrock_headers import NONE_TAKEN
 from gateway.domain import Embedded, Usage
 from gateway.embedding import embed
 from gateway.retries.trail import Trail
@@ -76,7 +77,7 @@ async def run(exchange: Exchange, request: EmbeddingRequest) -> Embedding:
 
 async def create_embeddings(exchange: Exchange) -> Answer:
     """`POST /embeddings`."""
-    value = await read_json(exchange)
+    value = await read_json(exchange, taken=NONE_TAKEN)
     request, encoding = (await PARSE.get())(value)
     answer, cost = await run(exchange, request)
     model, ids = answer.model, answer.upstream_request_ids

@@ -80,7 +80,7 @@ async def create_chat_completion(exchange: Exchange) -> Answer | None:
 
 async def create_embeddings(exchange: Exchange) -> Answer:
     """`POST /v1/embeddings`."""
-    value = await read_json(exchange)
+    value = await read_json(exchange, taken=bedrock_headers.NONE_TAKEN)
     request, encoding = (await PARSE_EMBEDDINGS.get())(value)
     answer, _ = await embeddings.run(exchange, request)
     ids = answer.upstream_request_ids

@@ -412,6 +412,48 @@ async def test_bad_input(name: str, emulator: Emulator, caller: Caller, log: io.
     assert "CANARY" not in answer["message"] + log.getvalue()
 
 
+UNTAKEN = [
+    *(
+        (f"/model/{CLAUDE}/{operation}", "X-Amzn-Bedrock-Guardrail-Identifier", "unknown header")
+        for operation in ("invoke", "invoke-with-response-stream", "converse", "converse-stream")
+    ),
+    (f"/model/{CLAUDE}/invoke", "X-Amzn-Bedrock-" + 50 * "CANARY", "X-Amzn-Bedrock-?: unknown header"),
+    ("/rerank", "X-Amzn-Bedrock-Traces", "unknown header"),
+    (
+        f"/model/{CLAUDE}/count-tokens",
+        "X-Amzn-Bedrock-Trace",
+        "X-Amzn-Bedrock-Trace: this operation takes no",
+    ),
+    ("/guardrail/emulated/version/1/apply", "X-Amzn-Bedrock-GuardrailVersion", "this operation takes no"),
+]
+
+
+@pytest.mark.parametrize(("path", "header", "words"), UNTAKEN)
+async def test_headers_that_an_operation_does_not_take(
+    path: str, header: str, words: str, emulator: Emulator, caller: Caller, log: io.StringIO
+) -> None:
+    """They are refused by name: a misspelt guardrail would guard nothing."""
+    calls = len(emulator.calls)
+    async with caller.session.post(caller.url + path, json={}, headers={header: "1"}) as response:
+        answer = await response.json()
+    assert (response.status, response.headers["x-amzn-ErrorType"]) == (400, "ValidationException")
+    assert words in answer["message"]
+    assert "CANARY" not in answer["message"] + log.getvalue()
+    assert len(emulator.calls) == calls
+
+
+NOWHERE = ["/rerank/x", "/async-invoke", "/async-invoke/x", "/guardrail/x", "/model/x"]
+
+
+@pytest.mark.parametrize("path", NOWHERE)
+async def test_where_there_is_nothing(path: str, caller: Caller) -> None:
+    """The SDK finds its error's name."""
+    async with caller.session.post(caller.url + path, json={}) as response:
+        answer = await response.json()
+    assert (response.status, response.headers["x-amzn-ErrorType"]) == (404, "UnknownOperationException")
+    assert list(answer) == ["message"]
+
+
 def _counted(body: bytes) -> bytes:
     return json.dumps({"input": {"invokeModel": {"body": base64.b64encode(body).decode()}}}).encode()
 

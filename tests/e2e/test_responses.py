@@ -12,6 +12,11 @@ from tests.harness import FAMILIES, LLAMA, Caller, lines
 if TYPE_CHECKING:
     import io
 
+    from gateway.emulator import Emulator
+
+HELLO = [{"role": "user", "content": "Hello"}]
+CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+TITAN = "amazon.titan-embed-text-v2:0"
 IMAGE = {"type": "input_image", "image_url": "data:image/jpg;base64,AAAA"}
 
 
@@ -79,6 +84,44 @@ async def test_aws_headers_come_once(path: str, caller: Caller) -> None:
         answer = await response.json()
 
     assert (response.status, answer["error"]["message"]) == (400, f"Send {name} once.")
+
+
+TRANSLATED = {
+    "/v1/responses": {"model": LLAMA, "input": "Hello"},
+    "/v1/messages/count_tokens": {"model": CLAUDE, "messages": HELLO},
+} | {
+    path: {"model": model, "messages": HELLO, "max_tokens": 5}
+    for path, model in [
+        ("/v1/chat/completions", LLAMA),
+        ("/v1/messages", CLAUDE),
+        ("/chat/completions", LLAMA),
+        ("/chat/completions/stream", LLAMA),
+    ]
+}
+EMBEDDED = {path: {"model": TITAN, "input": ["Hello"]} for path in ("/v1/embeddings", "/embeddings")}
+MISSPELT = "X-Amzn-Bedrock-Guardrail-Identifier"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "header", "words"),
+    [
+        *((path, body, MISSPELT, "-GuardrailIdentifier, ") for path, body in TRANSLATED.items()),
+        *((path, body, "X-Amzn-Bedrock-Trace", "takes no") for path, body in EMBEDDED.items()),
+    ],
+)
+async def test_aws_headers_that_are_not_taken(
+    path: str, body: dict[str, Any], header: str, words: str, emulator: Emulator, caller: Caller
+) -> None:
+    """A misspelt guardrail would guard nothing, and embeddings take none."""
+    calls = len(emulator.calls)
+    async with caller.session.post(
+        f"{caller.url}{path}", json=body, headers={header.lower(): "abc"}
+    ) as response:
+        message = (await response.json())["error"]["message"]
+
+    assert (response.status, message.partition(":")[0]) == (400, header.lower())
+    assert words in message
+    assert len(emulator.calls) == calls
 
 
 async def test_a_failure_in_the_stream(caller: Caller) -> None:
