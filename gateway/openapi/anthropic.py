@@ -8,6 +8,7 @@ from gateway.dialects.anthropic_schema import CountBody, MessagesBody
 from gateway.openapi.native import MODEL, NATIVE
 from gateway.openapi.operation import (
     ANYTHING,
+    FLAG,
     TEXT,
     WHOLE,
     Dialect,
@@ -37,6 +38,16 @@ ANTHROPIC: Final = Dialect(
     },
 )
 
+ANTHROPIC_MODEL: Final = record({"type": only("model"), "id": TEXT, "display_name": TEXT, "created_at": TEXT})
+ANTHROPIC_PAGE: Final = record(
+    {
+        "data": listing(ANTHROPIC_MODEL),
+        "has_more": FLAG,
+        "first_id": nullable(TEXT),
+        "last_id": nullable(TEXT),
+    }
+)
+"""What is served where OpenAI's clients ask, too."""
 _EXAMPLE = {"model": MODEL, "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}
 
 OPERATIONS: Final = (

@@ -92,6 +92,7 @@ def _operation(operation: Operation) -> Schema:
         "summary": operation.summary,
         "parameters": [
             *(_parameter("path", name, about) for name, about in operation.parameters.items()),
+            *(_parameter("query", name, about) for name, about in operation.query.items()),
             *(_parameter("header", name, about) for name, about in headers.items()),
         ],
         "responses": {
@@ -99,7 +100,7 @@ def _operation(operation: Operation) -> Schema:
                 "description": "The answer.",
                 "content": {kind: {"schema": schema} for kind, schema in operation.answers.items()},
             },
-            **{str(status): _failure(dialect, status) for status in statuses},
+            **{str(status): _failure(operation, status) for status in statuses},
         },
     }
     if operation.about:
@@ -128,12 +129,17 @@ def _parameter(place: str, name: str, about: str) -> Schema:
     return {"name": name, "in": place, "required": place == "path", "description": about, "schema": schema}
 
 
-def _failure(dialect: Dialect, status: int) -> Schema:
+def _failure(operation: Operation, status: int) -> Schema:
+    shapes = [
+        {"$ref": f"{_REFERENCE}{dialect.prefix}Error"}
+        for dialect in (operation.dialect, operation.also)
+        if dialect is not None
+    ]
     try:
         words = HTTPStatus(status).phrase
     except ValueError:  # Anthropic's 529 is its own
         words = "Overloaded"
     return {
         "description": f"{words}.",
-        "content": {"application/json": {"schema": {"$ref": f"{_REFERENCE}{dialect.prefix}Error"}}},
+        "content": {"application/json": {"schema": shapes[0] if len(shapes) == 1 else {"anyOf": shapes}}},
     }

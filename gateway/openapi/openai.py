@@ -7,6 +7,7 @@ from typing import Final
 from gateway.dialects.openai_embeddings import EmbeddingBody
 from gateway.dialects.openai_schema import ChatBody
 from gateway.dialects.responses_schema import ResponseBody
+from gateway.openapi.anthropic import ANTHROPIC, ANTHROPIC_MODEL, ANTHROPIC_PAGE
 from gateway.openapi.native import MODEL, NATIVE
 from gateway.openapi.operation import (
     ANYTHING,
@@ -37,6 +38,7 @@ OPENAI: Final = Dialect(
     headers=NATIVE.headers,
 )
 
+_ANTHROPIC_VERSION = {"anthropic-version": ANTHROPIC.headers["anthropic-version"]}
 _RESPONSE = record(
     {
         "id": TEXT,
@@ -129,9 +131,21 @@ OPERATIONS: Final = (
         path="/v1/models",
         name="listModels",
         summary="List the models",
-        about="Aliases, chat models and embedding models that are served here.",
-        answers={"application/json": record({"object": only("list"), "data": listing(_LISTED)})},
-        statuses=(),
+        about="Aliases, chat models and embedding models that are served here; with `anthropic-version` in "
+        "Anthropic's shape, by pages.",
+        answers={
+            "application/json": {
+                "anyOf": [record({"object": only("list"), "data": listing(_LISTED)}), ANTHROPIC_PAGE]
+            }
+        },
+        statuses=(400,),
+        also=ANTHROPIC,
+        headers=_ANTHROPIC_VERSION,
+        query={
+            "limit": "With `anthropic-version`: models of one page, from 1 to 1000; 20 where it is not said.",
+            "after_id": "With `anthropic-version`: the page behind this model.",
+            "before_id": "With `anthropic-version`: the page before this model.",
+        },
     ),
     Operation(
         dialect=OPENAI,
@@ -139,8 +153,11 @@ OPERATIONS: Final = (
         path="/v1/models/{model}",
         name="retrieveModel",
         summary="Look a model up",
-        about="Any id or ARN that a request could name, in the list or not.",
-        answers={"application/json": _LISTED},
+        about="Any id or ARN that a request could name, in the list or not; with `anthropic-version` in "
+        "Anthropic's shape.",
+        answers={"application/json": {"anyOf": [_LISTED, ANTHROPIC_MODEL]}},
+        also=ANTHROPIC,
+        headers=_ANTHROPIC_VERSION,
         parameters={"model": "An alias, an id or an ARN; raw or encoded."},
         path_example={"model": "us.anthropic.claude-sonnet-4-5-20250929-v1%3A0"},
         statuses=(400, 404),

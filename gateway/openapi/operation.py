@@ -46,10 +46,14 @@ class Operation:
     example: Any = None
     answers: Mapping[str, Schema] = field(default_factory=dict)
     statuses: tuple[int, ...] | None = None
+    also: Dialect | None = None
+    """Another dialect that is spoken at this path, whose errors it may have."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Those that only this operation takes."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """The parts of the path that vary, and what they are."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    """What may stand behind the question mark."""
     path_example: Mapping[str, str] = field(default_factory=dict)
     """Values for those, encoded for a path."""
 

@@ -90,7 +90,7 @@ class Dispatcher:
 
 def _refusal(exchange: Exchange, fault: GatewayError) -> Answer:
     request = exchange.request
-    response = error_response(fault, exchange.log.request_id, routes.shape_of(request.path))
+    response = error_response(fault, exchange.log.request_id, routes.shape_of(request))
     if isinstance(fault, MethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(exchange.route.methods))
     if not request.content.at_eof():

@@ -1,4 +1,4 @@
-"""OpenAI's API: chat completions, embeddings and models, under `/v1`."""
+"""OpenAI's API: chat completions and embeddings, under `/v1`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.dialects import (
     bedrock_headers,
     openai_answer,
-    openai_models,
     openai_plain,
 )
 from gateway.dialects.openai_stream import ChatStream
@@ -21,7 +20,6 @@ from gateway.server.late import Late, Reader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.catalog.directory import ListedModel
     from gateway.dialects.openai_plain import ChatRequest
     from gateway.dialects.vectors import Encoding
     from gateway.domain import EmbeddingRequest
@@ -89,19 +87,3 @@ async def create_embeddings(exchange: Exchange) -> Answer:
         exchange.log.request_id,
         upstream_request_id=ids[0] if ids else None,
     )
-
-
-async def list_models(exchange: Exchange) -> Answer:
-    """`GET /v1/models`."""
-    listed = exchange.services.models.listed
-    return json_response(openai_models.listing(map(_shown, listed)), exchange.log.request_id)
-
-
-async def find_model(exchange: Exchange) -> Answer:
-    """`GET /v1/models/{model}`: whatever a request could name, in the list or not."""
-    found = exchange.services.models.find(exchange.parameters["model"])
-    return json_response(_shown(found), exchange.log.request_id)
-
-
-def _shown(model: ListedModel) -> dict[str, Any]:
-    return openai_models.model(model.id, model.provider, model.end_of_life)

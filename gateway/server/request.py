@@ -22,7 +22,7 @@ _JSON: Final = "application/json"
 class Request:
     """The head of a request, and its body as it comes."""
 
-    __slots__ = ("content", "headers", "method", "path", "raw_path", "should_close", "version")
+    __slots__ = ("content", "headers", "method", "path", "query", "raw_path", "should_close", "version")
 
     headers: MultiMapping[str] | CIMultiDictProxy[str]
 
@@ -33,6 +33,8 @@ class Request:
         self.path: str = raw if plain else message.url.path
         self.raw_path: str = raw if plain else _undecoded(raw, message)
         """As it was sent, without its query: an encoded slash in it separates nothing."""
+        self.query: str = "" if plain else message.url.raw_query_string
+        """As it was sent."""
         self.version: HttpVersion = message.version
         self.headers = message.headers
         self.should_close: bool = message.should_close

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote
 
 from gateway.dialects import anthropic_errors, bedrock_errors, bedrock_rerank, native_records, openai_errors
+from gateway.dialects.anthropic_headers import VERSION_HEADER
 from gateway.errors import MethodNotAllowed, RouteNotFound
 from gateway.server import (
     anthropic_api,
@@ -53,8 +54,8 @@ TABLE: Final[tuple[tuple[str, dict[str, Handler]], ...]] = (
     ("/v1/chat/completions", {"POST": openai_api.create_chat_completion}),
     ("/v1/responses", {"POST": responses_api.create_response}),
     ("/v1/embeddings", {"POST": openai_api.create_embeddings}),
-    ("/v1/models", {"GET": openai_api.list_models}),
-    ("/v1/models/{model}", {"GET": openai_api.find_model}),
+    ("/v1/models", {"GET": models.list_models}),
+    ("/v1/models/{model}", {"GET": models.find_model}),
     ("/v1/messages", {"POST": anthropic_api.create_message}),
     ("/v1/messages/count_tokens", {"POST": anthropic_api.count_tokens}),
     ("/livez", {"GET": health.live}),
@@ -72,6 +73,8 @@ SHAPES: Final[tuple[tuple[str, ErrorShape], ...]] = (
     ("/rerank", bedrock_rerank.refusal),
 )
 """How errors look, by the beginning of the path, the first that fits; elsewhere they are the native API's."""
+MODELS: Final = "/v1/models"
+"""Where they are Anthropic's if the caller is (see `models`)."""
 
 QUIET = frozenset({"/livez", "/readyz"})
 """Probes come every few seconds; a good one is logged at debug."""
@@ -137,6 +140,9 @@ def _find_pattern(raw_path: str) -> tuple[Route, Mapping[str, str]]:
     return NOWHERE, _NOTHING
 
 
-def shape_of(path: str) -> ErrorShape:
-    """Return how errors look at a path."""
+def shape_of(request: Request) -> ErrorShape:
+    """Return how errors look at the path of a request."""
+    path = request.path
+    if path.startswith(MODELS) and VERSION_HEADER in request.headers:
+        return anthropic_errors.refusal
     return next((shape for prefix, shape in SHAPES if path.startswith(prefix)), native_records.refusal)

@@ -104,7 +104,10 @@ class Anthropic(Messages):
     def models(self, url: str) -> list[str]:
         """Return the ids of the list."""
         with self.client(url, 0) as client:
-            return [model.id for model in client.models.list()]
+            found = list(client.models.list(limit=7))
+            assert {(model.type, bool(model.display_name)) for model in found} == {("model", True)}
+            assert client.models.retrieve(found[-1].id) == found[-1]
+            return [model.id for model in found]
 
 
 class AnthropicBedrock(Anthropic):
