@@ -109,8 +109,8 @@ def guard_of_body(guardrails: Mapping[str, Guardrail], body: Any) -> Guard | Non
     config = body.get("guardrailConfig")
     if config is None:
         return None
-    identifier, version = config.get("guardrailIdentifier", ""), config.get("guardrailVersion", "")
-    trace, mode = config.get("trace", "disabled"), config.get("streamProcessingMode", "sync")
+    identifier, version = config.get("guardrailIdentifier") or "", config.get("guardrailVersion") or ""
+    trace, mode = config.get("trace") or "disabled", config.get("streamProcessingMode") or "sync"
     return _guard(guardrails, identifier, version, trace=trace, mode=mode)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, StringConstraints
 
+from gateway.emulator.schemas import AnySchema  # noqa: TC001 - pydantic asks
 from gateway.emulator.shapes import NonEmpty, Shape, StringOr
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -105,7 +106,7 @@ class Function(Shape):
 
     name: ToolName
     description: str | None = None
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: AnySchema = Field(default_factory=dict)
     strict: bool | None = None
 
 
@@ -133,7 +134,7 @@ class JsonSchema(Shape):
     """The schema of an answer in JSON."""
 
     name: ToolName
-    schema_: dict[str, Any] = Field(alias="schema")
+    schema_: AnySchema = Field(alias="schema")
     description: str | None = None
     strict: bool | None = None
 

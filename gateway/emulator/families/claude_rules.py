@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from gateway.emulator.errors import invalid
+from gateway.emulator.families.claude_context import CONTEXT_BETA
 from gateway.emulator.families.claude_models import check_traits
 from gateway.emulator.families.claude_shapes import (
     BETAS,
@@ -32,6 +33,7 @@ _THOUGHTS_FIRST: Final = (
     "https://docs.claude.com/en/docs/build-with-claude/extended-thinking"
 )
 _SAMPLING: Final = ("temperature", "top_p", "top_k")
+_IN_TRIAL: Final = {"output_format": STRUCTURED_BETA, "context_management": CONTEXT_BETA}
 _FORCING: Final = frozenset({"any", "tool"})
 
 
@@ -76,10 +78,7 @@ def check_options(body: ClaudeBody, traits: ClaudeTraits | None) -> None:
         raise invalid(f"Tool '{choice.name}' not found in provided tools")
     if body.thinking is not None and body.thinking.type != "disabled":
         _check_thinking(body, forced=forced)
-    if not BETAS.issuperset(body.anthropic_beta):
-        raise invalid("invalid beta flag")
-    if body.output_format is not None and STRUCTURED_BETA not in body.anthropic_beta:
-        raise invalid("output_format: Extra inputs are not permitted")
+    _check_betas(body)
     if traits is not None:
         check_traits(
             traits,
@@ -89,6 +88,14 @@ def check_options(body: ClaudeBody, traits: ClaudeTraits | None) -> None:
             forced=forced,
             ends_with_assistant=body.messages[-1].role == "assistant",
         )
+
+
+def _check_betas(body: ClaudeBody) -> None:
+    if not BETAS.issuperset(body.anthropic_beta):
+        raise invalid("invalid beta flag")
+    for name, beta in _IN_TRIAL.items():
+        if getattr(body, name) is not None and beta not in body.anthropic_beta:
+            raise invalid(f"{name}: Extra inputs are not permitted")
 
 
 def check_thoughts(turn: Turn, number: int) -> None:

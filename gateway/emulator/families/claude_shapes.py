@@ -1,9 +1,11 @@
 """The body of Claude's Messages on InvokeModel (bedrock-wire.md §4.1), checked as Anthropic's API checks."""
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import ConfigDict, Field, StringConstraints, field_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from gateway.emulator.families.claude_context import ContextManagement
+from gateway.emulator.schemas import AnySchema, check
 from gateway.emulator.shapes import Base64, NonEmpty, Shape, StringOr
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -147,6 +149,11 @@ class JsonSchemaObject(Shape):
 
     type: Literal["object"]
 
+    @model_validator(mode="after")
+    def _is_schema(self) -> Self:
+        check(self.model_dump())
+        return self
+
 
 class CustomTool(Cacheable):
     """A tool of the caller."""
@@ -232,7 +239,7 @@ class JsonFormat(Shape):
     """An answer in JSON, by a schema."""
 
     type: Literal["json_schema"]
-    schema_: dict[str, Any] = Field(alias="schema")
+    schema_: AnySchema = Field(alias="schema")
 
 
 class OutputConfig(Shape):
@@ -269,6 +276,7 @@ class ClaudeBody(Shape):
     metadata: Metadata | None = None
     output_config: OutputConfig | None = None
     output_format: JsonFormat | None = None
+    context_management: ContextManagement | None = None
 
     @property
     def answer_schema(self) -> dict[str, Any] | None:

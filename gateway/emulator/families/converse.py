@@ -15,6 +15,7 @@ from gateway.emulator.families.converse_fields import read_fields
 from gateway.emulator.families.converse_rules import check_conversation, check_guardrail
 from gateway.emulator.families.converse_shapes import ConverseBody, CountedConverse
 from gateway.emulator.frames import Event, remember_words
+from gateway.emulator.schemas import check
 from gateway.emulator.sense.calls import Tool
 from gateway.emulator.shapes import read_schema
 
@@ -185,7 +186,7 @@ def _schema(asked: ConverseBody) -> dict[str, Any] | None:
     """Return the schema of the answer, None for prose; it is JSON in a string.
 
     Raises:
-        BedrockError: the string is no JSON object.
+        BedrockError: the string is no JSON object, or no schema.
     """
     config = asked.output_config
     if config is None or config.text_format is None or config.text_format.structure.json_schema is None:
@@ -196,7 +197,10 @@ def _schema(asked: ConverseBody) -> dict[str, Any] | None:
         raise invalid("The JSON schema in outputConfig is not valid JSON.") from exc
     if not isinstance(schema, dict):
         raise invalid("The JSON schema in outputConfig must be a JSON object.")
-    return schema
+    try:
+        return check(schema)
+    except ValueError as exc:
+        raise invalid(f"The JSON schema in outputConfig cannot be used: {exc}") from exc
 
 
 def _thoughts(answer: Answer) -> Iterator[list[dict[str, str]]]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from gateway.emulator.families.converse_media import Audio, Citations, Document, Image, Video
+from gateway.emulator.schemas import AnySchema
 from gateway.emulator.shapes import Base64, CamelShape, NonEmpty, UnionShape
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_.:-]{1,64}$")]
@@ -145,7 +146,7 @@ class InferenceConfig(CamelShape):
 class InputSchema(UnionShape):
     """The schema of a tool's arguments."""
 
-    json_: dict[str, Any] | None = Field(None, alias="json")
+    json_: AnySchema | None = Field(None, alias="json")
 
 
 class ToolSpec(CamelShape):
