@@ -8,6 +8,7 @@ from gateway.dialects.anthropic_schema import CountBody, MessagesBody
 from gateway.openapi.native import MODEL, NATIVE
 from gateway.openapi.operation import (
     ANYTHING,
+    AWS_HEADERS,
     FLAG,
     TEXT,
     WHOLE,
@@ -74,6 +75,7 @@ OPERATIONS: Final = (
             ),
             "text/event-stream": TEXT,
         },
+        headers=AWS_HEADERS,
     ),
     Operation(
         dialect=ANTHROPIC,
@@ -84,5 +86,6 @@ OPERATIONS: Final = (
         body=CountBody,
         example={"model": MODEL, "messages": _EXAMPLE["messages"]},
         answers={"application/json": record({"input_tokens": WHOLE})},
+        headers=AWS_HEADERS,
     ),
 )

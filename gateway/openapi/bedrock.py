@@ -7,6 +7,7 @@ from typing import Final
 from gateway.openapi.native import BASE_MODEL, MODEL, NATIVE
 from gateway.openapi.operation import (
     ANYTHING,
+    AWS_HEADERS,
     NUMBER,
     TEXT,
     WHOLE,
@@ -42,9 +43,11 @@ _CONVERSE_BODY = {
     "description": "The body of Converse.",
 }
 _INVOKE_HEADERS = {
-    "X-Amzn-Bedrock-GuardrailIdentifier": "The guardrail to apply.",
-    "X-Amzn-Bedrock-GuardrailVersion": "Its version.",
-    "X-Amzn-Bedrock-Trace": "Whether the guardrail's trace is wanted; unmasked text is taken out of it.",
+    **AWS_HEADERS,
+    "X-Amzn-Bedrock-Trace": (
+        "`ENABLED`, `ENABLED_FULL` or `DISABLED`: the guardrail's trace; unmasked text is taken out of it."
+    ),
+    "X-Amzn-Bedrock-Accept": "The media type of the answer.",
 }
 _GUARDRAIL = {
     "guardrailIdentifier": "A guardrail's id or ARN.",

@@ -8,6 +8,7 @@ from gateway.dialects.embeddings import EmbeddingBody
 from gateway.dialects.native_schema import CompletionBody
 from gateway.openapi.operation import (
     ANYTHING,
+    AWS_HEADERS,
     FLAG,
     NUMBER,
     TEXT,
@@ -90,6 +91,7 @@ OPERATIONS: Final = (
         body=CompletionBody,
         example=_EXAMPLE,
         answers={"application/x-ndjson": TEXT, "text/event-stream": TEXT, "text/plain": TEXT},
+        headers=AWS_HEADERS,
     ),
     Operation(
         dialect=NATIVE,
@@ -100,6 +102,7 @@ OPERATIONS: Final = (
         body=CompletionBody,
         example=_EXAMPLE,
         answers={"application/json": _COMPLETION},
+        headers=AWS_HEADERS,
     ),
     Operation(
         dialect=NATIVE,

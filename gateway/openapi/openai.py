@@ -11,6 +11,7 @@ from gateway.openapi.anthropic import ANTHROPIC, ANTHROPIC_MODEL, ANTHROPIC_PAGE
 from gateway.openapi.native import MODEL, NATIVE
 from gateway.openapi.operation import (
     ANYTHING,
+    AWS_HEADERS,
     NUMBER,
     TEXT,
     WHOLE,
@@ -103,6 +104,7 @@ OPERATIONS: Final = (
         body=ChatBody,
         example={"model": MODEL, "messages": [{"role": "user", "content": "Hello"}]},
         answers={"application/json": _CHAT, "text/event-stream": TEXT},
+        headers=AWS_HEADERS,
     ),
     Operation(
         dialect=OPENAI,
@@ -114,6 +116,7 @@ OPERATIONS: Final = (
         body=ResponseBody,
         example={"model": MODEL, "input": "Hello", "max_output_tokens": 100},
         answers={"application/json": _RESPONSE, "text/event-stream": TEXT},
+        headers=AWS_HEADERS,
     ),
     Operation(
         dialect=OPENAI,
@@ -138,7 +141,7 @@ OPERATIONS: Final = (
                 "anyOf": [record({"object": only("list"), "data": listing(_LISTED)}), ANTHROPIC_PAGE]
             }
         },
-        statuses=(400,),
+        statuses=(400, 401),
         also=ANTHROPIC,
         headers=_ANTHROPIC_VERSION,
         query={
@@ -160,6 +163,6 @@ OPERATIONS: Final = (
         headers=_ANTHROPIC_VERSION,
         parameters={"model": "An alias, an id or an ARN; raw or encoded."},
         path_example={"model": "us.anthropic.claude-sonnet-4-5-20250929-v1%3A0"},
-        statuses=(400, 404),
+        statuses=(400, 401, 404),
     ),
 )

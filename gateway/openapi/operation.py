@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gateway.dialects import bedrock_headers
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -71,6 +73,16 @@ def nullable(schema: Schema) -> Schema:
     """Return the schema of something that may be null."""
     return {"anyOf": [schema, {"type": "null"}]}
 
+
+AWS_HEADERS: Mapping[str, str] = {
+    bedrock_headers.GUARDRAIL: "The guardrail to apply, by its id or ARN; its version comes with it.",
+    bedrock_headers.VERSION: "`DRAFT`, or a number.",
+    bedrock_headers.TRACE: "`DISABLED`: only Bedrock's own operations have a place for a guardrail's trace.",
+    bedrock_headers.LATENCY: "`standard` or `optimized`.",
+    bedrock_headers.TIER: "`priority`, `default`, `flex` or `reserved`.",
+    bedrock_headers.METADATA: "A JSON object of texts, for AWS's invocation logs.",
+}
+"""What every completion takes of AWS's; each other name that begins so is refused."""
 
 TEXT: Schema = {"type": "string"}
 WHOLE: Schema = {"type": "integer"}

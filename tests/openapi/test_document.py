@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway import openapi
+from gateway.dialects import bedrock_headers, bedrock_requests
 from gateway.openapi.__main__ import files
 from gateway.openapi.document import OPERATIONS, document
 from gateway.server.routes import ROUTES
@@ -91,3 +92,20 @@ async def test_they_are_served(caller: Caller) -> None:
     async with caller.session.get(f"{caller.url}/docs") as response:
         assert (response.content_type, await response.text()) == ("text/html", FILES["docs.html"])
         assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+def test_aws_headers_are_described() -> None:
+    """Where a completion is asked for they are all there; embeddings take none."""
+    for operation in OPERATIONS:
+        described = {name.lower() for name in operation.headers if name.startswith(bedrock_headers.PREFIX)}
+        if operation.name.startswith("invokeModel"):
+            assert described == set(bedrock_requests.TAKEN)
+        elif operation.dialect.name in {"Native", "OpenAI", "Anthropic"} and operation.method == "post":
+            taken = set() if "mbeddings" in operation.name else set(bedrock_headers.TAKEN)
+            assert described == taken, operation.name
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/{model}", "/models/config"])
+def test_lists_may_ask_who_is_there(path: str) -> None:
+    """With callers set, a request without a key is answered with 401."""
+    assert "401" in document()["paths"][path]["get"]["responses"]
