@@ -67,17 +67,21 @@ async def test_connections_of_the_gateway_have_the_options(caller: Caller) -> No
         found = _options_of_all_connections()
 
     ours = [value for _, _, value in tcp.OPTIONS]
-    assert [options for options in found if options[-1] == 60_000] == [ours, ours]
+    timed = [options for options in found if options[-1] == 60_000]
+    assert timed[:2] == [ours, ours]
+    assert all(options == ours for options in timed), "those of gateways that other tests share, too"
 
 
 def _options_of_all_connections() -> list[list[int]]:
     """Return ours of every connection of this process: no event loop has a list of them for all to see."""
     found = []
     for link in Path("/proc/self/fd").iterdir():
+        if not link.is_socket():  # a copy of a pipe would stay open, and its reader would wait for ever
+            continue
         with (
-            suppress(OSError),
+            suppress(OSError),  # most are not connected
             socket.socket(fileno=os.dup(int(link.name))) as one,
-        ):  # most are something else
+        ):
             one.getpeername()
             found.append([_value(one, level, option) for level, option, _ in tcp.OPTIONS])
     return found

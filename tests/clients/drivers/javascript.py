@@ -50,8 +50,9 @@ class Process:
         return answered["answer"]
 
     def close(self) -> None:
-        """End the process."""
+        """End the process; not by the end of its input, which any copy of that pipe in this process defers."""
         if self._process is not None:
+            self._process.kill()
             self._process.communicate()
             self._process = None
 
