@@ -50,7 +50,7 @@ class Process:
         return answered["answer"]
 
     def close(self) -> None:
-        """End the process; the end of its input would be deferred by any copy of that pipe in this process."""
+        """End the process. The end of its input would wait for every copy of that pipe in this process."""
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
