@@ -64,6 +64,24 @@ class Unauthenticated(GatewayError):
     code, status, retryable, level = "unauthenticated", 401, False, "info"
 
 
+class Forbidden(GatewayError):
+    """The caller is known, and its rules do not let it ask this."""
+
+    code, status, retryable, level = "forbidden", 403, False, "info"
+
+
+class RateLimited(GatewayError):
+    """The caller has used up what its rules give it in a minute, or at a time."""
+
+    code, status, retryable, level = "rate_limited", 429, True, "info"
+
+
+class BudgetExhausted(GatewayError):
+    """The caller's budget of the day or of the month has no room for what this request may cost."""
+
+    code, status, retryable, level = "budget_exhausted", 429, False, "warning"
+
+
 class UnknownModel(GatewayError):
     """No such model: malformed id, not in the catalogue where custom ids are off, or unknown to Bedrock."""
 

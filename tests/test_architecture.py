@@ -48,16 +48,16 @@ ARCHITECTURE = {
     ),
     "addresses": Area("server", types="settings"),
     "generations": Area("composition", types="bedrock settings"),
-    "lasting": Area("monitoring server admission retries abandoned observability", types="settings"),
+    "lasting": Area("monitoring server admission ledger retries abandoned observability", types="settings"),
     "monitoring": Area("server bedrock observability errors", types="admission retries"),
     "readiness": Area("errors", types="server bedrock admission"),
-    "composition": Area("admission bedrock catalog errors", types="settings"),
+    "composition": Area("admission identity bedrock catalog errors", types="settings"),
     "diagnosis": Area("bedrock upstream catalog domain errors", types="settings"),
     # the two shells, which never meet
     "server": Area(
         "pipeline timing embedding retries deadline ids tcp dialects wire admission observability completion "
         "upstream domain errors",
-        types="abandoned catalog",
+        types="abandoned catalog identity",
     ),
     "bedrock": Area("upstream deadline tcp codecs wire catalog domain errors", types="settings"),
     # what they are built from
@@ -71,7 +71,9 @@ ARCHITECTURE = {
     "embedding": Area("admission retries domain errors", types="upstream catalog timing"),
     "pipeline": Area("admission retries ids domain errors", types="upstream codecs timing"),
     "retries": Area("domain errors", types="admission catalog"),
-    "admission": Area("domain errors"),
+    "admission": Area("ledger domain errors"),
+    "ledger": Area("errors"),
+    "identity": Area("admission errors"),
     "observability": Area("domain errors", types="timing retries"),
     "emulator": Area("wire errors"),
     "openapi": Area("dialects"),

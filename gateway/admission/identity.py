@@ -15,6 +15,8 @@ from gateway.errors import Unauthenticated
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from gateway.admission.caller import Caller
+
 AUTHORIZATION: Final = "Authorization"
 API_KEY: Final = "x-api-key"
 _SIGV4: Final = "AWS4-HMAC-SHA256"
@@ -28,7 +30,7 @@ _UNKNOWN: Final = "This gateway does not know the key that was sent."
 class Known(NamedTuple):
     """A caller, and what it is known by: SHA-256 digests of its keys, and access key ids."""
 
-    name: str
+    caller: Caller
     digests: tuple[bytes, ...]
     access_key_ids: tuple[str, ...]
 
@@ -38,13 +40,13 @@ class Callers:
 
     def __init__(self, known: Iterable[Known]) -> None:
         callers = tuple(known)
-        self._by_digest = tuple((digest, caller.name) for caller in callers for digest in caller.digests)
-        self._by_access_key: Mapping[str, str] = {
-            identifier: caller.name for caller in callers for identifier in caller.access_key_ids
+        self._by_digest = tuple((digest, known.caller) for known in callers for digest in known.digests)
+        self._by_access_key: Mapping[str, Caller] = {
+            identifier: known.caller for known in callers for identifier in known.access_key_ids
         }
 
-    def identify(self, header: Callable[[str], str | None]) -> str:
-        """Return the caller's name; `header` gives the value of a header, None where it did not come.
+    def identify(self, header: Callable[[str], str | None]) -> Caller:
+        """Return who calls; `header` gives the value of a header, None where it did not come.
 
         `Authorization` is read first; `x-api-key` counts where that one does not come.
 
@@ -60,18 +62,18 @@ class Callers:
         scheme, _, rest = authorization.strip().partition(" ")
         if scheme.lower() == "bearer":
             return self._of_key(rest, AUTHORIZATION)
-        name = self._by_access_key.get(_access_key_id(rest)) if scheme == _SIGV4 else None
-        if name is None:
+        caller = self._by_access_key.get(_access_key_id(rest)) if scheme == _SIGV4 else None
+        if caller is None:
             raise Unauthenticated(_UNKNOWN, param=AUTHORIZATION)
-        return name
+        return caller
 
-    def _of_key(self, key: str, param: str) -> str:
+    def _of_key(self, key: str, param: str) -> Caller:
         """Every key is compared with each digest, so that time tells nothing of how near it was."""
         digest = sha256(key.strip().encode("utf-8", "surrogateescape")).digest()
-        found: str | None = None
-        for known, name in self._by_digest:
+        found: Caller | None = None
+        for known, caller in self._by_digest:
             if compare_digest(known, digest):
-                found = name
+                found = caller
         if found is None:
             raise Unauthenticated(_UNKNOWN, param=param)
         return found

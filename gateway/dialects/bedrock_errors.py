@@ -46,6 +46,9 @@ CODES: Final[Mapping[type[GatewayError], tuple[str, int]]] = MappingProxyType(
     {
         errors.InvalidRequest: ("ValidationException", 400),
         errors.Unauthenticated: ("UnrecognizedClientException", 403),
+        errors.Forbidden: ("AccessDeniedException", 403),
+        errors.RateLimited: ("ThrottlingException", 429),
+        errors.BudgetExhausted: ("ServiceQuotaExceededException", 400),
         errors.UnknownModel: ("ValidationException", 400),
         errors.RouteNotFound: ("UnknownOperationException", 404),
         errors.MethodNotAllowed: ("UnknownOperationException", 405),

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from gateway.admission.caller import ANONYMOUS
 from gateway.deadline import Deadline
 from gateway.errors import DeadlineExceeded, InvalidRequest
 from gateway.observability.events import Events
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
     from gateway.abandoned import AbandonedAnswers
+    from gateway.admission.caller import Caller
     from gateway.admission.identity import Callers
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.catalog.directory import ModelDirectory
@@ -103,6 +105,7 @@ class Exchange:
     route: Route
     parameters: Mapping[str, str]
     """The parts of its path that vary, decoded."""
+    caller: Caller = ANONYMOUS
     expires: float | None = None
     """When the caller's patience ends, by the loop's clock."""
     answer_headers: Mapping[str, str] | None = None

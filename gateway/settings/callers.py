@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gateway.settings.sections import Section
+from gateway.settings.caller_rules import CallerRuleSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,8 +26,8 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$"), AfterValidator(_of_a_k
 AccessKeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{4,128}$")]
 
 
-class CallerSettings(Section):
-    """What one caller is known by: one of these is enough."""
+class CallerSettings(CallerRuleSettings):
+    """What one caller is known by, of which one is enough, and what it may."""
 
     key_sha256: tuple[Sha256, ...] = ()
     """SHA-256 of each of its keys, in hexadecimal; the keys themselves are nowhere."""

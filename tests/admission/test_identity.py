@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.admission.caller import Caller
 from gateway.admission.identity import Callers, Known
 from gateway.errors import Unauthenticated
 
 KEY, OTHER = "a-key-of-team-a", "schlüssel"
 CALLERS = Callers(
     [
-        Known("team-a", (sha256(b"old").digest(), sha256(KEY.encode()).digest()), ("AKIATEAMA",)),
-        Known("team-b", (sha256(OTHER.encode()).digest(),), ()),
+        Known(Caller("team-a"), (sha256(b"old").digest(), sha256(KEY.encode()).digest()), ("AKIATEAMA",)),
+        Known(Caller("team-b"), (sha256(OTHER.encode()).digest(),), ()),
     ]
 )
 SCOPE = "20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host;x-amz-date, Signature=00"
@@ -24,7 +25,7 @@ SCOPE = "20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host;x-amz-date,
 def identify(**headers: str) -> str:
     """Return who sends these headers; `_` stands for `-`."""
     sent = {name.replace("_", "-").lower(): value for name, value in headers.items()}
-    return CALLERS.identify(lambda name: sent.get(name.lower()))
+    return CALLERS.identify(lambda name: sent.get(name.lower())).name
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+"""What a caller may: models, regions, rates, streams, budgets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gateway.settings.sections import Regions, Section
+
+Usd = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000_000)]
+
+
+class CallerRuleSettings(Section):
+    """The rules of one caller; what is left out has no limit of its own."""
+
+    allowed_models: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)] | None = (
+        None
+    )
+    """Patterns such as `anthropic.*`: one must match the name asked for, or the id of the model behind it."""
+    allowed_regions: Regions | None = None
+    """Patterns such as `eu-*`: Bedrock is called for this caller in these regions only."""
+    priority: Literal["critical", "interactive", "batch"] = "interactive"
+    """Who waits is served in this order, and shed in the reverse."""
+    weight: float = Field(1.0, ge=0.01, le=100, allow_inf_nan=False)
+    """Of its share, as against others of its priority, where several wait."""
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+    """Input and output tokens: reserved by `max_tokens`, settled with what was used."""
+    max_streams: Count | None = None
+    """Requests at a time."""
+    budget_usd_per_day: Usd | None = None
+    """Of a day in UTC."""
+    budget_usd_per_month: Usd | None = None
+    """Of a month in UTC."""
+    default_max_tokens: Count | None = None
+    """Where a request names none."""
+    max_tokens: Count | None = None
+    """The most that a request may name; more is refused, not clipped."""
