@@ -18,7 +18,6 @@ from gateway.bedrock.usual_passed import (
     framed_chunks,
     passed_chunks,
     passed_events,
-    speaks_of_bedrock,
 )
 from gateway.codecs.guardrail_trace import redacted
 from gateway.domain import PassedOn
@@ -117,10 +116,9 @@ class FrameRelay(RelayReader):
             self._known = passed_chunks(usual) if self._enveloped else passed_events(usual)
 
     def _pass_frames(self, messages: list[Message], frames: bytes, events: list[Event]) -> None:
-        number, count, characters = 0, len(messages), 0
-        wary = self._enveloped and speaks_of_bedrock(frames)
+        number, count, characters, wary = 0, len(messages), 0, False
         if self._known is not None:
-            number, characters = self._known.skip(messages, 0, self._headers, wary=wary)
+            number, characters, wary = self._known.skip(messages, 0, self._headers, wary=wary)
             if number == count and self._begun:  # as nearly ever
                 events.append(_new(PassedOn, (frames, characters)))
                 return
@@ -138,7 +136,7 @@ class FrameRelay(RelayReader):
                     start = length_of(frames, number + 1)
                 number += 1
                 if number < count and self._known is not None and messages[number][0] is self._headers:
-                    number, said = self._known.skip(messages, number, self._headers, wary=wary)
+                    number, said, wary = self._known.skip(messages, number, self._headers, wary=wary)
                     characters += said
         finally:
             end = len(frames) if number == count else length_of(frames, number)

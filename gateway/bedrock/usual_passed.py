@@ -37,9 +37,9 @@ def _at_any_place(text: bytes) -> tuple[bytes, bytes, bytes]:
 _FIRST, _SECOND, _THIRD = _at_any_place(_SIGN)
 
 
-def speaks_of_bedrock(frames: bytes) -> bool:
-    """Say whether some chunk in these frames may hold keys of Bedrock's own: a verdict, counters, a trace."""
-    return _FIRST in frames or _SECOND in frames or _THIRD in frames
+def speaks_of_bedrock(texts: bytes) -> bool:
+    """Say whether some base64 in these may hold keys of Bedrock's own: a verdict, counters, a trace."""
+    return _FIRST in texts or _SECOND in texts or _THIRD in texts
 
 
 class PassedChunks:
@@ -60,14 +60,15 @@ class PassedChunks:
 
     def skip(
         self, messages: list[Message], start: int, headers: Mapping[str, HeaderValue], *, wary: bool
-    ) -> tuple[int, int]:
+    ) -> tuple[int, int, bool]:
         """Return how far the messages from `start` on are usual, and how many characters they say, about.
 
-        `headers` is the one mapping that such messages have. `wary`: there is something that Bedrock itself
-        adds among them, as in the last read of an answer, and each is looked at for that.
+        `headers` is the one mapping that such messages have. The last of what is returned is the next call's
+        `wary`: once something among the messages speaks of Bedrock, each is looked at for that, so that none
+        is gone over more than twice, whatever a model is made to say.
         """
         opening, skipped, endings = self._parts
-        size, number = 0, start
+        said: list[bytes] = []
         for number in range(start, len(messages)):
             found, payload = messages[number]
             if found is not headers or payload[:skipped] != opening:
@@ -75,13 +76,14 @@ class PassedChunks:
             encoded, _, padding = payload[skipped:].partition(b'"')
             if padding not in ENDINGS or not encoded.endswith(endings):
                 break
-            if wary and speaks_of_bedrock(payload):
+            if wary and speaks_of_bedrock(encoded):
                 break
-            size += len(encoded)
-        else:
-            number = len(messages)
-        quarters = size * 3 - (number - start) * self._overhead
-        return number, quarters >> 2 if quarters > 0 else 0
+            said.append(encoded)
+        texts, count = b'"'.join(said), len(said)
+        if not wary and speaks_of_bedrock(texts):
+            return self.skip(messages, start, headers, wary=True)
+        quarters = (len(texts) + 1 - count) * 3 - count * self._overhead
+        return start + count, quarters >> 2 if quarters > 0 else 0, wary
 
 
 class PassedEvents:
@@ -96,20 +98,22 @@ class PassedEvents:
 
     def skip(
         self, messages: list[Message], start: int, headers: Mapping[str, HeaderValue], *, wary: bool
-    ) -> tuple[int, int]:
-        """As `PassedChunks.skip`; text with a quotation mark in it goes the general way."""
-        del wary  # what Bedrock itself adds comes in events of its own
+    ) -> tuple[int, int, bool]:
+        """As `PassedChunks.skip`; text with a quotation mark in it goes the general way.
+
+        What Bedrock itself adds comes in events of its own, so nothing is looked at for that.
+        """
         before, endings, text_start = self._before, self._endings, len(self._before)
         size = 0
         for number in range(start, len(messages)):
             found, payload = messages[number]
             if found is not headers or payload[:text_start] != before:
-                return number, size
+                return number, size, wary
             text, _, behind = payload[text_start:].partition(b'"')
             if behind not in endings:
-                return number, size
+                return number, size, wary
             size += len(text)
-        return len(messages), size
+        return len(messages), size, wary
 
 
 class FramedChunks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import sys
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -29,6 +31,8 @@ from tests.bedrock.test_usual_deltas import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.catalog.model import Family
     from gateway.codecs.protocol import Extractor
 
@@ -105,6 +109,52 @@ def test_bedrocks_own_keys_are_always_heard() -> None:
         counting = Counting(extractor_of("claude"))
         passed(counting, "claude", start + claude_chunk(claude_delta(b'"so"')) + claude_chunk(said))
         assert counting.fed == 3
+
+
+def test_bedrocks_own_keys_are_heard_among_any_others() -> None:
+    """One of many deltas in one read speaks for a guardrail, and others of it: just these are looked at."""
+    verdict = b',"amazon-bedrock-guardrailAction":"INTERVENED","x":{"y":"z"}}'
+    start = claude_chunk(CLAUDE_START) + claude_chunk(CLAUDE_BLOCK)
+    usual = [claude_chunk(claude_delta(b'"%b"' % (b"w" * length))) for length in range(40)]
+    of_it = claude_chunk(claude_delta(b'"the header amazon-bedrock-trace"'))
+    for place, length in itertools.product((0, 1, 20, 40), range(3)):
+        said = claude_chunk(claude_delta(b'"%b"' % (b"a" * length))[:-1] + verdict)
+        deltas = [*usual[:place], said, of_it, *usual[place:]]
+        for body in (b"".join(deltas), b"".join([*deltas, *deltas])):
+            counting = Counting(extractor_of("claude"))
+            reader, events = FrameRelay(counting, enveloped=True), list[Any]()
+            reader.feed(start + usual[0], events)
+            reader.feed(body, events)
+            data = b"".join(event.data for event in events if isinstance(event, PassedOn))
+            assert (data, counting.fed) == (start + usual[0] + body, 2 + 2 * body.count(said))
+
+
+def test_a_model_that_speaks_of_bedrock_only_costs_no_more_than_its_length() -> None:
+    """Who has it say nothing else must not hold the loop: four times the deltas, four times the calls."""
+    calls = []
+    for count in (50, 200):
+        delta = claude_chunk(claude_delta(b'"amazon-bedrock-trace"'))
+        body = claude_chunk(CLAUDE_START) + claude_chunk(CLAUDE_BLOCK) + delta * count
+        reader = FrameRelay(extractor_of("claude"), enveloped=True)
+        calls.append(_calls(lambda reader=reader, body=body: reader.feed(body, [])))  # type: ignore[misc]
+    assert calls[1] < 5 * calls[0]
+
+
+def _calls(work: Callable[[], object]) -> int:
+    """Return how many functions are called in doing it."""
+    called = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal called
+        called += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return called
 
 
 def test_what_only_begins_as_usual_is_looked_at() -> None:

@@ -97,6 +97,7 @@ TEXTS = st.text(max_size=12) | st.sampled_from(
         *(" word", "\n", '"', "\\", '"}}', '"},"p":"ab"}', '","p":"ab"}', '{"type":"text_delta","text":"x"}'),
         *(
             'a","text":"b',
+            " of amazon-bedrock-trace",
             "\u2028",
             "\x85",
             "\x00",
@@ -136,6 +137,10 @@ CLAUDE_DELTAS = st.builds(
             (
                 b'{"type":"content_block_delta","index":%(n)b,"delta":{"type":"%(t)b","%(k)b":%(l)b},'
                 b'"amazon-bedrock-guardrailAction":"INTERVENED"}'
+            ),
+            (  # which ends as the usual ones do
+                b'{"type":"content_block_delta","index":%(n)b,"delta":{"type":"%(t)b","%(k)b":%(l)b},'
+                b'"amazon-bedrock-guardrailAction":"INTERVENED","x":{"y":"z"}}'
             ),
         ]
     ),
