@@ -38,6 +38,37 @@ import structlog.dev
 import aiobotocore.httpxsession
 print(code, structlog.dev.rich, structlog.dev.better_exceptions, aiobotocore.httpxsession.httpx)
 """
+WITHOUT_MANUALS = """
+import asyncio, sys
+from gateway import footprint
+footprint.leave_out()
+import botocore.client, botocore.waiter, botocore.handlers
+from aiobotocore.session import get_session
+
+async def methods():
+    async with get_session().create_client('sts', region_name='eu-west-1') as client:
+        return bool(client.assume_role.__doc__), hasattr(client, 'get_caller_identity')
+
+print(*asyncio.run(methods()))
+print([name for name in sys.modules if name.startswith('botocore.docs.bcdoc')])
+import aiohttp.web
+print(aiohttp.web_fileresponse.CONTENT_TYPES.guess_type('a.html')[0])
+"""
+LATE_CODECS = """
+import sys
+from gateway import footprint
+footprint.leave_out()
+from gateway import app
+from gateway.bedrock import targets, upstream
+from gateway.codecs import CLASSES, CODECS
+
+def there():
+    return sorted(name for name in CLASSES if f'gateway.codecs.{name}' in sys.modules)
+
+print(there())
+CODECS['claude']
+print(there())
+"""
 """It ends at its settings, with all that its command imports."""
 LATE = """
 import asyncio, sys
@@ -109,29 +140,27 @@ async def test_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lists_of_signals() -> None:
     """The package has them in Python, too."""
-    ended = subprocess.run(  # noqa: S603 - our own
-        [sys.executable, "-c", IN_PYTHON], capture_output=True, text=True, check=True
-    )
-
-    assert ended.stdout == "True True\n"
+    assert _lines_of(IN_PYTHON) == ["True True"]
 
 
 def test_what_is_installed_beside_us() -> None:
     """Structlog and the SDK find none of what they would import when we serve."""
-    ended = subprocess.run(  # noqa: S603 - our own
-        [sys.executable, "-c", SERVING], capture_output=True, text=True, check=True
-    )
+    assert _lines_of(SERVING) == [f"{serve.EXIT_CONFIG} None None None"]
 
-    assert ended.stdout == f"{serve.EXIT_CONFIG} None None None\n"
+
+def test_manuals() -> None:
+    """The SDK's clients have their methods, and nothing that would write their manual; types are Python's."""
+    assert _lines_of(WITHOUT_MANUALS) == ["False True", "[]", "text/html"]
+
+
+def test_codecs() -> None:
+    """A family's is imported at its first use."""
+    assert _lines_of(LATE_CODECS) == ["[]", "['claude']"]
 
 
 def test_schemas() -> None:
     """None is there before a request needs it, and then only its own, and what that stands on."""
-    ended = subprocess.run(  # noqa: S603 - our own
-        [sys.executable, "-c", LATE], capture_output=True, text=True, check=True
-    )
-
-    assert ended.stdout.splitlines() == [
+    assert _lines_of(LATE) == [
         "[]",
         "[]",
         "[]",
@@ -140,3 +169,10 @@ def test_schemas() -> None:
         "native_schema openai_message_schema openai_schema responses_schema",
         "anthropic_schema native_schema openai_message_schema openai_schema responses_schema",
     ]
+
+
+def _lines_of(program: str) -> list[str]:
+    ended = subprocess.run(  # noqa: S603 - our own
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return ended.stdout.splitlines()

@@ -1,4 +1,4 @@
-"""The SDK's data files, read once a process, as far as the few services need them that it ever calls.
+"""The SDK's data files, read once a process, as far as we need them.
 
 By itself each botocore session looks through its 400 services (2,600 calls of `stat`), and keeps the
 endpoints of all of them for good: 35 ms on the event loop and 8 MB for each target and each source of
@@ -27,6 +27,8 @@ SERVICES: Final = {
     "signin": "signin",
 }
 """What is ever called, Bedrock and what the sources of credentials ask, with its name in `endpoints.json`."""
+SIGNED_ONLY: Final = "bedrock-runtime"
+"""Where our own requests go: of its model nothing is needed but who signs for what. The rest takes 0.6 MB."""
 _NAMES: Final = b"|".join(re.escape(name.encode()) for name in SERVICES.values())
 OTHERS: Final = re.compile(
     rb'^( {6}"(?!(?:' + _NAMES + rb')")[^"]+" : )'
@@ -42,7 +44,7 @@ _READERS: Final[dict[str, Callable[[Path], bytes]]] = {
 
 
 class SdkFiles(JSONFileLoader):  # type: ignore[misc]  # botocore ships no types
-    """Reads a file, and of `endpoints.json` only the services that are ever called."""
+    """Reads a file; of `endpoints.json` and of Bedrock's model only what is ever needed."""
 
     def load_file(self, file_path: str) -> Any:
         """Return what the file holds, None where there is none; the path has no extension."""
@@ -51,8 +53,16 @@ class SdkFiles(JSONFileLoader):  # type: ignore[misc]  # botocore ships no types
                 data = read(Path(file_path + extension))
             except FileNotFoundError:
                 continue
-            return endpoints(data) if Path(file_path).name == "endpoints" else orjson.loads(data)
+            return self._needed(Path(file_path), data)
         return None
+
+    def _needed(self, path: Path, data: bytes) -> Any:
+        if path.name == "endpoints":
+            return endpoints(data)
+        found = orjson.loads(data)
+        if path.name == "service-2" and path.parent.parent.name == SIGNED_ONLY:
+            found["operations"] = found["shapes"] = {}
+        return found
 
 
 def endpoints(data: bytes) -> Any:
