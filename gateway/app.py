@@ -16,6 +16,7 @@ from gateway.composition import StartError, build_callers
 from gateway.generations import Generations
 from gateway.lasting import build_lasting
 from gateway.monitoring import served
+from gateway.permissions import Permissions
 from gateway.readiness import ProcessReadiness
 from gateway.server import listening, prerequisites
 from gateway.server.dispatch import Dispatcher
@@ -110,6 +111,9 @@ def _services(settings: Settings, backend: Backend, lasting: Lasting, generation
         readiness=ProcessReadiness(lasting.drain, lasting.limiter, backend.targets),
         models=backend.models,
         callers=build_callers(settings),
+        permissions=Permissions(
+            backend.upstream, {name: target.client.region for name, target in backend.targets.items()}
+        ),
         limits=Limits(
             s3_locations=settings.bedrock.s3_locations,
             max_body_bytes=settings.max_body_bytes,

@@ -141,8 +141,8 @@ class UpstreamAnswer(Protocol):
         """
 
 
-class Upstream(Protocol):
-    """What stands behind the pipeline: Bedrock."""
+class CallMaker(Protocol):
+    """Makes the calls for what is asked, of what may be asked; all of it is pure."""
 
     def format(self, request: CompletionRequest) -> Sequence[UpstreamCall]:
         """Make the calls that may answer this request, the best first, at least one.
@@ -159,6 +159,9 @@ class Upstream(Protocol):
     def asked(self, name: str) -> Model:
         """Return the model that is asked first for a name; pure, and raises as `format` does."""
 
+    def may_ask(self, name: str) -> bool:
+        """Whether a model of the list may be asked."""
+
     def count(self, name: str) -> Sequence[UpstreamCall]:
         """Make the calls that count the tokens of a prompt for a model; their body is still to be made."""
 
@@ -167,6 +170,10 @@ class Upstream(Protocol):
 
     def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
         """Make the calls for this request, at least one, in the order of its inputs; pure."""
+
+
+class Upstream(CallMaker, Protocol):
+    """What stands behind the pipeline: Bedrock."""
 
     async def embed(self, call: EmbeddingCall) -> Embedded:
         """Send the call and return its vectors."""

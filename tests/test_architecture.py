@@ -43,8 +43,8 @@ ARCHITECTURE = {
         "catalog",
     ),
     "app": Area(
-        "addresses composition event_loop generations lasting monitoring readiness server bedrock settings "
-        "catalog",
+        "addresses composition event_loop generations lasting monitoring permissions readiness server "
+        "bedrock settings catalog",
     ),
     "addresses": Area("server", types="settings"),
     "generations": Area("composition", types="bedrock settings"),
@@ -57,7 +57,7 @@ ARCHITECTURE = {
     "server": Area(
         "pipeline timing embedding retries deadline ids tcp dialects wire admission observability completion "
         "upstream domain errors",
-        types="abandoned catalog identity",
+        types="abandoned catalog identity permissions",
     ),
     "bedrock": Area("upstream deadline tcp codecs wire catalog domain errors", types="settings"),
     # what they are built from
@@ -70,6 +70,7 @@ ARCHITECTURE = {
     "abandoned": Area("errors", types="pipeline"),
     "embedding": Area("admission retries domain errors", types="upstream catalog timing"),
     "pipeline": Area("admission retries ids domain errors", types="upstream codecs timing"),
+    "permissions": Area("catalog codecs wire domain errors", types="admission upstream"),
     "retries": Area("domain errors", types="admission catalog"),
     "admission": Area("ledger domain errors"),
     "ledger": Area("errors"),

@@ -130,6 +130,11 @@ class BedrockUpstream:
         """Return the model that is asked first; raises as `Router.routes` does."""
         return self._router.routes(name)[0].bodies[0]
 
+    def may_ask(self, name: str) -> bool:
+        """Return true: what the operator does not allow anybody is not in the list."""
+        del name
+        return True
+
     def _calls(self, route: Route, request: CompletionRequest) -> list[UpstreamCall]:
         """Return the calls of one route, in the order for this request."""
         bodies: list[Body | None] = []

@@ -66,7 +66,7 @@ async def create_message(exchange: Exchange) -> Answer | None:
     value, betas = await _read(exchange)
     services = exchange.services
     name = anthropic_invoke.model_of(value, services.default_model)
-    model = services.upstream.asked(name)
+    model = exchange.upstream.asked(name)
     streaming = anthropic_invoke.is_streaming(value)
     if streaming:
         exchange.log.add(format="sse")
@@ -86,14 +86,14 @@ async def count_tokens(exchange: Exchange) -> Answer:
     """`POST /v1/messages/count_tokens`: counted by Bedrock."""
     value, betas = await _read(exchange)
     services = exchange.services
-    calls = services.upstream.count(anthropic_invoke.model_of(value, services.default_model))
+    calls = exchange.upstream.count(anthropic_invoke.model_of(value, services.default_model))
     model = calls[0].model
     if model.native_family in CLAUDES:
         body = anthropic_count.body(value, betas)
     else:
         parse = await PARSE_COUNT.get()
         request = parse(value, betas=betas, default_model=services.default_model)
-        body = services.upstream.count_body(request, model)
+        body = exchange.upstream.count_body(request, model)
     counted = await completions.fold(exchange, [call._replace(body=body) for call in calls])
     return _answer(exchange, anthropic_count.answer(b"".join(counted.completion.passed)), counted)
 
@@ -121,9 +121,7 @@ async def _relay(
 ) -> Answer | None:
     operation: RelayedOperation = "invoke-with-response-stream" if streaming else "invoke"
     framing = anthropic_relay.ClaudeEvents() if streaming else None
-    calls = exchange.services.upstream.relay(
-        RelayRequest(name, operation, asked.body, asked.headers, framing)
-    )
+    calls = exchange.upstream.relay(RelayRequest(name, operation, asked.body, asked.headers, framing))
     if streaming:
         await completions.stream(exchange, calls, anthropic_relay.PASSED_STREAM)
         return None
@@ -140,7 +138,7 @@ async def _translate(
         exchange.request.headers,
     )
     try:
-        calls = services.upstream.format(request)
+        calls = exchange.upstream.format(request)
     except InvalidRequest as error:
         anthropic_places.rename(error, value)
         raise

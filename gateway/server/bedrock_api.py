@@ -53,7 +53,7 @@ async def apply_guardrail(exchange: Exchange) -> Answer:
     identifier, version = named["guardrailIdentifier"], named["guardrailVersion"]
     bedrock_requests.check_guardrail(identifier, version)
     body = await _body(exchange, NONE_TAKEN)
-    calls = exchange.services.upstream.relay_guardrail(identifier, version, body)
+    calls = exchange.upstream.relay_guardrail(identifier, version, body)
     return await _whole(exchange, calls)
 
 
@@ -63,7 +63,7 @@ async def rerank(exchange: Exchange) -> Answer:
     asked = bedrock_rerank.parse(value)
     given = bedrock_requests.headers(exchange.request.headers, exchange.header, invoked=True)
     headers = bedrock_rerank.headers(given)
-    calls = exchange.services.upstream.relay(RelayRequest(asked.model, "invoke", b"", headers))
+    calls = exchange.upstream.relay(RelayRequest(asked.model, "invoke", b"", headers))
     bodies = {name: bedrock_rerank.body(asked, name) for name in {call.model.base_id for call in calls}}
     made = [call._replace(body=bodies[call.model.base_id]) for call in calls]
     folded = await completions.fold(exchange, made)
@@ -86,7 +86,7 @@ async def _calls(exchange: Exchange, operation: RelayedOperation) -> Sequence[Up
         exchange.request.headers, exchange.header, invoked=operation in INVOKED
     )
     request = RelayRequest(exchange.parameters["modelId"], operation, body, headers)
-    return exchange.services.upstream.relay(request)
+    return exchange.upstream.relay(request)
 
 
 async def _stream(exchange: Exchange, operation: RelayedOperation) -> None:

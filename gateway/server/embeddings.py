@@ -46,7 +46,7 @@ async def run(exchange: Exchange, request: EmbeddingRequest) -> Embedding:
         GatewayError: it failed.
     """
     services, log = exchange.services, exchange.log
-    calls = services.upstream.format_embeddings(request)
+    calls = exchange.upstream.format_embeddings(request)
     model = calls[0].model
     log.add(model=model.id, provider=model.provider, family="embeddings", operation=model.api)
     answers: list[Embedded] = []

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from gateway.catalog.directory import ModelDirectory
     from gateway.errors import GatewayError
     from gateway.observability.request_log import Observer, RequestLog
+    from gateway.permissions import Permissions
     from gateway.retries.attempts import Retries
     from gateway.server.request import Request
     from gateway.server.routes import Route
     from gateway.server.transfer import Transfer
     from gateway.timing import Timing
-    from gateway.upstream import Upstream
+    from gateway.upstream import CallMaker, Upstream
 
 
 T = TypeVar("T")
@@ -83,6 +84,8 @@ class Services:
     """The body of `GET /models/config`."""
     callers: Callers | None = None
     """Who may ask; None: everybody."""
+    permissions: Permissions | None = None
+    """What each of them may ask; None: everything."""
     default_model: str | None = None
     """What is asked where a caller names no model."""
     bodies: BodyBudget = field(default_factory=BodyBudget)
@@ -119,6 +122,14 @@ class Exchange:
     _deadline: Deadline | None = None
     _progress: Progress | None = None
     _over: asyncio.Future[None] | None = None
+
+    @property
+    def upstream(self) -> CallMaker:
+        """What makes the calls that this caller may make."""
+        services = self.services
+        if self.caller is ANONYMOUS or services.permissions is None:
+            return services.upstream
+        return services.permissions.of(self.caller)
 
     @property
     def deadline(self) -> Deadline:

@@ -40,7 +40,7 @@ async def stream_completion(exchange: Exchange) -> None:
     )
     if form.frame is None and request.tools:
         raise InvalidRequest("Bare text has no room for tool calls: accept another format.", param="tools")
-    await completions.stream(exchange, services.upstream.format(request), form)
+    await completions.stream(exchange, exchange.upstream.format(request), form)
 
 
 async def create_completion(exchange: Exchange) -> Answer:
@@ -50,7 +50,7 @@ async def create_completion(exchange: Exchange) -> Answer:
         await READER.parse(await read_json(exchange), default_model=services.default_model),
         exchange.request.headers,
     )
-    answer = await completions.fold(exchange, services.upstream.format(request))
+    answer = await completions.fold(exchange, exchange.upstream.format(request))
     return json_response(
         native_records.completion(*answer),
         exchange.log.request_id,

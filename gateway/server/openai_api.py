@@ -57,7 +57,7 @@ async def create_chat_completion(exchange: Exchange) -> Answer | None:
     asked = await READER.parse(value, default_model=services.default_model)
     request = bedrock_headers.apply(asked.completion, exchange.request.headers)
     try:
-        calls = services.upstream.format(request)
+        calls = exchange.upstream.format(request)
     except InvalidRequest as fault:
         (await NAME_FIELD.get())(fault, value)
         raise

@@ -44,7 +44,7 @@ async def create_response(exchange: Exchange) -> Answer | None:
     asked = await READER.parse(value, default_model=services.default_model)
     request = bedrock_headers.apply(asked.request, exchange.request.headers)
     try:
-        calls = services.upstream.format(request)
+        calls = exchange.upstream.format(request)
     except InvalidRequest as fault:
         (await NAME_FIELD.get())(fault, value)
         raise

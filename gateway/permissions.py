@@ -1,0 +1,198 @@
+"""What a caller's rules make of its requests: the calls that it may make.
+
+Every handler asks `Exchange.upstream`, and of a caller with rules that is one of these, so no dialect and no
+route gets around them. All of it is pure, and fails before it costs a slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from gateway.catalog.model_id import parse, shown
+from gateway.catalog.residency import inside, outside
+from gateway.codecs.output_limits import named, with_limit
+from gateway.codecs.parameters import DEFAULT_MAX_TOKENS
+from gateway.errors import Forbidden, InvalidRequest, UnknownModel
+from gateway.wire import json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gateway.admission.caller import Caller
+    from gateway.catalog.model import Family, Model
+    from gateway.domain import CompletionRequest, EmbeddingRequest
+    from gateway.upstream import CallMaker, EmbeddingCall, RelayRequest, UpstreamCall
+
+MAX_KEPT: Final = 1_000
+"""Decisions in memory for each caller: callers choose the names of models."""
+Call = TypeVar("Call", "UpstreamCall", "EmbeddingCall")
+
+
+class Permissions:
+    """Gives each caller the upstream that it may ask; `regions` go by target, None where unknown."""
+
+    def __init__(self, upstream: CallMaker, regions: Mapping[str, str | None]) -> None:
+        self._upstream = upstream
+        self._regions = regions
+        self._made: dict[Caller, CallMaker] = {}
+
+    def of(self, caller: Caller) -> CallMaker:
+        """Return the upstream as this caller may ask it: the plain one, where no rule says anything."""
+        made = self._made.get(caller)
+        if made is None:
+            rules = caller.rules
+            said = (rules.allowed_models, rules.allowed_regions, rules.default_max_tokens, rules.max_tokens)
+            free = all(rule is None for rule in said)
+            made = self._upstream if free else PermittedCalls(self._upstream, caller, self._regions)
+            self._made[caller] = made
+        return made
+
+
+class PermittedCalls:
+    """The calls that one caller may make; see `gateway.upstream.CallMaker`."""
+
+    def __init__(self, upstream: CallMaker, caller: Caller, regions: Mapping[str, str | None]) -> None:
+        self._upstream = upstream
+        self._name = caller.name
+        self._rules = caller.rules
+        self._regions = regions
+        self._refusals: dict[tuple[str, str, str], str | None] = {}
+
+    def format(self, request: CompletionRequest) -> Sequence[UpstreamCall]:
+        """Make the calls that this caller may make.
+
+        Raises:
+            Forbidden: it may not ask this model, or not where it is served.
+            InvalidRequest: more tokens than it may ask for.
+        """
+        limit = self._limit(request.max_tokens, "max_tokens")
+        if limit != request.max_tokens:
+            request = replace(request, max_tokens=limit)
+        return self._allowed(request.model, self._upstream.format(request))
+
+    def relay(self, request: RelayRequest) -> Sequence[UpstreamCall]:
+        """Make the calls that this caller may make, with its limit in the body; raises as `format` does."""
+        calls = self._allowed(request.model, self._upstream.relay(request))
+        relay = calls[0].relay
+        unlimited = self._rules.max_tokens is None and self._rules.default_max_tokens is None
+        if unlimited or not request.body or request.operation == "count-tokens" or relay is None:
+            return calls
+        body = self._limited(request.body, relay.family)
+        return calls if body is request.body else [call._replace(body=body) for call in calls]
+
+    def relay_guardrail(self, identifier: str, version: str, body: bytes) -> Sequence[UpstreamCall]:
+        """Make the calls that apply a guardrail, in the caller's regions."""
+        calls = self._upstream.relay_guardrail(identifier, version, body)
+        rule = self._rules.allowed_regions
+        if rule is None:
+            return calls
+        near = [call for call in calls if inside(self._regions.get(call.target) or "", rule)]
+        if not near:
+            raise self._forbidden_place("A guardrail is applied", "in no region that this caller may use")
+        return near
+
+    def asked(self, name: str) -> Model:
+        """Return the model that is asked first for a name, allowed or not: the calls for it tell."""
+        return self._upstream.asked(name)
+
+    def may_ask(self, name: str) -> bool:
+        """Say whether a model of the list is one for this caller."""
+        try:
+            model = self._upstream.asked(name)
+        except (InvalidRequest, UnknownModel):  # it embeds, or is there for lists only
+            return self._matches(name)
+        return self._matches(name, model.id, model.base_id)
+
+    def count(self, name: str) -> Sequence[UpstreamCall]:
+        """Make the calls that count the tokens of a prompt for a model; raises as `format` does."""
+        return self._allowed(name, self._upstream.count(name))
+
+    def count_body(self, request: CompletionRequest, model: Model) -> bytes:
+        """Return the body that counts what this request would ask."""
+        return self._upstream.count_body(request, model)
+
+    def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
+        """Make the calls that this caller may make; raises as `format` does."""
+        calls = []
+        for call in self._upstream.format_embeddings(request):
+            first, *others = self._allowed(request.model, [call, *call.elsewhere])
+            calls.append(replace(first, elsewhere=tuple(others)))
+        return calls
+
+    # ── models and regions ────────────────────────────────────────────────────────────────────────────
+
+    def _allowed(self, asked: str, calls: Sequence[Call]) -> list[Call]:
+        """Return those of the calls that may be made, or say why none may."""
+        refusals = [self._refusal("" if call.fallback else asked, call) for call in calls]
+        allowed = [call for call, refusal in zip(calls, refusals, strict=True) if refusal is None]
+        if allowed and not (allowed[0].fallback and not calls[0].fallback):
+            return allowed
+        raise Forbidden(f"'{shown(asked)}': {refusals[0]}", param="model")
+
+    def _refusal(self, asked: str, call: Call) -> str | None:
+        model = call.model
+        key = (asked, model.id, call.target)
+        if key not in self._refusals:
+            if len(self._refusals) >= MAX_KEPT:
+                self._refusals.clear()
+            self._refusals[key] = self._why_not(asked, model, call.target)
+        return self._refusals[key]
+
+    def _why_not(self, asked: str, model: Model, target: str) -> str | None:
+        if not self._matches(asked, model.id, model.base_id):
+            return f"{self._whose('allowed_models')} does not name this model."
+        rule = self._rules.allowed_regions
+        if rule is None:
+            return None
+        told = parse(model.id)
+        known = told if model.base_id is None else parse(model.base_id)
+        away = outside(told, known, self._regions.get(target), on_demand=False, rule=rule)
+        return None if away is None else f"{away}, and {self._whose('allowed_regions')} is {', '.join(rule)}."
+
+    def _matches(self, *names: str | None) -> bool:
+        patterns = self._rules.allowed_models
+        if patterns is None:
+            return True
+        return any(fnmatchcase(name, pattern) for name in names if name for pattern in patterns)
+
+    def _forbidden_place(self, what: str, where: str) -> Forbidden:
+        return Forbidden(f"{what} {where}: {self._whose('allowed_regions')} forbids it.")
+
+    def _whose(self, rule: str) -> str:
+        return f"callers.{self._name}.{rule}"
+
+    # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _limit(self, named: int | None, param: str) -> int | None:
+        """Return the limit to send: the one that is named, unless it is too high, or the rules' own."""
+        rules = self._rules
+        if named is None:
+            own = rules.default_max_tokens
+            if rules.max_tokens is None:
+                return own
+            return min(DEFAULT_MAX_TOKENS if own is None else own, rules.max_tokens)
+        if rules.max_tokens is not None and named > rules.max_tokens:
+            raise InvalidRequest(
+                f"{param}: {named} is more than this caller may ask for, which is {rules.max_tokens} "
+                f"({self._whose('max_tokens')}).",
+                param=param,
+            )
+        return named
+
+    def _limited(self, body: bytes, family: Family | None) -> bytes:
+        """Return a body that names its limit as the rules want it; the same one where it does already."""
+        value = json.loads(body)
+        if family is None:
+            raise Forbidden(
+                f"{self._whose('max_tokens')} cannot be kept with a model whose words are not known here: "
+                "ask it by Converse.",
+                param="model",
+            )
+        found = named(value, family)
+        if found is not None:
+            self._limit(found[1], ".".join(found[0]))
+            return body
+        limit = self._limit(None, "max_tokens")
+        return body if limit is None else json.dumps(with_limit(value, family, limit))
