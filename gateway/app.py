@@ -112,7 +112,9 @@ def _services(settings: Settings, backend: Backend, lasting: Lasting, generation
         models=backend.models,
         callers=build_callers(settings),
         permissions=Permissions(
-            backend.upstream, {name: target.client.region for name, target in backend.targets.items()}
+            backend.upstream,
+            {name: target.client.region for name, target in backend.targets.items()},
+            settings.attribution.request_metadata,
         ),
         limits=Limits(
             s3_locations=settings.bedrock.s3_locations,

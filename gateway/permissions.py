@@ -10,6 +10,8 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from gateway.attribution import AttributedCalls
+from gateway.catalog.cards import load_cards
 from gateway.catalog.model_id import parse, shown
 from gateway.catalog.residency import inside, outside
 from gateway.codecs.output_limits import named, with_limit
@@ -31,11 +33,17 @@ Call = TypeVar("Call", "UpstreamCall", "EmbeddingCall")
 
 
 class Permissions:
-    """Gives each caller the upstream that it may ask; `regions` go by target, None where unknown."""
+    """Gives each caller the calls that it may make; `regions` go by target, None where unknown.
 
-    def __init__(self, upstream: CallMaker, regions: Mapping[str, str | None]) -> None:
+    `metadata_key`: that of requestMetadata which holds the caller's name; None: none does.
+    """
+
+    def __init__(
+        self, upstream: CallMaker, regions: Mapping[str, str | None], metadata_key: str | None = None
+    ) -> None:
         self._upstream = upstream
         self._regions = regions
+        self._metadata_key = metadata_key
         self._made: dict[Caller, CallMaker] = {}
 
     def of(self, caller: Caller) -> CallMaker:
@@ -44,8 +52,11 @@ class Permissions:
         if made is None:
             rules = caller.rules
             said = (rules.allowed_models, rules.allowed_regions, rules.default_max_tokens, rules.max_tokens)
-            free = all(rule is None for rule in said)
-            made = self._upstream if free else PermittedCalls(self._upstream, caller, self._regions)
+            made = self._upstream
+            if any(rule is not None for rule in said):
+                made = PermittedCalls(made, caller, self._regions)
+            if self._metadata_key is not None:
+                made = AttributedCalls(made, self._metadata_key, caller.name)
             self._made[caller] = made
         return made
 
@@ -77,7 +88,7 @@ class PermittedCalls:
         calls = self._allowed(request.model, self._upstream.relay(request))
         relay = calls[0].relay
         unlimited = self._rules.max_tokens is None and self._rules.default_max_tokens is None
-        if unlimited or not request.body or request.operation == "count-tokens" or relay is None:
+        if unlimited or relay is None or request.operation == "count-tokens" or not _writes(calls[0].model):
             return calls
         body = self._limited(request.body, relay.family)
         return calls if body is request.body else [call._replace(body=body) for call in calls]
@@ -196,3 +207,9 @@ class PermittedCalls:
             return body
         limit = self._limit(None, "max_tokens")
         return body if limit is None else json.dumps(with_limit(value, family, limit))
+
+
+def _writes(model: Model) -> bool:
+    """Whether a model's answer may be text: of vectors and ranks there is no limit."""
+    card = load_cards().get(model.base_id or "")
+    return card is None or "text" in card.gives

@@ -4,6 +4,7 @@ The environment wins over the file. Settings are read once, checked as a whole a
 with every problem listed, and no value of a secret is ever part of a message.
 """
 
+from gateway.settings.attribution import AttributionSettings
 from gateway.settings.aws import AwsSettings
 from gateway.settings.callers import CallerSettings
 from gateway.settings.credentials import CredentialSettings, RoleSettings
@@ -30,6 +31,7 @@ from gateway.settings.targets import DEFAULT_TARGET, RoutingSettings, TargetSett
 __all__ = [
     "DEFAULT_TARGET",
     "AdaptiveSettings",
+    "AttributionSettings",
     "AwsSettings",
     "BedrockSettings",
     "BreakerSettings",

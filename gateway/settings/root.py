@@ -14,6 +14,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from gateway.settings.attribution import AttributionSettings
 from gateway.settings.aws import AwsSettings
 from gateway.settings.callers import CallerSettings, ambiguous
 from gateway.settings.credentials import MAX_CHAINED_S, CredentialSettings, too_long
@@ -121,6 +122,7 @@ class Settings(BaseSettings):
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     callers: dict[str, CallerSettings] = Field(default_factory=dict)
     """Who may ask; without any, everybody."""
+    attribution: AttributionSettings = AttributionSettings()
     targets: dict[str, TargetSettings] = Field(default_factory=dict)
     """Where Bedrock may be called; without any, the one target `default` that AWS's variables describe."""
     routing: RoutingSettings = RoutingSettings()
@@ -190,6 +192,12 @@ class Settings(BaseSettings):
         if problems := list(ambiguous(callers)):
             raise ValueError("\n".join(problems))
         return callers
+
+    @model_validator(mode="after")
+    def _callers_can_be_told_of(self) -> Self:
+        if problems := list(self.attribution.problems(self.callers)):
+            raise ValueError("\n".join(problems))
+        return self
 
     @model_validator(mode="after")
     def _targets_can_be_used(self) -> Self:

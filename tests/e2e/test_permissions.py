@@ -191,3 +191,25 @@ async def test_words_that_are_not_known(emulator: Emulator, start: StartGateway)
     async with start(emulator, callers=rules(max_tokens=10)) as caller:
         status, text = await post(caller, f"/model/{model}/invoke", {"messages": MESSAGES})
     assert (status, b"Converse" in text) == (403, True), text
+
+
+async def test_vectors_and_ranks_have_no_limit(emulator: Emulator, start: StartGateway) -> None:
+    """They are asked in Bedrock's own words as they are."""
+    rerank = {
+        "queries": [{"type": "TEXT", "textQuery": {"text": "x"}}],
+        "sources": [
+            {"type": "INLINE", "inlineDocumentSource": {"type": "TEXT", "textDocument": {"text": "y"}}}
+        ],
+        "rerankingConfiguration": {
+            "type": "BEDROCK_RERANKING_MODEL",
+            "bedrockRerankingConfiguration": {
+                "modelConfiguration": {
+                    "modelArn": "arn:aws:bedrock:us-east-1::foundation-model/amazon.rerank-v1:0"
+                }
+            },
+        },
+    }
+    async with start(emulator, callers=rules(max_tokens=10)) as caller:
+        assert (await post(caller, f"/model/{TITAN}/invoke", {"inputText": "x"}))[0] == 200
+        status, text = await post(caller, "/rerank", rerank)
+    assert status == 200, text

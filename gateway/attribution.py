@@ -1,0 +1,91 @@
+"""AWS is told which caller a call is made for: the caller's name goes with it as request metadata.
+
+Bedrock's invocation logs hold it beside the tokens, so that the bill can be split by team without a database
+of ours. The name is the gateway's to give: a request that says another one under the same key is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from gateway.errors import InvalidRequest
+from gateway.wire import json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gateway.domain import CompletionRequest, EmbeddingRequest
+    from gateway.upstream import CallMaker, EmbeddingCall, RelayRequest, UpstreamCall
+
+HEADER: Final = "X-Amzn-Bedrock-Request-Metadata"
+"""InvokeModel's (bedrock-wire.md §2.3)."""
+FIELD: Final = "requestMetadata"
+"""Converse's."""
+INVOKED: Final = frozenset({"invoke", "invoke-with-response-stream"})
+CONVERSED: Final = frozenset({"converse", "converse-stream"})
+
+
+class AttributedCalls:
+    """The calls that others make, with the caller's name under a key; see `gateway.upstream.CallMaker`.
+
+    Of embeddings, counts and guardrails Bedrock keeps no metadata.
+    """
+
+    def __init__(self, calls: CallMaker, key: str, name: str) -> None:
+        self._calls = calls
+        self._key = key
+        self._name = name
+        self._member = json.dumps({key: name})
+        self.asked = calls.asked
+        self.may_ask = calls.may_ask
+        self.count = calls.count
+        self.count_body = calls.count_body
+        self.relay_guardrail = calls.relay_guardrail
+
+    def format(self, request: CompletionRequest) -> Sequence[UpstreamCall]:
+        """Make the calls; raises `InvalidRequest` where the request says another name."""
+        metadata = self._joined(request.metadata)
+        return self._calls.format(replace(request, metadata=metadata))
+
+    def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
+        """Make the calls, as they are."""
+        return self._calls.format_embeddings(request)
+
+    def relay(self, request: RelayRequest) -> Sequence[UpstreamCall]:
+        """Make the calls; raises `InvalidRequest` where the request says another name."""
+        if request.operation in INVOKED:
+            given = request.headers.get(HEADER)
+            said = {} if given is None else _object(json.loads(given.encode()), HEADER)
+            header = json.dumps(self._joined(said, HEADER)).decode()
+            request = request._replace(headers={**request.headers, HEADER: header})
+        calls = self._calls.relay(request)
+        if request.operation not in CONVERSED:
+            return calls
+        bodies = {call.body for call in calls}
+        made = {body: self._with_field(body) for body in bodies}
+        return [call._replace(body=made[call.body]) for call in calls]
+
+    def _with_field(self, body: bytes) -> bytes:
+        if f'"{FIELD}"'.encode() in body or b"\\u" in body:  # a name may be written in escapes
+            value = _object(json.loads(body), "body")
+            said = _object(value.get(FIELD) or {}, FIELD)
+            return json.dumps({**value, FIELD: self._joined(said, FIELD)})
+        start = body.index(b"{") + 1
+        separator = b"" if body[start:].lstrip().startswith(b"}") else b","
+        return b'%s"%s":%s%s%s' % (body[:start], FIELD.encode(), self._member, separator, body[start:])
+
+    def _joined(self, said: Mapping[str, str], param: str = "metadata") -> dict[str, str]:
+        if said.get(self._key, self._name) != self._name:
+            raise InvalidRequest(
+                f"{param}: '{self._key}' is where this gateway tells AWS who calls, which is '{self._name}': "
+                "leave it out.",
+                param=param,
+            )
+        return {**said, self._key: self._name}
+
+
+def _object(value: object, param: str) -> dict[str, str]:
+    if type(value) is not dict:
+        raise InvalidRequest(f"{param}: send a JSON object.", param=param)
+    return value
