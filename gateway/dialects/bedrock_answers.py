@@ -35,7 +35,9 @@ PASSED_ON: Final = {
 def headers(begun: Begun, request_id: str) -> dict[str, str]:
     """Return the headers of an answer; its request id is AWS's, where it has one."""
     told = begun.headers
-    found = {name: told[key] for key, name in PASSED_ON.items() if key in told}
+    found: dict[str, str] = {}
+    if not PASSED_ON.keys().isdisjoint(told):
+        found = {name: told[key] for key, name in PASSED_ON.items() if key in told}
     found[REQUEST_ID] = begun.upstream_request_id or request_id
     found[MODEL] = begun.model
     return found

