@@ -7,12 +7,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gateway.admission.caller import ANONYMOUS
+from gateway.admission.demand import Ticket, Used
+from gateway.domain import Usage
 from gateway.errors import GatewayError
 from gateway.retries.trail import Trail
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from gateway.admission.caller import Caller
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.admission.slots import Slot
     from gateway.catalog.model import Model
@@ -46,13 +50,14 @@ async def embed(
     expires: float | None = None,
     allow_fallback: bool = True,
     trail: Trail | None = None,
+    caller: Caller = ANONYMOUS,
 ) -> Embeddings:
     """Run the calls and put their vectors together; each answer is also appended to `answers` as it comes.
 
     The request queues for one slot, as every request does. It works in more of them only where they are
     free at that moment: its own calls never fill the queue. Each call has its own second chances, not beyond
     `expires` (the loop's clock), and without `allow_fallback` at the first target alone; `trail` is told what
-    was tried.
+    was tried. `caller` is whose limits count.
 
     Raises:
         GatewayError: a call failed; the others are ended, for half a list of vectors is of no use.
@@ -65,8 +70,9 @@ async def embed(
 
     trail = trail or Trail()
     lanes = attempts(calls[0], trail).lanes()
+    ticket = Ticket(caller, [calls[0], *calls[0].elsewhere], calls)
     with ExitStack() as held:
-        slots = [held.enter_context(await limiter.acquire(lanes, deadline=expires))]
+        slots = [held.enter_context(await limiter.acquire(lanes, deadline=expires, ticket=ticket))]
         timing.mark_admitted()
         while len(slots) < min(SIDE_BY_SIDE, len(calls)) and (slot := limiter.try_acquire(lanes)):
             slots.append(held.enter_context(slot))
@@ -79,7 +85,11 @@ async def embed(
             finally:
                 trail.join(own)
 
-        found = await _work(calls, answers, send, slots)
+        try:
+            found = await _work(calls, answers, send, slots)
+        finally:
+            if slots[0].counted:
+                slots[0].used(_used(calls[0].model, answers))
     return _together(calls[0].model, found)
 
 
@@ -121,6 +131,12 @@ async def _work(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return [found[number] for number in range(len(calls))]
+
+
+def _used(model: Model, answers: list[Embedded]) -> Used:
+    """Return what was used by those that were answered, whatever became of the others."""
+    read = sum(answer.input_tokens or 0 for answer in answers)
+    return Used(read, 0, 0, 0, model.cost_usd(Usage(read, 0, 0, 0)))
 
 
 def _together(model: Model, answers: list[Embedded]) -> Embeddings:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from gateway.admission.caller import ANONYMOUS
+from gateway.admission.demand import Ticket, Used
 from gateway.domain import UNTOLD, PassedOn, ReasoningDelta, Stop, TextDelta, ToolCallDelta, Usage
 from gateway.errors import GatewayError
 from gateway.ids import new_id
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
+    from gateway.admission.caller import Caller
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.admission.slots import Slot
     from gateway.domain import Event
@@ -207,7 +210,9 @@ class OpenCompletion:
     Not a generator, and no stack of exits: those cost as much as all that is done here.
     """
 
-    __slots__ = ("_attempts", "_expires", "_invoked", "_limiter", "_slot", "_timing", "_upstream")
+    __slots__ = (
+        "_attempts", "_expires", "_invoked", "_limiter", "_slot", "_stream", "_timing", "_upstream", "ticket",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -220,13 +225,16 @@ class OpenCompletion:
         expires: float | None = None,
         allow_fallback: bool = True,
         trail: Trail | None = None,
+        caller: Caller = ANONYMOUS,
     ) -> None:
+        self.ticket = Ticket(caller, calls)
         self._attempts = retries.attempts(calls, expires=expires, allow_fallback=allow_fallback, trail=trail)
         self._upstream = upstream
         self._limiter = limiter
         self._timing = timing
         self._expires = expires
         self._slot: Slot | None = None
+        self._stream: CompletionStream | None = None
         self._invoked: AbstractAsyncContextManager[UpstreamAnswer]
 
     async def __aenter__(self) -> CompletionStream:
@@ -238,7 +246,9 @@ class OpenCompletion:
         attempts = self._attempts.__enter__()
         self._timing.mark_queued()
         try:
-            self._slot = slot = await self._limiter.acquire(attempts.lanes(), deadline=self._expires)
+            self._slot = slot = await self._limiter.acquire(
+                attempts.lanes(), deadline=self._expires, ticket=self.ticket
+            )
             self._timing.mark_admitted()
             attempts.begin(slot)
             while True:
@@ -278,10 +288,13 @@ class OpenCompletion:
             await invoked.__aexit__(type(error), error, error.__traceback__)
             raise
         self._attempts.succeeded()
-        self._invoked = invoked
+        self._invoked, self._stream = invoked, stream
         return stream
 
     def _give_back(self) -> None:
-        if self._slot is not None:
-            self._slot.release()
+        slot = self._slot
+        if slot is not None:
+            if slot.counted and (stream := self._stream) is not None:
+                slot.used(Used(*(usage := stream.accounted()[0]), stream.cost_usd(usage)))
+            slot.release()
         self._attempts.__exit__(None, None, None)

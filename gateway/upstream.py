@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +55,10 @@ RelayedOperation: TypeAlias = Literal[
 ]
 
 
+GENERATE_NOTHING: Final = frozenset({"count-tokens", "apply"})
+"""Operations on a prompt that no model answers."""
+
+
 class UpstreamCall(NamedTuple):
     """One Bedrock call, ready to send: pure data."""
 
@@ -77,6 +81,11 @@ class UpstreamCall(NamedTuple):
         """What its throttling quota belongs to: Bedrock counts by account, region and model."""
         return f"{self.target}/{self.model.id}"
 
+    @property
+    def generates(self) -> bool:
+        """Whether it takes tokens of a quota, and has a price by the token."""
+        return self.relay is None or self.relay.operation not in GENERATE_NOTHING
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingCall:
@@ -95,6 +104,11 @@ class EmbeddingCall:
     def lane(self) -> str:
         """As `UpstreamCall.lane`."""
         return f"{self.target}/{self.model.id}"
+
+    @property
+    def generates(self) -> bool:
+        """As `UpstreamCall.generates`."""
+        return True
 
 
 class AnswerReader(Protocol):

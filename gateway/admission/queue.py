@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.admission.aimd import Adaptive
+    from gateway.admission.demand import Ticket
     from gateway.admission.lanes import Lane, LaneState
     from gateway.admission.line import Turn
 
@@ -74,7 +75,13 @@ class ConcurrencyLimiter:
         """The lanes that are known at present."""
         return [lane.state() for lane in self._lanes]
 
-    async def acquire(self, lanes: Sequence[str] = (), *, deadline: float | None = None) -> Slot:
+    async def acquire(
+        self,
+        lanes: Sequence[str] = (),
+        *,
+        deadline: float | None = None,
+        ticket: Ticket | None = None,  # noqa: ARG002 - counting comes
+    ) -> Slot:
         """Take a slot in the first of `lanes` that has room, waiting for one if need be.
 
         `deadline` is on the loop's clock. Who cannot keep it, by what slots and first bytes took of late,

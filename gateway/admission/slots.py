@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from gateway.admission.demand import Used
     from gateway.admission.lanes import Lane
 
 
@@ -60,9 +61,17 @@ class Slot:
         self.release()
 
     @property
+    def counted(self) -> bool:
+        """Whether anybody wants to know what the call used."""
+        return False
+
+    @property
     def lane(self) -> str | None:
         """The lane in which the call is to be sent: the first of those asked for that had room."""
         return self._lane.name
+
+    def used(self, used: Used) -> None:
+        """Tell what the call took, before the release, which settles it; else it took nothing."""
 
     def release(self) -> None:
         """Give it back: to a waiter, or to nobody. More than once does no more."""

@@ -36,6 +36,7 @@ class Model:
     `api` is the pair of operations that will serve it. `streaming` false: use the unary operation.
     `sampling` false: the model refuses temperature, top_p and top_k. `max_output_tokens` is None where the
     model is not in the catalogue, and so is `takes`: the modalities of its input (text, image, …).
+    `output_burndown` is what a token of output takes from Bedrock's quotas of tokens.
     `features` are what is known of what not every model has.
     `one_sampling`: of temperature and top_p the model takes only one. `prices` is None where none are known.
     `defaults` and `timeouts` are the operator's; the defaults, as far as the model accepts them.
@@ -49,6 +50,7 @@ class Model:
     streaming: bool = True
     sampling: bool = True
     max_output_tokens: int | None = None
+    output_burndown: int = 1
     takes: tuple[str, ...] | None = None
     one_sampling: bool = False
     features: Features = UNKNOWN

@@ -102,6 +102,7 @@ class _Completion:
             expires=exchange.expires,
             allow_fallback=exchange.allows_fallback(),
             trail=self._trail,
+            caller=exchange.caller,
         )
         self._stream: CompletionStream
 

@@ -63,6 +63,7 @@ async def run(exchange: Exchange, request: EmbeddingRequest) -> Embedding:
             expires=exchange.expires,
             allow_fallback=exchange.allows_fallback(),
             trail=trail,
+            caller=exchange.caller,
         )
     finally:  # what was paid for is told, however the request ends
         counts = [done.input_tokens for done in answers]
