@@ -114,7 +114,8 @@ def _services(settings: Settings, backend: Backend, lasting: Lasting, generation
         permissions=Permissions(
             backend.upstream,
             {name: target.client.region for name, target in backend.targets.items()},
-            settings.attribution.request_metadata,
+            metadata_key=settings.attribution.request_metadata,
+            sessions=settings.credentials.caller_sessions,
         ),
         limits=Limits(
             s3_locations=settings.bedrock.s3_locations,

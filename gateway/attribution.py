@@ -1,7 +1,8 @@
-"""AWS is told which caller a call is made for: the caller's name goes with it as request metadata.
+"""AWS is told which caller a call is made for: by request metadata, and by the session that signs it.
 
-Bedrock's invocation logs hold it beside the tokens, so that the bill can be split by team without a database
-of ours. The name is the gateway's to give: a request that says another one under the same key is refused.
+Bedrock's invocation logs hold the metadata beside the tokens, so that the bill can be split by team without
+a database of ours. The name is the gateway's to give: a request that says another one under the same key is
+refused.
 """
 
 from __future__ import annotations
@@ -83,6 +84,48 @@ class AttributedCalls:
                 param=param,
             )
         return {**said, self._key: self._name}
+
+
+class SessionCalls:
+    """The calls that others make, each to be signed with the caller's own session; see `CallMaker`."""
+
+    def __init__(self, calls: CallMaker, name: str) -> None:
+        self._calls = calls
+        self._name = name
+        self.asked = calls.asked
+        self.may_ask = calls.may_ask
+        self.count_body = calls.count_body
+
+    def format(self, request: CompletionRequest) -> Sequence[UpstreamCall]:
+        """Make the calls."""
+        return self._signed(self._calls.format(request))
+
+    def relay(self, request: RelayRequest) -> Sequence[UpstreamCall]:
+        """Make the calls."""
+        return self._signed(self._calls.relay(request))
+
+    def relay_guardrail(self, identifier: str, version: str, body: bytes) -> Sequence[UpstreamCall]:
+        """Make the calls."""
+        return self._signed(self._calls.relay_guardrail(identifier, version, body))
+
+    def count(self, name: str) -> Sequence[UpstreamCall]:
+        """Make the calls."""
+        return self._signed(self._calls.count(name))
+
+    def format_embeddings(self, request: EmbeddingRequest) -> list[EmbeddingCall]:
+        """Make the calls."""
+        name = self._name
+        return [
+            replace(
+                call,
+                caller=name,
+                elsewhere=tuple(replace(other, caller=name) for other in call.elsewhere),
+            )
+            for call in self._calls.format_embeddings(request)
+        ]
+
+    def _signed(self, calls: Sequence[UpstreamCall]) -> Sequence[UpstreamCall]:
+        return [call._replace(caller=self._name) for call in calls]
 
 
 def _object(value: object, param: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from gateway.attribution import AttributedCalls
+from gateway.attribution import AttributedCalls, SessionCalls
 from gateway.catalog.cards import load_cards
 from gateway.catalog.model_id import parse, shown
 from gateway.catalog.residency import inside, outside
@@ -35,15 +35,22 @@ Call = TypeVar("Call", "UpstreamCall", "EmbeddingCall")
 class Permissions:
     """Gives each caller the calls that it may make; `regions` go by target, None where unknown.
 
-    `metadata_key`: that of requestMetadata which holds the caller's name; None: none does.
+    `metadata_key`: that of requestMetadata which holds the caller's name; None: none does. `sessions`:
+    whether a caller's calls are signed with a session of its own.
     """
 
     def __init__(
-        self, upstream: CallMaker, regions: Mapping[str, str | None], metadata_key: str | None = None
+        self,
+        upstream: CallMaker,
+        regions: Mapping[str, str | None],
+        *,
+        metadata_key: str | None = None,
+        sessions: bool = False,
     ) -> None:
         self._upstream = upstream
         self._regions = regions
         self._metadata_key = metadata_key
+        self._sessions = sessions
         self._made: dict[Caller, CallMaker] = {}
 
     def of(self, caller: Caller) -> CallMaker:
@@ -57,6 +64,8 @@ class Permissions:
                 made = PermittedCalls(made, caller, self._regions)
             if self._metadata_key is not None:
                 made = AttributedCalls(made, self._metadata_key, caller.name)
+            if self._sessions:
+                made = SessionCalls(made, caller.name)
             self._made[caller] = made
         return made
 

@@ -75,6 +75,8 @@ class UpstreamCall(NamedTuple):
     """None: the answer is translated into events."""
     answer_tool: str = ""
     """The name of the tool whose arguments are the text of the answer; empty where there is none."""
+    caller: str = ""
+    """Whose session signs it, where callers have their own; else empty."""
 
     @property
     def lane(self) -> str:
@@ -99,6 +101,8 @@ class EmbeddingCall:
     """Never true: the vectors of two models do not compare."""
     elsewhere: tuple[EmbeddingCall, ...] = ()
     """The same call to other targets, the best first."""
+    caller: str = ""
+    """As `UpstreamCall.caller`."""
 
     @property
     def lane(self) -> str:

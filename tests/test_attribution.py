@@ -30,7 +30,7 @@ def permitted(rules: CallerRules | None = None, key: str | None = "team") -> Cal
     """Return what makes the calls of the caller `ours`."""
     settings = Settings(aws=AwsSettings(region="us-east-1"))
     upstream = BedrockUpstream({}, build_router(settings), settings.bedrock, Random(0))  # noqa: S311 - no secret
-    permissions = Permissions(upstream, {"default": "us-east-1"}, key)
+    permissions = Permissions(upstream, {"default": "us-east-1"}, metadata_key=key)
     return permissions.of(Caller("ours", rules or CallerRules()))
 
 

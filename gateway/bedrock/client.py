@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from gateway.bedrock.clocks import Clocks
     from gateway.bedrock.credentials import CredentialSource, RequestCredentials
+    from gateway.bedrock.credentials.sessions import CallerSessions
     from gateway.bedrock.exchange import Exchange
     from gateway.bedrock.sending import Message
     from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
@@ -60,10 +61,13 @@ class Draft(NamedTuple):
 class BedrockClient:
     """Sends signed requests to one Bedrock endpoint through the client's own pool."""
 
-    def __init__(self, client: Any, credentials: CredentialSource) -> None:
+    def __init__(
+        self, client: Any, credentials: CredentialSource, sessions: CallerSessions | None = None
+    ) -> None:
         self.endpoint_url: str = client.meta.endpoint_url.rstrip("/")
         self.region: str = client.meta.region_name
         self.credentials = credentials
+        self._sessions = sessions
         self.skew = ClockSkew(time.monotonic)
         self.pool = Pool(client)
         self._host = urlsplit(self.endpoint_url).netloc
@@ -78,6 +82,10 @@ class BedrockClient:
     def clock_skew_s(self) -> float:
         """How many seconds this host's clock is ahead of AWS's, by its answers; negative for behind."""
         return self.skew.seconds
+
+    def credentials_of(self, caller: str) -> CredentialSource:
+        """Return what a caller's requests are signed with: a session of its own, where there are such."""
+        return self.credentials if self._sessions is None or not caller else self._sessions.of(caller)
 
     async def warm(self) -> None:
         """Make what the first connection needs: the TLS context with its 140 authorities, 20 ms of CPU (R23).
@@ -196,9 +204,9 @@ async def open_client(
         proxies=proxies_for(aws.endpoint_url),
         ignore_configured_endpoint_urls=aws.of_target or None,  # the SDK's own reading of AWS_ENDPOINT_URL
     )
-    async with open_credentials(settings, aws, credentials, region=region) as source:
+    async with open_credentials(settings, aws, credentials, region=region) as opened:
         # the session must not walk the default chain by itself: that is IO at start without a bound
-        session.register_component("credential_provider", Injected(source))
+        session.register_component("credential_provider", Injected(opened.source))
         async with session.create_client(
             "bedrock-runtime",
             region_name=region,
@@ -206,6 +214,6 @@ async def open_client(
             verify=str(aws.ca_bundle) if aws.ca_bundle is not None else None,
             config=config,
         ) as client:
-            made = BedrockClient(client, source)
+            made = BedrockClient(client, opened.source, opened.sessions)
             await made.warm()
             yield made

@@ -38,6 +38,8 @@ class Message(NamedTuple):
     """Seconds; None: the client's own."""
     path: str | None = None
     """Of an operation that is none of a model's."""
+    caller: str = ""
+    """Whose session signs it, where callers have their own."""
 
 
 async def send(client: BedrockClient, message: Message, clocks: Clocks) -> Exchange:
@@ -46,8 +48,9 @@ async def send(client: BedrockClient, message: Message, clocks: Clocks) -> Excha
     Raises:
         GatewayError: Bedrock refused, failed, or did not answer in time.
     """
+    source = client.credentials_of(message.caller)
     try:
-        credentials = await client.credentials.current()
+        credentials = await source.current()
     except GatewayError as error:
         error.unsigned = True
         raise
@@ -56,9 +59,9 @@ async def send(client: BedrockClient, message: Message, clocks: Clocks) -> Excha
     except UpstreamDenied as error:
         if error.upstream_code not in STALE:
             raise
-        if not await clocks.bound(client.credentials.renew(credentials)):
+        if not await clocks.bound(source.renew(credentials)):
             raise
-    return await _send_once(client, message, clocks, await client.credentials.current())
+    return await _send_once(client, message, clocks, await source.current())
 
 
 async def _send_once(

@@ -227,7 +227,8 @@ class BedrockUpstream:
         """
         clocks = self.clocks(call.model, streaming=False)
         try:
-            message = Message(call.model.id, "invoke", call.body, connect_timeout=call.model.timeouts.connect)
+            connect = call.model.timeouts.connect
+            message = Message(call.model.id, "invoke", call.body, connect_timeout=connect, caller=call.caller)
             response = await self.send(call.target, message, call.model, clocks)
             try:
                 body = await clocks.bound(response.read_all(MAX_PAYLOAD_LENGTH))
@@ -263,7 +264,16 @@ def _message(call: UpstreamCall) -> Message:
         operation = OPERATIONS[model.api, model.streaming]
         if model.streaming and model.api == "invoke":
             headers = {**headers, "X-Amzn-Bedrock-Accept": "application/json"}
-    parts = model.id, operation, call.body, headers, model.streaming, model.timeouts.connect, path
+    parts = (
+        model.id,
+        operation,
+        call.body,
+        headers,
+        model.streaming,
+        model.timeouts.connect,
+        path,
+        call.caller,
+    )
     return _new(Message, parts)
 
 

@@ -24,13 +24,12 @@ class AttributionSettings(Section):
     request_metadata: Annotated[str, Field(pattern=METADATA_KEY)] | None = None
     """The key of requestMetadata that holds it, in Bedrock's invocation logs."""
 
-    def problems(self, callers: Iterable[str]) -> Iterable[str]:
-        """Name the callers whose names AWS would refuse."""
-        if self.request_metadata is None:
-            return
-        for name in callers:
-            if NAME.fullmatch(name) is None:
-                yield (
-                    f"callers.{name}: with [attribution] a name has 2 to 64 letters, digits and =+,.@_- "
-                    "and nothing else: AWS takes no others"
-                )
+
+def name_problems(callers: Iterable[str]) -> Iterable[str]:
+    """Name the callers whose names AWS would refuse, as a session's or as metadata."""
+    for name in callers:
+        if NAME.fullmatch(name) is None:
+            yield (
+                f"callers.{name}: a name that AWS is told has 2 to 64 letters, digits and =+,.@_- only "
+                "(attribution.request_metadata, credentials.caller_sessions)"
+            )

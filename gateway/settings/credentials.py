@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from gateway.settings.sections import Milliseconds, Section
@@ -44,8 +46,20 @@ class CredentialSettings(Section):
 
     roles: tuple[RoleSettings, ...] = Field((), max_length=5)
     """Assumed one with another, in this order: the first with the default chain's credentials."""
+    caller_sessions: bool = False
+    """Assume the last role once more for each caller, with the caller's name as the session's: CloudTrail and
+    the cost report then know the team."""
+    caller_tag: Annotated[str, Field(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,128}$")] | None = None
+    """The key of a session tag that holds the name too, for policies and cost allocation; the role must allow
+    sts:TagSession."""
     startup_timeout_ms: Milliseconds = 5_000
     """How long the start waits for the first credentials; without them the process is not ready."""
+
+    @model_validator(mode="after")
+    def _tags_are_of_sessions(self) -> Self:
+        if self.caller_tag is not None and not self.caller_sessions:
+            raise ValueError("credentials.caller_tag (GATEWAY_CREDENTIALS__CALLER_TAG) needs caller_sessions")
+        return self
 
     @field_validator("roles")
     @classmethod

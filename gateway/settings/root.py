@@ -14,7 +14,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from gateway.settings.attribution import AttributionSettings
+from gateway.settings.attribution import AttributionSettings, name_problems
 from gateway.settings.aws import AwsSettings
 from gateway.settings.callers import CallerSettings, ambiguous
 from gateway.settings.credentials import MAX_CHAINED_S, CredentialSettings, too_long
@@ -195,7 +195,17 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _callers_can_be_told_of(self) -> Self:
-        if problems := list(self.attribution.problems(self.callers)):
+        problems: list[str] = []
+        if self.credentials.caller_sessions or self.attribution.request_metadata is not None:
+            problems += name_problems(self.callers)
+        if self.credentials.caller_sessions and not any(
+            credentials.roles or aws.role_to_assume for aws, credentials in self.places().values()
+        ):
+            problems.append(
+                "credentials.caller_sessions (GATEWAY_CREDENTIALS__CALLER_SESSIONS): there is no role to "
+                "assume: name one in credentials.roles, targets or AWS_ROLE_ARN"
+            )
+        if problems:
             raise ValueError("\n".join(problems))
         return self
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.bedrock.credentials.opening import supervised
 from gateway.bedrock.credentials.refresher import ISSUE_TIMEOUT_S, MAX_OVERLAP, Refresher, described
 from gateway.bedrock.credentials.source import Issued
+from gateway.bedrock.credentials.supervision import supervised
 from gateway.errors import GatewayError, UpstreamDenied, UpstreamUnavailable
 from gateway.wire.sigv4 import Credentials
 from tests import virtual_clock

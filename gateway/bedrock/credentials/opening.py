@@ -6,8 +6,8 @@ import asyncio
 import os
 import re
 import socket
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 from aiobotocore.config import AioConfig
@@ -16,13 +16,15 @@ from aiobotocore.session import get_session
 from gateway.bedrock.credentials.assume_role import AssumedRole
 from gateway.bedrock.credentials.chain import DefaultChain
 from gateway.bedrock.credentials.refresher import Refresher
+from gateway.bedrock.credentials.sessions import CallerSessions
 from gateway.bedrock.credentials.source import BearerToken, Injected, StaticCredentials
+from gateway.bedrock.credentials.supervision import supervised
 from gateway.bedrock.loopback import proxies_for
 from gateway.bedrock.sdk_data import sdk_data
 from gateway.wire.sigv4 import Credentials
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
     from aiobotocore.session import AioSession
 
@@ -31,21 +33,26 @@ if TYPE_CHECKING:
 
 STS_CONNECT_S, STS_READ_S = 2, 5
 """The SDK's are 60 and 60, five times (reliability.md S-T6); a hung STS must not hang a renewal so long."""
-RESTART_S = 1.0
-"""The pause before a task of ours that died of a defect begins again."""
 MAX_SESSION_NAME = 64
+
+
+class Opened(NamedTuple):
+    """What requests are signed with: the process's own credentials, and of callers sessions of their own."""
+
+    source: CredentialSource
+    sessions: CallerSessions | None = None
 
 
 @asynccontextmanager
 async def open_credentials(
     bedrock: BedrockSettings, aws: AwsSettings, settings: CredentialSettings, *, region: str
-) -> AsyncIterator[CredentialSource]:
-    """Give the source that Bedrock's requests are signed with, renewed for as long as the block runs.
+) -> AsyncIterator[Opened]:
+    """Give what Bedrock's requests are signed with, renewed for as long as the block runs.
 
     The first fetch is awaited for at most `settings.startup_timeout_ms`; where it fails, the tasks try on.
     """
     if bedrock.auth == "bearer" and aws.bearer_token is not None:
-        yield BearerToken(aws.bearer_token.get_secret_value())
+        yield Opened(BearerToken(aws.bearer_token.get_secret_value()))
         return
     async with AsyncExitStack() as stack:
         deadline = asyncio.get_running_loop().time() + settings.startup_timeout_ms / 1000
@@ -55,11 +62,17 @@ async def open_credentials(
         else:
             chain = refreshed(DefaultChain(_session(aws, region)), deadline)
             source = await stack.enter_async_context(chain)
+        sessions = None
         for role in [*settings.roles, *ambient_role(aws)]:
             sts = await stack.enter_async_context(sts_client(source, aws, region))
             issuer_of_role = AssumedRole(sts, source, role, default_session_name=session_name())
+            sessions = CallerSessions(sts, source, role, tag=settings.caller_tag)
             source = await stack.enter_async_context(refreshed(issuer_of_role, deadline, source))
-        yield source
+        if sessions is not None and settings.caller_sessions:
+            await stack.enter_async_context(aclosing(sessions))
+            yield Opened(source, sessions)
+        else:
+            yield Opened(source)
 
 
 def static_keys(aws: AwsSettings) -> StaticCredentials | None:
@@ -91,26 +104,6 @@ async def refreshed(
         except TimeoutError:
             structlog.get_logger().warning("credentials_slow", source=issuer.name)
         yield refresher
-
-
-@asynccontextmanager
-async def supervised(name: str, work: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Run `work` beside the block and end it with the block; if it fails, log that and start it again."""
-    task = asyncio.create_task(_again_and_again(name, work), name=name)  # noqa: TID251 - this block owns it
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])  # does not raise what the task ended with, but our own cancellation
-
-
-async def _again_and_again(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        try:
-            await work()
-        except Exception:  # noqa: BLE001 - the supervisor is where defects end
-            structlog.get_logger().exception("task_failed", task=name)
-        await asyncio.sleep(RESTART_S)
 
 
 def session_name() -> str:
