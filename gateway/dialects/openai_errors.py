@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 CODES: Final[Mapping[str, str]] = {
     "unknown_model": "model_not_found",
     "upstream_throttled": "rate_limit_exceeded",
+    "rate_limited": "rate_limit_exceeded",
+    "budget_exhausted": "insufficient_quota",
 }
 """Codes that OpenAI's clients ask for by name; every other failure keeps our code for it."""
 

@@ -141,7 +141,7 @@ OPERATIONS: Final = (
                 "anyOf": [record({"object": only("list"), "data": listing(_LISTED)}), ANTHROPIC_PAGE]
             }
         },
-        statuses=(400, 401),
+        statuses=(400, 401, 403),
         also=ANTHROPIC,
         headers=_ANTHROPIC_VERSION,
         query={
@@ -163,6 +163,6 @@ OPERATIONS: Final = (
         headers=_ANTHROPIC_VERSION,
         parameters={"model": "An alias, an id or an ARN; raw or encoded."},
         path_example={"model": "us.anthropic.claude-sonnet-4-5-20250929-v1%3A0"},
-        statuses=(400, 401, 404),
+        statuses=(400, 401, 403, 404),
     ),
 )
