@@ -26,9 +26,10 @@ OPENING: Final = """\
 # What a caller gets when something fails
 
 Written by `python -m tests.faults.table` from the rules in [matrix.py](matrix.py). Every cell links to its
-test and names it: the test provokes the cell in all four formats, directly and through the real nginx and
-HAProxy with what they do by default (Nova: directly), with retries off. What retries heal, that is, what
-stands in the columns before *opening* and may pass, is in [test_healed.py](test_healed.py).
+test and names it: the test provokes the cell in all four formats, directly and through the real nginx
+with what it does by default and HAProxy as `deploy/` has it (Nova: directly), with retries off. What retries
+heal, that is, what stands in the columns before *opening* and may pass, is in
+[test_healed.py](test_healed.py).
 
 | a cell says | NDJSON and SSE | bare text | unary |
 |---|---|---|---|

@@ -20,7 +20,7 @@ from gateway.emulator import Emulator
 from tests.faults.endpoints import ENDPOINTS
 from tests.faults.hearing import FORMATS, complaints, hear
 from tests.faults.matrix import CONNECT, FAULTS, PHASES, WHOLE, expected, provocation
-from tests.faults.reverse_proxies import haproxy, nginx
+from tests.faults.reverse_proxies import haproxy, nginx_unset
 from tests.harness import CLAUDE, NOVA, ask, lines, settings_for
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ async def ways_to(settings: Settings, folder: Path) -> AsyncIterator[dict[str, s
 @contextmanager
 def proxied(url: str, folder: Path) -> Iterator[dict[str, str]]:
     """Run both proxies before a gateway, and give the URLs by which it can be reached."""
-    with nginx(url, folder) as by_nginx, haproxy(url, folder) as by_haproxy:
-        yield {"direct": url, "nginx": by_nginx, "haproxy": by_haproxy}
+    with nginx_unset(url, folder) as by_nginx, haproxy([url]) as by_haproxy:
+        yield {"direct": url, "nginx": by_nginx, "haproxy": by_haproxy.url}
 
 
 def patient(emulator: Emulator) -> Settings:

@@ -13,39 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
-from tests.faults.reverse_proxies import haproxy_as
+from tests.faults.reverse_proxies import haproxy
 from tests.harness import EVENT_LOOP, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
+
+    from tests.faults.reverse_proxies import Balancer
 
 PATIENCE_S: Final = 60.0
 """Against hanging only."""
 KEYS: Final = ("AKIAIOSFODNN7EXAMPLE", "a-secret-of-the-emulator")
-HAPROXY: Final = """\
-defaults
-  mode http
-  timeout connect 30s
-  timeout check 30s
-  timeout client 60s
-  timeout server 60s
-  option redispatch
-  retries 3
-frontend callers
-  bind fd@{fd}
-  stats enable
-  stats uri /haproxy
-  default_backend gateways
-backend gateways
-  balance roundrobin
-  option httpchk GET /readyz
-  http-check expect status 200
-  http-response set-header X-Served-By %s
-  default-server check inter 100ms fall 2 rise 1
-"""
-"""The probes of a busy machine may be late, which is no reason to call a gateway dead: its 503 is."""
 NOTICED_S: Final = 3.0
 """For HAProxy to notice that a gateway drains: two probes 100 ms apart, on a machine that may be busy."""
 
@@ -180,17 +159,16 @@ class Replica:
             await self._process.close()
 
 
-def balanced(replicas: list[Replica], folder: Path) -> AbstractContextManager[str]:
-    """Run HAProxy in front of these, and give its URL."""
-    servers = [f"  server {one.name} {one.url.removeprefix('http://')}\n" for one in replicas]
-    return haproxy_as(HAPROXY + "".join(servers), folder)
+def balanced(replicas: list[Replica]) -> AbstractContextManager[Balancer]:
+    """Run HAProxy in front of these, which are called as its configuration calls them."""
+    return haproxy([one.url for one in replicas])
 
 
 async def seen(url: str, name: str, *, up: bool) -> None:
-    """Return once HAProxy at this URL takes a server for usable, or for not."""
+    """Return once HAProxy, whose operators ask this URL, takes a server for usable, or for not."""
     async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession() as session:
         while True:
-            async with session.get(f"{url}/haproxy;csv") as response:
+            async with session.get(f"{url}/;csv") as response:
                 table = csv.DictReader((await response.text()).splitlines())
                 [status] = [row["status"] for row in table if row["svname"] == name]
             if status == ("UP" if up else "DOWN"):

@@ -10,14 +10,13 @@ import argparse
 import asyncio
 import json
 import sys
-import tempfile
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.faults.reverse_proxies import NAMES
 from tests.lifecycle.load import Ledger, load, struck
 from tests.lifecycle.processes import Replica, balanced, emulator, seen
 from tests.ports import free_port
@@ -62,29 +61,29 @@ def _figures(ledger: Ledger) -> dict[str, object]:
     }
 
 
-async def roll(folder: Path, *, rounds: int, kills: int, callers: int = CALLERS) -> Outcome:
+async def roll(*, rounds: int, kills: int, callers: int = CALLERS) -> Outcome:
     """Restart and kill gateways under load."""
     started = time.monotonic()
     async with AsyncExitStack() as stack:
         bedrock = await stack.enter_async_context(emulator())
         ports = [free_port() for _ in range(REPLICAS)]
-        replicas = [Replica(f"gw{n}", port, bedrock) for n, port in enumerate(ports, 1)]
+        replicas = [Replica(name, port, bedrock) for name, port in zip(NAMES, ports, strict=True)]
         for replica in replicas:
             stack.push_async_callback(replica.close)
         await asyncio.gather(*(replica.start() for replica in replicas))
-        url = stack.enter_context(balanced(replicas, folder))
-        async with load(url, callers) as rolling:
+        balancer = stack.enter_context(balanced(replicas))
+        async with load(balancer.url, callers) as rolling:
             for _ in range(rounds):
                 for replica in replicas:
                     await replica.restart()
-                    await seen(url, replica.name, up=True)
+                    await seen(balancer.operators_url, replica.name, up=True)
         killed = [replicas[number % REPLICAS] for number in range(kills)]
-        async with load(url, callers) as killing:
+        async with load(balancer.url, callers) as killing:
             for replica in killed:
-                killing.failures.append(await struck(url, replica.name, replica.kill))
-                await seen(url, replica.name, up=False)
+                killing.failures.append(await struck(balancer.url, replica.name, replica.kill))
+                await seen(balancer.operators_url, replica.name, up=False)
                 await replica.start()
-                await seen(url, replica.name, up=True)
+                await seen(balancer.operators_url, replica.name, up=True)
         codes = [code for replica in replicas for code in replica.exit_codes]
         return Outcome(rolling, killing, [one.name for one in killed], codes, time.monotonic() - started)
 
@@ -96,10 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--callers", type=int, default=CALLERS)
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        outcome = asyncio.run(
-            roll(Path(folder), rounds=options.rounds, kills=options.kills, callers=options.callers)
-        )
+    outcome = asyncio.run(roll(rounds=options.rounds, kills=options.kills, callers=options.callers))
     sys.stdout.write(json.dumps(outcome.figures(), indent=2) + "\n")
     return 1 if outcome.rolling.failures or outcome.killing.silent else 0
 

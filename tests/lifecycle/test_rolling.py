@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from tests.lifecycle.load import KINDS
 from tests.lifecycle.rolling import REPLICAS, roll
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
-
-async def test_rolling_restart_and_a_kill(tmp_path: Path) -> None:
+async def test_rolling_restart_and_a_kill() -> None:
     """Restarts fail nobody; a kill is told to everybody whom it concerns, and concerns nobody else.
 
     Twenty rounds are a command: `python -m tests.lifecycle.rolling`.
     """
-    outcome = await roll(tmp_path, rounds=1, kills=1)
+    outcome = await roll(rounds=1, kills=1)
 
     assert outcome.rolling.failures == []
     assert outcome.exit_codes == [0] * REPLICAS
