@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 class Framing(Protocol):
-    """How the payloads of a stream that is passed on become the caller's bytes; without any state."""
+    """How the payloads of a stream that is passed on become the caller's bytes."""
+
+    @property
+    def known(self) -> Mapping[bytes, bytes]:
+        """Payloads of chunks that need no look, and the bytes for each."""
 
     def usual(self, before: bytes) -> tuple[bytes, bytes]:
         """Return what stands before and behind each usual delta, which begins with the bytes `before`."""

@@ -88,7 +88,8 @@ class StreamReader:
             self._extract(messages[number], events)
             number += 1
 
-    def _extract(self, message: Message, events: list[Event]) -> None:
+    def _extract(self, message: Message, events: list[Event]) -> bytes:
+        """Append the events of a message; return its payload, out of its envelope."""
         headers, payload = message
         if headers is not self._seen:  # frames of one kind share them
             self._turn_to(message)
@@ -101,10 +102,11 @@ class StreamReader:
             self._usual = usual
             if usual is None:
                 self._deltas = None
-                return
+                return payload
             self._deltas = enveloped_deltas(usual) if self._enveloped else bare_deltas(usual)
         if usual is not None and self._event_type == usual.event_type:
             self._headers = headers
+        return payload
 
     def _turn_to(self, message: Message) -> None:
         """Take note of what the headers of this message, and of those that follow, say."""

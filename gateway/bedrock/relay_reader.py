@@ -10,7 +10,7 @@ from binascii import b2a_base64
 from typing import TYPE_CHECKING, Final
 
 from gateway.bedrock.reader import StreamReader, UnaryReader
-from gateway.bedrock.relayed import Listener, RelayedAnswer, extractor_for
+from gateway.bedrock.relayed import RelayedAnswer, extractor_for, keep, stop_of
 from gateway.bedrock.usual_passed import (
     FramedChunks,
     PassedChunks,
@@ -21,7 +21,7 @@ from gateway.bedrock.usual_passed import (
 )
 from gateway.codecs.guardrail_trace import redacted
 from gateway.domain import PassedOn
-from gateway.errors import UpstreamProtocolError
+from gateway.errors import UpstreamFailed, UpstreamProtocolError
 from gateway.wire.eventstream import FrameDecoder, encode, length_of
 
 if TYPE_CHECKING:
@@ -57,29 +57,37 @@ class RelayReader(StreamReader):
     """
 
     def __init__(self, extractor: Extractor, *, enveloped: bool, decoder: Decoder | None = None) -> None:
-        listener = Listener(extractor)
-        super().__init__(listener, enveloped=enveloped, decoder=decoder)
-        self._listener = listener
+        super().__init__(extractor, enveloped=enveloped, decoder=decoder)
+        self._heard: list[Event] = []  # what the extractor says, until it is accounted for
         self._held = b""
         self._begun = False
         self._expected: UsualDelta | None = None  # what is known to be passed on without a look
 
     def close(self, events: list[Event]) -> None:
-        """Take the end of the body, and append how the answer ended; raises as `StreamReader.close` does."""
+        """Take the end of the body, and append how the answer ended.
+
+        Raises:
+            UpstreamProtocolError: as `StreamReader.close`.
+            UpstreamFailed: it ended well, with a verdict that is not the caller's to read.
+        """
+        self._decoder.close()
         heard: list[Event] = []
-        super().close(heard)
+        try:
+            self._extractor.close(heard)
+        except UpstreamFailed as verdict:
+            heard.append(stop_of(verdict))
         if self._held:
             events.append(PassedOn(self._held, 0))
-        events += heard
+        keep(heard, events)
 
     def _pass(self, data: bytes, characters: int, events: list[Event]) -> None:
-        listener = self._listener
-        characters += listener.characters
-        listener.characters = 0
-        listener.payload = b""
+        heard = self._heard
+        if heard:
+            self._heard = []
+            characters += keep(heard, events)
         if not self._begun:
             data = self._held + data
-            if not (listener.heard or len(data) > MOST_HELD):
+            if not (heard or len(data) > MOST_HELD):
                 self._held = data
                 return
             self._held, self._begun = b"", True
@@ -123,13 +131,14 @@ class FrameRelay(RelayReader):
                 events.append(_new(PassedOn, (frames, characters)))
                 return
         start, changed = 0, list[bytes]()
+        heard, whole = self._heard, 0
         try:
             while number < count:
                 message = messages[number]
-                self._extract(message, events)
+                payload = self._extract(message, heard)
+                whole = len(heard)
                 if self._usual is not self._expected:
                     self._expect(self._usual)
-                payload = self._listener.payload
                 if (clean := redacted(payload)) is not payload:
                     end = length_of(frames, number)
                     changed += (frames[start:end], self._frame(message, clean))
@@ -139,6 +148,7 @@ class FrameRelay(RelayReader):
                     number, said, wary = self._known.skip(messages, number, self._headers, wary=wary)
                     characters += said
         finally:
+            del heard[whole:]  # of a payload that is broken
             end = len(frames) if number == count else length_of(frames, number)
             data = frames[start:end]
             self._pass(b"".join([*changed, data]) if changed else data, characters, events)
@@ -168,7 +178,7 @@ class PayloadRelay(RelayReader):
     def _take(self, messages: list[Message], events: list[Event]) -> None:
         number, count, characters = 0, len(messages), 0
         pieces: list[bytes] = []
-        listener, framing = self._listener, self._framing
+        framing, known, heard, whole = self._framing, self._framing.known, self._heard, 0
         try:
             while number < count:
                 if self._framed is not None:
@@ -176,12 +186,15 @@ class PayloadRelay(RelayReader):
                     characters += said
                     if number == count:
                         break
-                self._extract(messages[number], events)
+                payload = self._extract(messages[number], heard)
+                whole = len(heard)
                 if self._usual is not self._expected:
                     self._expect(self._usual)
-                payload = listener.payload
-                if payload:
-                    pieces.append(framing.payload(listener.event_type, redacted(payload)))
+                if payload in known and self._in_envelope:
+                    pieces.append(known[payload])
+                elif payload:
+                    pieces.append(framing.payload(self._event_type, redacted(payload)))
                 number += 1
         finally:
+            del heard[whole:]  # of a payload that is broken
             self._pass(b"".join(pieces), characters, events)

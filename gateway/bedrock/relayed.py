@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from gateway.catalog.model import Family
-    from gateway.codecs.protocol import Extractor, UsualDelta
+    from gateway.codecs.protocol import Extractor
     from gateway.domain import Event
     from gateway.upstream import Relay
 
@@ -42,49 +42,6 @@ def extractor_for(family: Family | None) -> Extractor:
     if extractor is not None and family in WELL_KNOWN:
         return extractor
     return MeteredExtractor(extractor)
-
-
-class Listener:
-    """An extractor that keeps of what another one says the counters only, and counts the rest."""
-
-    __slots__ = ("_extractor", "characters", "event_type", "finished", "heard", "payload", "usual")
-
-    def __init__(self, extractor: Extractor) -> None:
-        self._extractor = extractor
-        self.finished = False
-        self.usual: UsualDelta | None = None
-        self.heard = False
-        """Whether the answer has said anything yet."""
-        self.characters = 0
-        """Said since somebody set this to 0."""
-        self.event_type = ""
-        self.payload = b""
-        """What was fed last."""
-
-    @property
-    def unknown(self) -> AbstractSet[str]:
-        """As the other extractor's."""
-        return self._extractor.unknown
-
-    def feed(self, event_type: str, payload: bytes, events: list[Event]) -> None:
-        """Append the counters in this payload; raises as the other extractor does."""
-        heard: list[Event] = []
-        extractor = self._extractor
-        extractor.feed(event_type, payload, heard)
-        self.event_type, self.payload = event_type, payload
-        self.finished, self.usual = extractor.finished, extractor.usual
-        if heard:
-            self.characters += _keep(heard, events)
-            self.heard = True
-
-    def close(self, events: list[Event]) -> None:
-        """Append how the answer ended; raises as the other extractor does, but not for Bedrock's verdict."""
-        heard: list[Event] = []
-        try:
-            self._extractor.close(heard)
-        except UpstreamFailed as verdict:
-            heard.append(_stop_of(verdict))
-        _keep(heard, events)
 
 
 class MeteredExtractor:
@@ -174,13 +131,13 @@ class RelayedAnswer:
             self._check_whole(body, headers)
             heard, unknown = [], {"payload"}
         except UpstreamFailed as verdict:
-            heard.append(_stop_of(verdict))
+            heard.append(stop_of(verdict))
         if not (heard and type(heard[-1]) is Stop):
             envelope.fill_from_headers(headers, heard)
             heard = [_of_input(event) if type(event) is Usage else event for event in heard]
             heard.append(Stop(FinishReason.STOP, ""))
         kept: list[Event] = []
-        characters = _keep(heard, kept)
+        characters = keep(heard, kept)
         events.append(PassedOn(redacted(body), characters))
         events += kept
         return unknown
@@ -201,7 +158,7 @@ class RelayedAnswer:
             ) from None
 
 
-def _keep(heard: list[Event], events: list[Event]) -> int:
+def keep(heard: list[Event], events: list[Event]) -> int:
     """Append the counters and the stop; return how many characters the rest says."""
     characters = 0
     for event in heard:
@@ -222,7 +179,8 @@ def _of_input(told: Usage) -> Usage:
     return told if told.output_tokens is not None else told._replace(output_tokens=0)
 
 
-def _stop_of(verdict: UpstreamFailed) -> Stop:
+def stop_of(verdict: UpstreamFailed) -> Stop:
+    """Return the stop that a verdict is to the caller; raises it where it is none of a stop's reasons."""
     if verdict.upstream_code not in MALFORMED:
         raise verdict
     return Stop(FinishReason.STOP, verdict.upstream_code)

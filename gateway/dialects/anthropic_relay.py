@@ -6,6 +6,7 @@ trace quotes what a guardrail has masked. The order of the chunks is checked whe
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,26 +39,42 @@ _NAMES: Final = frozenset(
     }
 )
 """What need not be looked into, unless there is a line break, an escape, or a key of Bedrock's in it."""
-_PLAIN: Final[Mapping[bytes, bytes]] = MappingProxyType(
-    {
-        payload % number: sse.frame(payload % number, name)
+_PLAIN: Final = (
+    *(
+        payload % number
         for number in range(8)
-        for name, payload in (
-            (
-                "content_block_start",
-                b'{"type":"content_block_start","index":%d,"content_block":{"type":"text","text":""}}',
-            ),
-            ("content_block_stop", b'{"type":"content_block_stop","index":%d}'),
+        for payload in (
+            b'{"type":"content_block_start","index":%d,"content_block":{"type":"text","text":""}}',
+            b'{"type":"content_block_stop","index":%d}',
         )
-    }
+    ),
 )
 """How a text begins and a block ends: the same in every answer."""
 _TERMINAL: Final = "message_stop"
-_START: Final = b'{"type":"message_start"'
+_START: Final = b"message_start"
 _END: Final = "message_delta"
 _INPUT: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _TOLD: Final = b'"input_tokens"'
 _DELTA: Final = (b"event: content_block_delta\ndata: ", b"\n\n")
+_COUNT: Final = rb"(?:0|[1-9][0-9]{0,14})"
+_USUAL_START: Final = re.compile(
+    rb'\{"type":"message_start","message":\{'
+    rb'(?:"[a-z_]++":(?:"[\w .:-]*+"|null|\[\]),)*+'
+    rb'"usage":\{("input_tokens":%b(?:,"cache_creation_input_tokens":%b)?(?:,"cache_read_input_tokens":%b)?)'
+    rb',"output_tokens":%b\}\}\}' % ((_COUNT,) * 4)
+)
+"""Where the counters are that an older `message_delta` lacks."""
+_USUAL_END: Final = re.compile(
+    rb'(\{"type":"message_delta","delta":\{"stop_reason":"[a-z_]++","stop_sequence":null\},"usage":\{)'
+    rb'("input_tokens":%b,(?:"cache_creation_input_tokens":%b,)?(?:"cache_read_input_tokens":%b,)?)?'
+    rb'("output_tokens":%b\}\})' % ((_COUNT,) * 4)
+)
+"""What tells why the model stopped; the second group are counters of its own."""
+_USUAL_STOP: Final = re.compile(
+    rb'\{"type":"message_stop"(?:,"amazon-bedrock-invocationMetrics":\{"[A-Za-z]++":%b(?:,"[A-Za-z]++":%b)*+\})?\}'
+    % (_COUNT, _COUNT)
+)
+"""These three are known by their bytes, and are not parsed once more."""
 
 
 class ClaudeEvents:
@@ -66,6 +83,10 @@ class ClaudeEvents:
     Anthropic's own API counts a prompt's tokens in `message_delta` again, and there its clients look for them
     (langchain-anthropic 1.7 looks nowhere else). The older Claudes of Bedrock do not: there they are put in.
     """
+
+    known: Final[Mapping[bytes, bytes]] = MappingProxyType(
+        {payload: sse.frame(payload, orjson.loads(payload)["type"]) for payload in _PLAIN}
+    )
 
     def __init__(self) -> None:
         self._start = b""  # of which the counters are taken only where they are missed
@@ -85,18 +106,30 @@ class ClaudeEvents:
         """
         if event_type != "chunk":
             return b""
-        known = _PLAIN.get(payload)
-        if known is not None:
-            return known
-        if payload.startswith(_START):
-            self._start = payload
-        if payload.startswith(_TYPE):
+        if payload[:_NAMED] == _TYPE:
             name = payload[_NAMED : payload.find(b'"', _NAMED)]
             if name in _NAMES and not (
                 b"\\" in payload or b"\n" in payload or b"\r" in payload or _ADDED in payload
             ):
+                if name == _START:
+                    self._start = payload
                 return b"event: %b\ndata: %b\n\n" % (name, payload)
+            if _USUAL_STOP.fullmatch(payload) is not None:
+                return b""
+            if (end := _USUAL_END.fullmatch(payload)) is not None and (
+                counted := self._usually_counted(*end.groups())
+            ):
+                return b"event: message_delta\ndata: %b\n\n" % counted
         return self._looked_into(payload)
+
+    def _usually_counted(self, before: bytes, told: bytes | None, behind: bytes) -> bytes:
+        """Return `message_delta` of these parts, with the counters that it lacks; nothing if unknown."""
+        if told is not None:
+            return before + told + behind
+        if not self._start:
+            return before + behind
+        start = _USUAL_START.fullmatch(self._start)
+        return b"" if start is None else b"%b%b,%b" % (before, start[1], behind)
 
     def _looked_into(self, payload: bytes) -> bytes:
         chunk = _loads(payload)
@@ -108,6 +141,8 @@ class ClaudeEvents:
             raise UpstreamProtocolError("Bedrock sent a chunk that is no event of Claude's.")
         if kind == _TERMINAL:
             return b""
+        if kind == "message_start":
+            self._start = payload
         if kind == _END and self._start and _TOLD not in payload:
             kept = self._counted(kept)
         return event(kept)
@@ -134,8 +169,11 @@ class PassedStream:
 
     def events(self, batch: list[Event]) -> bytes:
         """Return what is passed on, as it is."""
-        passed = [item.data for item in batch if type(item) is PassedOn]
-        return json.on_one_line(passed[0] if len(passed) == 1 else b"".join(passed))
+        data = b""
+        for item in batch:
+            if type(item) is PassedOn:  # of which a batch has one
+                data = data + item.data if data else item.data
+        return json.on_one_line(data)
 
     def done(self, ended: Ended) -> bytes:  # noqa: ARG002 - the provider has said it
         """Return `message_stop`, which has waited."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import pytest
@@ -35,6 +35,8 @@ OPERATIONS = {True: "invoke-with-response-stream", False: "converse-stream"}
 
 class Lines:
     """A framing that shows what it was given."""
+
+    known: Final[dict[bytes, bytes]] = {}
 
     def usual(self, before: bytes) -> tuple[bytes, bytes]:
         """The same as of any other payload."""
