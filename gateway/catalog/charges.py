@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TIER: Final = "X-Amzn-Bedrock-Service-Tier"
 LATENCY: Final = "X-Amzn-Bedrock-PerformanceConfig-Latency"
 """InvokeModel's headers; Converse says the same in its body (bedrock-wire.md §2.3)."""
-_SIGNS: Final = (b'"serviceTier"', b'"performanceConfig"', b'"1h"')
+_TIER, _LATENCY, _HOUR = b'"serviceTier"', b'"performanceConfig"', b'"1h"'
 """One of these is in a body that asks for what has a price of its own."""
 _CACHE_POINTS: Final = ("cachePoint", "cache_control")
 """How Converse and Claude call them."""
@@ -41,9 +41,12 @@ def charged_in_its_words(model: Model, body: bytes, headers: Mapping[str, str]) 
     """Return the same for a request in Bedrock's own words: `body` is JSON, `headers` go with it."""
     if model.prices is None:
         return model
+    asks = _TIER in body or _LATENCY in body or _HOUR in body
+    if not (asks or headers):  # as nearly ever
+        return model
     tier, latency = headers.get(TIER), headers.get(LATENCY)
     hours: set[bool] = set()
-    if any(sign in body for sign in _SIGNS):
+    if asks:
         value = orjson.loads(body)
         tier = tier or _said(value, "serviceTier", "type")
         latency = latency or _said(value, "performanceConfig", "latency")

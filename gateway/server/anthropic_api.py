@@ -27,6 +27,7 @@ from gateway.errors import InvalidRequest
 from gateway.server import completions
 from gateway.server.answers import rendered_json
 from gateway.server.body import read_json
+from gateway.server.head import encode_value
 from gateway.server.late import Late, Reader
 from gateway.upstream import RelayRequest
 from gateway.wire import json
@@ -35,12 +36,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.catalog.model import Model
+    from gateway.dialects.bedrock_headers import Headers
     from gateway.domain import CompletionRequest
     from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
     from gateway.upstream import RelayedOperation
 
 
+_REQUEST_ID: Final = REQUEST_ID.encode()
+_GUARDING: Final = (bedrock_headers.GUARDRAIL, bedrock_headers.VERSION)
 CLAUDES: Final = frozenset({"claude", "claude_text"})
 """The families that take Messages by InvokeModel; Claude 2 does so beside its own prompts."""
 
@@ -70,13 +74,14 @@ async def create_message(exchange: Exchange) -> Answer | None:
     streaming = anthropic_invoke.is_streaming(value)
     if streaming:
         exchange.log.add(format="sse")
-        exchange.answer_headers = {REQUEST_ID: exchange.log.request_id}
-    if _speaks_for_itself(model, streaming=streaming) and not _needs_translation(exchange, value):
+        exchange.answer_fields = b"%b: %b\r\n" % (_REQUEST_ID, encode_value(exchange.log.request_id))
+    headers = exchange.request.headers if exchange.request.speaks_of_aws else NO_DEFAULTS
+    if _speaks_for_itself(model, streaming=streaming) and not _needs_translation(headers, value):
         asked = anthropic_invoke.read(
             value,
             betas=betas,
             defaults=model.defaults_for(anthropic_invoke.said(value)) if model.defaults else NO_DEFAULTS,
-            headers=exchange.request.headers,
+            headers=headers,
         )
         return await _relay(exchange, name, asked, streaming=streaming)
     return await _translate(exchange, value, betas, streaming=streaming)
@@ -110,10 +115,10 @@ def _speaks_for_itself(model: Model, *, streaming: bool) -> bool:
     return model.family in CLAUDES and (model.streaming or not streaming)
 
 
-def _needs_translation(exchange: Exchange, value: Any) -> bool:
-    headers = exchange.request.headers
-    guarded = bedrock_headers.GUARDRAIL in headers or bedrock_headers.VERSION in headers
-    return guarded or anthropic_invoke.wants_structure(value)
+def _needs_translation(headers: Headers, value: Any) -> bool:
+    if headers is not NO_DEFAULTS and any(headers.get(name) is not None for name in _GUARDING):
+        return True
+    return anthropic_invoke.wants_structure(value)
 
 
 async def _relay(

@@ -47,7 +47,9 @@ async def read_json_bytes(
     """
     request = exchange.request
     _check_headers(request, typed=typed)
-    if BEGINNING in "\n".join(request.headers).lower():  # no loop over names for those who send none
+    # no loop over names for those who send none
+    request.speaks_of_aws = spoken = BEGINNING in "\n".join(request.headers).lower()
+    if spoken:
         bedrock_headers.check(request.headers, taken)
     limits = exchange.services.limits
     announced = request.content_length

@@ -111,8 +111,8 @@ class Exchange:
     caller: Caller = ANONYMOUS
     expires: float | None = None
     """When the caller's patience ends, by the loop's clock."""
-    answer_headers: Mapping[str, str] | None = None
-    """What the caller's dialect has in the head of a stream, besides what all of them have."""
+    answer_fields: bytes = b""
+    """Header lines that the caller's dialect has in the head of a stream, besides what all of them have."""
     held_bytes: int = 0
     """Of its body, out of `Services.bodies`."""
     settled: bool = False

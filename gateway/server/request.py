@@ -22,7 +22,10 @@ _JSON: Final = "application/json"
 class Request:
     """The head of a request, and its body as it comes."""
 
-    __slots__ = ("content", "headers", "method", "path", "query", "raw_path", "should_close", "version")
+    __slots__ = (
+        "content", "headers", "method", "path", "query", "raw_path", "should_close", "speaks_of_aws",
+        "version",
+    )  # fmt: skip
 
     headers: MultiMapping[str] | CIMultiDictProxy[str]
 
@@ -40,6 +43,8 @@ class Request:
         self.should_close: bool = message.should_close
         """Whether the caller wants the connection to end behind the answer."""
         self.content = content
+        self.speaks_of_aws = True
+        """Whether there may be headers of AWS's own; what has read the body knows."""
 
     @property
     def media_type(self) -> tuple[str, str]:

@@ -142,9 +142,8 @@ class StreamResponder:
             upstream_request_id = beginning.upstream_request_id
             if self._told is not None:
                 told = encode_fields(self._told(beginning, request_id))
-        fields = stream_fields(self._encoder.content_type, request_id, upstream_request_id) + told
-        if exchange.answer_headers is not None:
-            fields += encode_fields(exchange.answer_headers)
+        fields = stream_fields(self._encoder.content_type, request_id, upstream_request_id)
+        fields += told + exchange.answer_fields
         self._transfer.begin(_OK, fields)
         exchange.log.status = _OK
         self.begun = True
