@@ -6,7 +6,6 @@ trace quotes what a guardrail has masked. The order of the chunks is checked whe
 
 from __future__ import annotations
 
-import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,45 +35,30 @@ _NAMES: Final = frozenset(
         b"content_block_start",
         b"content_block_delta",
         b"content_block_stop",
+        b"message_delta",
     }
 )
 """What need not be looked into, unless there is a line break, an escape, or a key of Bedrock's in it."""
 _PLAIN: Final = (
     *(
-        payload % number
-        for number in range(8)
-        for payload in (
-            b'{"type":"content_block_start","index":%d,"content_block":{"type":"text","text":""}}',
-            b'{"type":"content_block_stop","index":%d}',
-        )
+        b'{"type":"content_block_start","index":%d,"content_block":{"type":"text","text":""}}' % n
+        for n in range(8)
     ),
+    *(b'{"type":"content_block_stop","index":%d}' % n for n in range(8)),
 )
 """How a text begins and a block ends: the same in every answer."""
-_TERMINAL: Final = "message_stop"
-_START: Final = b"message_start"
-_END: Final = "message_delta"
+_START, _END, _TERMINAL = "message_start", "message_delta", "message_stop"
+_START_NAME: Final = _START.encode()
+_END_NAME: Final = _END.encode()
+_STOP: Final = b'{"type":"message_stop"'
+_STOPPED: Final = len(_STOP)
 _INPUT: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
 _TOLD: Final = b'"input_tokens"'
+_MESSAGE: Final = b'{"type":"message_start","message":{'
+_TOLD_FIRST: Final = b'"usage":{"input_tokens":'
+_TOLD_NEXT: Final = b',"output_tokens":'
+_TOLD_LAST: Final = b'"usage":{"output_tokens":'
 _DELTA: Final = (b"event: content_block_delta\ndata: ", b"\n\n")
-_COUNT: Final = rb"(?:0|[1-9][0-9]{0,14})"
-_USUAL_START: Final = re.compile(
-    rb'\{"type":"message_start","message":\{'
-    rb'(?:"[a-z_]++":(?:"[\w .:-]*+"|null|\[\]),)*+'
-    rb'"usage":\{("input_tokens":%b(?:,"cache_creation_input_tokens":%b)?(?:,"cache_read_input_tokens":%b)?)'
-    rb',"output_tokens":%b\}\}\}' % ((_COUNT,) * 4)
-)
-"""Where the counters are that an older `message_delta` lacks."""
-_USUAL_END: Final = re.compile(
-    rb'(\{"type":"message_delta","delta":\{"stop_reason":"[a-z_]++","stop_sequence":null\},"usage":\{)'
-    rb'("input_tokens":%b,(?:"cache_creation_input_tokens":%b,)?(?:"cache_read_input_tokens":%b,)?)?'
-    rb'("output_tokens":%b\}\})' % ((_COUNT,) * 4)
-)
-"""What tells why the model stopped; the second group are counters of its own."""
-_USUAL_STOP: Final = re.compile(
-    rb'\{"type":"message_stop"(?:,"amazon-bedrock-invocationMetrics":\{"[A-Za-z]++":%b(?:,"[A-Za-z]++":%b)*+\})?\}'
-    % (_COUNT, _COUNT)
-)
-"""These three are known by their bytes, and are not parsed once more."""
 
 
 class ClaudeEvents:
@@ -106,30 +90,21 @@ class ClaudeEvents:
         """
         if event_type != "chunk":
             return b""
-        if payload[:_NAMED] == _TYPE:
-            name = payload[_NAMED : payload.find(b'"', _NAMED)]
-            if name in _NAMES and not (
-                b"\\" in payload or b"\n" in payload or b"\r" in payload or _ADDED in payload
-            ):
-                if name == _START:
-                    self._start = payload
-                return b"event: %b\ndata: %b\n\n" % (name, payload)
-            if _USUAL_STOP.fullmatch(payload) is not None:
-                return b""
-            if (end := _USUAL_END.fullmatch(payload)) is not None and (
-                counted := self._usually_counted(*end.groups())
-            ):
-                return b"event: message_delta\ndata: %b\n\n" % counted
-        return self._looked_into(payload)
-
-    def _usually_counted(self, before: bytes, told: bytes | None, behind: bytes) -> bytes:
-        """Return `message_delta` of these parts, with the counters that it lacks; nothing if unknown."""
-        if told is not None:
-            return before + told + behind
-        if not self._start:
-            return before + behind
-        start = _USUAL_START.fullmatch(self._start)
-        return b"" if start is None else b"%b%b,%b" % (before, start[1], behind)
+        if payload[:_NAMED] != _TYPE or b"\\" in payload or b"\n" in payload or b"\r" in payload:
+            return self._looked_into(payload)
+        if payload[:_STOPPED] == _STOP and payload.count(b'"type"') == 1:
+            return b""
+        name = payload[_NAMED : payload.find(b'"', _NAMED)]
+        if name not in _NAMES or _ADDED in payload:
+            return self._looked_into(payload)
+        if name == _START_NAME:
+            self._start = payload
+        elif name == _END_NAME and self._start and _TOLD not in payload:
+            counted = _usually_counted(payload, self._start)
+            if counted is None:
+                return self._looked_into(payload)
+            payload = counted
+        return b"event: %b\ndata: %b\n\n" % (name, payload)
 
     def _looked_into(self, payload: bytes) -> bytes:
         chunk = _loads(payload)
@@ -141,9 +116,9 @@ class ClaudeEvents:
             raise UpstreamProtocolError("Bedrock sent a chunk that is no event of Claude's.")
         if kind == _TERMINAL:
             return b""
-        if kind == "message_start":
+        if kind == _START:
             self._start = payload
-        if kind == _END and self._start and _TOLD not in payload:
+        elif kind == _END and self._start and _TOLD not in payload:
             kept = self._counted(kept)
         return event(kept)
 
@@ -155,6 +130,27 @@ class ClaudeEvents:
         if type(told) is not dict or type(usage) is not dict:
             return delta
         return {**delta, "usage": {**{name: told[name] for name in _INPUT if name in told}, **usage}}
+
+
+def _usually_counted(delta: bytes, start: bytes) -> bytes | None:
+    """Return `message_delta` with the counter that only this `message_start` had, None where it has more.
+
+    By position, as both are in every answer of a Claude that says neither more nor less than what it used.
+    """
+    before, _, said = delta.partition(_TOLD_LAST)
+    _, _, told = start.partition(_TOLD_FIRST)
+    asked, _, first = told.partition(_TOLD_NEXT)
+    if (
+        said[-2:] == first[-3:-1] == b"}}"
+        and said[:-2].isdigit()
+        and asked.isdigit()
+        and first[:-3].isdigit()  # so the last of its three objects is the message's
+        and start[: len(_MESSAGE)] == _MESSAGE
+        and start.count(b"{") == 3  # noqa: PLR2004
+        and before.count(b'"usage"') == 0
+    ):
+        return b"%b%b%b%b%b" % (before, _TOLD_FIRST, asked, _TOLD_NEXT, said)
+    return None
 
 
 class PassedStream:
