@@ -147,7 +147,6 @@ def _usually_counted(delta: bytes, start: bytes) -> bytes | None:
         and first[:-3].isdigit()  # so the last of its three objects is the message's
         and start[: len(_MESSAGE)] == _MESSAGE
         and start.count(b"{") == 3  # noqa: PLR2004
-        and before.count(b'"usage"') == 0
     ):
         return b"%b%b%b%b%b" % (before, _TOLD_FIRST, asked, _TOLD_NEXT, said)
     return None
