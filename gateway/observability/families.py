@@ -68,6 +68,7 @@ def of_requests(metrics: RequestMetrics) -> Iterator[Family]:
     yield disconnects
     yield from _of_attempts(metrics)
     yield from _of_models(metrics)
+    yield from _of_callers(metrics)
 
 
 def _requests(metrics: RequestMetrics) -> Family:
@@ -144,6 +145,22 @@ def _of_models(metrics: RequestMetrics) -> Iterator[Family]:
         cost.add(model, value=cells.cost_usd)
     yield from (ends, tokens, cost)
     yield from _distributions(models)
+
+
+def _of_callers(metrics: RequestMetrics) -> Iterator[Family]:
+    requests = Family(
+        "gateway_caller_requests", "counter", "Requests that have ended. result: ok, disconnected, "
+        "cut, or the code of the error.", ("caller", "result"),
+    )  # fmt: skip
+    tokens = Family("gateway_caller_tokens", "counter", "Tokens of a caller.", ("caller", "kind"))
+    cost = Family("gateway_caller_cost_usd", "counter", "Dollars, as gateway_cost_usd.", ("caller",))
+    for caller, cells in sorted(metrics.callers.items()):
+        for result, count in cells.results.items():
+            requests.add(caller, result, value=count)
+        for kind, amount in zip(KINDS, cells.tokens, strict=True):
+            tokens.add(caller, kind, value=amount)
+        cost.add(caller, value=cells.cost_usd)
+    yield from (requests, tokens, cost)
 
 
 def _distributions(models: Iterable[tuple[str, ModelCells]]) -> Iterator[Family]:

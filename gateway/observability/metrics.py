@@ -82,6 +82,27 @@ class ModelCells:
             self.per_token.observe((timing.ended - timing.first_byte) / tokens)
 
 
+class CallerCells:
+    """What is counted of one caller."""
+
+    __slots__ = ("cost_usd", "results", "tokens")
+
+    def __init__(self) -> None:
+        self.results: defaultdict[str, int] = defaultdict(int)
+        """By `ok`, `disconnected`, `cut`, or the code of the error."""
+        self.tokens = [0] * len(KINDS)
+        self.cost_usd = 0.0
+
+    def observe(self, log: RequestLog) -> None:
+        """Count a request of this caller."""
+        get = log.fields.get
+        outcome = log.outcome
+        self.results[get("code", OTHER) if outcome == "error" else outcome] += 1
+        for number, kind in enumerate(KINDS):
+            self.tokens[number] += get(f"{kind}_tokens", 0)
+        self.cost_usd += get("cost_usd", 0.0)
+
+
 class RequestMetrics:
     """Counts the requests of a process.
 
@@ -94,6 +115,8 @@ class RequestMetrics:
         """Durations by route, method, status and outcome."""
         self.models: dict[str, ModelCells] = {}
         """By label."""
+        self.callers: defaultdict[str, CallerCells] = defaultdict(CallerCells)
+        """By name: those of the settings."""
         self.errors: defaultdict[tuple[str, str], int] = defaultdict(int)
         """By code and phase."""
         self.disconnects: defaultdict[str, int] = defaultdict(int)
@@ -125,6 +148,8 @@ class RequestMetrics:
             if log.trail is not None:
                 for trail in log.trail.parts or (log.trail,):
                     self._tried(trail)
+        if (caller := fields.get("caller")) is not None:
+            self.callers[caller].observe(log)
         if log.outcome != "ok":
             self._failed(log)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import GatewayError, UpstreamThrottled
+from gateway.errors import GatewayError, RateLimited, UpstreamThrottled
 from gateway.observability.cells import Distribution
 from gateway.observability.events import Events
 from gateway.observability.families import Family, Histogram, of_events, of_requests
@@ -200,6 +200,27 @@ def test_ten_thousand_models_make_no_series() -> None:
 
     assert series(metrics) == before
     assert len(metrics._by_id) <= 1_000
+
+
+def test_callers_by_what_became_of_their_requests() -> None:
+    """Each that is named has its own series; who has no name has none."""
+    metrics = made("m")
+    metrics.ended(request(caller="team-a", cost_usd=0.5, **TOKENS), timing(1))
+    refused = request(caller="team-a")
+    refused.fail(RateLimited("Too much."))
+    left = request(caller="team-b")
+    left.leave("disconnected")
+    for log in (refused, left, request(**TOKENS)):
+        metrics.ended(log, None)
+
+    assert values(metrics, "gateway_caller_requests") == {
+        ("team-a", "ok"): 1,
+        ("team-a", "rate_limited"): 1,
+        ("team-b", "disconnected"): 1,
+    }
+    assert values(metrics, "gateway_caller_tokens")["team-a", "output"] == 40
+    assert values(metrics, "gateway_caller_tokens")["team-b", "output"] == 0
+    assert values(metrics, "gateway_caller_cost_usd") == {("team-a",): 0.5, ("team-b",): 0.0}
 
 
 def test_events() -> None:
