@@ -7,7 +7,9 @@ nothing else, so that a mistake of one side does not hide in the other.
 from gateway.emulator.activity import Call
 from gateway.emulator.guardrails import Guardrail
 from gateway.emulator.keyring import KeyRing
+from gateway.emulator.ledger import Entry, Ledger, Tokens
 from gateway.emulator.metadata import EmulatedMetadata
+from gateway.emulator.quotas import Quota, Quotas
 from gateway.emulator.replay import Recording, Replay
 from gateway.emulator.server import Emulator
 from gateway.emulator.settings import EmulatorSettings
@@ -19,9 +21,14 @@ __all__ = [
     "EmulatedSts",
     "Emulator",
     "EmulatorSettings",
+    "Entry",
     "Guardrail",
     "KeyRing",
+    "Ledger",
+    "Quota",
+    "Quotas",
     "Recording",
     "Replay",
     "Role",
+    "Tokens",
 ]

@@ -17,6 +17,7 @@ import orjson
 from gateway.emulator import directives
 from gateway.emulator.errors import CODES
 from gateway.emulator.guardrails import Guardrail
+from gateway.emulator.quotas import Quota, read_quota
 from gateway.emulator.server import Emulator
 from gateway.emulator.settings import EmulatorSettings
 
@@ -55,6 +56,9 @@ def parse_arguments(arguments: Sequence[str]) -> EmulatorSettings:
             'JSON: {"id": {"words": ["blocked"], "regexes": {"name": "masked"}}}',
         ),
         ("--refusals", read_refusals, 'JSON: {"model id": ["error code", "message"]}'),
+        ("--quotas", read_quotas, 'JSON: {"pattern of model ids": {"tokens_per_minute": 200000}}'),
+        ("--abandoned", read_billed, "what is billed of an answer that is left: whole or generated"),
+        ("--team-key", str, "key of a request's metadata that says whose it is"),
         ("--date-offset-s", float, "seconds that its clock is ahead"),
         ("--recordings", Path, "folder of recordings to replay"),
     ):
@@ -83,6 +87,29 @@ def read_refusals(text: str) -> dict[str, tuple[str, str]]:
     if unknown:
         raise argparse.ArgumentTypeError(f"no such error codes: {', '.join(unknown)}")
     return refusals
+
+
+def read_billed(text: str) -> str:
+    """Return what `--abandoned` says.
+
+    Raises:
+        ArgumentTypeError: it is neither.
+    """
+    if text not in {"whole", "generated"}:
+        raise argparse.ArgumentTypeError(f"whole or generated, not {text!r}")
+    return text
+
+
+def read_quotas(text: str) -> dict[str, Quota]:
+    """Return what `--quotas` says.
+
+    Raises:
+        ArgumentTypeError: it is not that JSON.
+    """
+    try:
+        return {pattern: read_quota(one) for pattern, one in orjson.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise argparse.ArgumentTypeError(f"no quotas: {error}") from error
 
 
 def read_guardrails(text: str) -> dict[str, Guardrail]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from gateway.emulator.ledger import Tokens
+
 Outcome: TypeAlias = Literal["complete", "client_gone", "error"]
 
 _KEPT_CALLS: Final = 10_000
@@ -35,6 +37,8 @@ class Call:
     request_id: str
     body: Any
     outcome: Outcome
+    billed: Tokens | None = field(default=None, compare=False)
+    """None for a request that was not admitted, or generates nothing."""
     size: int = field(default=0, compare=False)
     """Of the body as it came, in bytes."""
     ended_at: float = field(default_factory=time.monotonic, compare=False)

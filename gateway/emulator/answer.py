@@ -16,6 +16,7 @@ import orjson
 
 from gateway.emulator.cache import NO_CACHE, CacheUse, Prefix
 from gateway.emulator.errors import invalid
+from gateway.emulator.ledger import Tokens
 from gateway.emulator.sense.calls import Tool, Wanted, calls_for
 from gateway.emulator.sense.material import Material
 from gateway.emulator.sense.structured import asks_for_json, json_answer
@@ -110,9 +111,14 @@ class Answer:
     latency_ms: int
 
     @property
+    def tokens(self) -> Tokens:
+        """All that is charged for."""
+        return Tokens(self.input_tokens, self.cache.read, self.cache.write, self.output_tokens)
+
+    @property
     def total_tokens(self) -> int:
-        """All that is charged for: input, cached or not, and output."""
-        return self.input_tokens + self.cache.read + self.cache.write + self.output_tokens
+        """The sum of them."""
+        return sum(self.tokens)
 
 
 def tokens(chars: int) -> int:

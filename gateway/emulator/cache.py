@@ -56,11 +56,11 @@ class PromptCache:
         self._least = least
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def use(self, model: str, prefixes: Sequence[Prefix]) -> CacheUse:
-        """Return what a prompt with these beginnings, shortest first, reads and writes; remember them."""
+    def look(self, model: str, prefixes: Sequence[Prefix]) -> CacheUse:
+        """Return what a prompt with these beginnings, shortest first, would read and write."""
         if not prefixes:
             return NO_CACHE
-        long = [prefix for prefix in prefixes if prefix.tokens >= self._least]
+        long = self._long(prefixes)
         known = [prefix for prefix in long if (model, prefix.digest) in self._known]
         read = known[-1].tokens if known else 0
         written: list[tuple[Ttl, int]] = []
@@ -69,8 +69,15 @@ class PromptCache:
             if prefix.tokens > reached:
                 written.append((prefix.ttl, prefix.tokens - reached))
                 reached = prefix.tokens
+        return CacheUse(read, tuple(written), asked=True)
+
+    def keep(self, model: str, prefixes: Sequence[Prefix]) -> None:
+        """Remember the beginnings of a prompt that is answered; one that is throttled leaves nothing."""
+        for prefix in self._long(prefixes):
             self._known[model, prefix.digest] = None
             self._known.move_to_end((model, prefix.digest))
         while len(self._known) > _KEPT:
             self._known.popitem(last=False)
-        return CacheUse(read, tuple(written), asked=True)
+
+    def _long(self, prefixes: Sequence[Prefix]) -> list[Prefix]:
+        return [prefix for prefix in prefixes if prefix.tokens >= self._least]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.emulator.directives import Directives
     from gateway.emulator.errors import BedrockError
     from gateway.emulator.faults import Ending, Fault, Frames
+    from gateway.emulator.metering import Metered
     from gateway.emulator.replay import Recording
 
 _MS: Final = 1000.0
@@ -36,10 +37,18 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Bytes for one write, `pause` seconds after the one before."""
+    """Bytes for one write, `pause` seconds after the one before; `deltas` end in it."""
 
     data: bytes
     pause: float = 0.0
+    deltas: int = 0
+
+
+@dataclass(slots=True)
+class Sent:
+    """How far an answer has come."""
+
+    deltas: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +57,8 @@ class Reply:
 
     Without an `ending` it ends as it should. `promised` is the length that the head gives for a body that is
     not streamed, where that is not the length of the writes. `before` is sent before the head; `headless`
-    means that no head follows. `same`: the same request gets the same answer next time.
+    means that no head follows. `same`: the same request gets the same answer next time. `metered` is what
+    it is measured by, None where nothing is; `deltas` are those of the whole answer, sent or not.
     """
 
     headers: Mapping[str, str]
@@ -62,6 +72,13 @@ class Reply:
     before: bytes = b""
     headless: bool = False
     same: bool = True
+    metered: Metered | None = None
+    deltas: int = 0
+
+    @property
+    def code(self) -> str:
+        """The code of an error, empty for an answer."""
+        return self.headers.get("x-amzn-ErrorType", "").partition(":")[0]
 
     @property
     def size(self) -> int:
@@ -95,6 +112,7 @@ def stream_reply(
 ) -> Reply:
     """Return a streamed answer, paced and broken as the directives say."""
     frames = [(encode_event(event.kind, event.payload), event.delta) for event in events]
+    deltas = sum(delta for _, delta in frames)
     fault = directives.fault
     if fault is not None:
         faults.apply(fault, frames)
@@ -103,6 +121,7 @@ def stream_reply(
         writes=schedule(frames, directives),
         delay=directives.first_byte_ms / _MS,
         streamed=True,
+        deltas=deltas,
     )
     return reply if fault is None else _ending_in(reply, fault)
 
@@ -160,26 +179,28 @@ def schedule(frames: Sequence[tuple[bytes, bool]], directives: Directives) -> tu
         size = 1 if directives.pace_ms else 0
     size = size or max(len(frames), 1)
     batches = [frames[start : start + size] for start in range(0, len(frames), size)]
-    writes = tuple(
-        Write(
-            b"".join(data for data, _ in batch),
-            directives.pace_ms / _MS * sum(delta for _, delta in batch),
-        )
-        for batch in batches
-    )
+    writes = tuple(_write_of(batch, directives.pace_ms / _MS) for batch in batches)
     return writes if not directives.slice else tuple(_sliced(writes, directives.slice, directives.slice_ms))
+
+
+def _write_of(batch: Sequence[tuple[bytes, bool]], pace: float) -> Write:
+    deltas = sum(delta for _, delta in batch)
+    return Write(b"".join(data for data, _ in batch), pace * deltas, deltas)
 
 
 def _sliced(writes: Iterable[Write], size: int, apart_ms: float) -> Iterator[Write]:
     for write in writes:
         pause = write.pause
         for start in range(0, len(write.data), size):
-            yield Write(write.data[start : start + size], pause)
+            last = start + size >= len(write.data)
+            yield Write(write.data[start : start + size], pause, write.deltas if last else 0)
             pause = apart_ms / _MS
 
 
-async def deliver(request: web.BaseRequest, reply: Reply, request_id: str) -> web.StreamResponse:
-    """Send `reply` and return the response, which is over then.
+async def deliver(
+    request: web.BaseRequest, reply: Reply, request_id: str, sent: Sent | None = None
+) -> web.StreamResponse:
+    """Send `reply` and return the response, which is over then; `sent` is kept up with it.
 
     Raises:
         ConnectionError: the client went while this was writing; while it waits, it is cancelled.
@@ -200,14 +221,14 @@ async def deliver(request: web.BaseRequest, reply: Reply, request_id: str) -> we
     if not reply.streamed:
         response.content_length = reply.size if reply.promised is None else reply.promised
     await response.prepare(request)
-    await _write(response, reply.writes)
+    await _write(response, reply.writes, Sent() if sent is None else sent)
     if reply.ending not in {None, "cut"}:
         return await _break(request, response, reply.ending)
     await response.write_eof()
     return response
 
 
-async def _write(response: web.StreamResponse, writes: Sequence[Write]) -> None:
+async def _write(response: web.StreamResponse, writes: Sequence[Write], sent: Sent) -> None:
     clock = asyncio.get_running_loop().time
     due = clock()
     for write in writes:
@@ -215,6 +236,7 @@ async def _write(response: web.StreamResponse, writes: Sequence[Write]) -> None:
             due += write.pause  # against the start, so that the costs of sending do not add up
             await asyncio.sleep(max(0.0, due - clock()))
         await response.write(write.data)
+        sent.deltas += write.deltas
 
 
 async def _break(

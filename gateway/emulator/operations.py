@@ -20,6 +20,7 @@ from gateway.emulator.families import CLAUDE, CONVERSE, native_family
 from gateway.emulator.guarding import events as mark_events
 from gateway.emulator.guarding import guard_of_body, guard_of_headers, guarded
 from gateway.emulator.guarding import whole as mark_whole
+from gateway.emulator.metering import Metered
 from gateway.emulator.models import read_model_id
 from gateway.emulator.shapes import Base64, CamelShape, UnionShape, read_schema
 
@@ -136,19 +137,23 @@ def reply_to(asked: Asked, body: Any, account: Account) -> Reply:
     if family is CONVERSE:
         guard = guard_of_body(account.guardrails, body)
     said, wanted = _directed(question.said, asked, account)
-    use = NO_CACHE if account.cache is None else account.cache.use(model.given, question.prefixes)
+    use = NO_CACHE if account.cache is None else account.cache.look(model.given, question.prefixes)
     answer = compose(question, said, wanted, asked.body, use)
     if family is not CONVERSE and streamed:
         headers["X-Amzn-Bedrock-Content-Type"] = "application/json"
     saying = _Saying(family, model, body, headers, wanted)
+    given = answer
     if guard is not None:
         watched = guarded(guard, question.guarded or said, answer, wanted.guardrail, streamed=streamed)
-        reply = saying.guarded(watched, answer, streamed=streamed)
+        reply, given = saying.guarded(watched, answer, streamed=streamed), watched.answer
     elif wanted.guardrail is not None:
         raise invalid("The directive [guardrail] needs a request with a guardrail.")
     else:
         reply = saying.stream(answer) if streamed else saying.whole(answer)
-    return replace(reply, same=False) if use.asked or wanted.times is not None else reply
+    metered = Metered(
+        model, question.input_tokens, question.max_tokens, given.tokens, tuple(question.prefixes)
+    )
+    return replace(reply, metered=metered, same=reply.same and not use.asked and wanted.times is None)
 
 
 class _Saying(NamedTuple):

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import re
+import time
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
-from urllib.parse import unquote
 from uuid import uuid4
 
 from aiohttp import web
 
-from gateway.emulator import directives
+from gateway.emulator import directives, inspection
 from gateway.emulator.activity import Activity, Call
 from gateway.emulator.authentication import SignedRequest, authenticate
 from gateway.emulator.cache import PromptCache
 from gateway.emulator.capacity import Capacity
 from gateway.emulator.delivery import Reply, deliver, error_reply
 from gateway.emulator.errors import BedrockError
+from gateway.emulator.metering import Metering
 from gateway.emulator.operations import HEADER_PREFIX, Account, Asked, parse, replayed, reply_to
-from gateway.emulator.replay import OPERATIONS, Replay
+from gateway.emulator.replay import Replay
+from gateway.emulator.routes import SERVED, route
 from gateway.emulator.settings import EmulatorSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from aiohttp.abc import AbstractStreamWriter
@@ -36,13 +37,12 @@ if TYPE_CHECKING:
 
     from gateway.emulator.activity import Outcome
     from gateway.emulator.keyring import KeyRing
+    from gateway.emulator.ledger import Ledger
+    from gateway.emulator.quotas import Quotas
 
-_PATH: Final = re.compile(r"/model/(.+)/([a-z-]+)")
-_GUARDRAIL_PATH: Final = re.compile(r"/guardrail/(.+)/version/([^/]+)/apply")
 _MAX_BODY: Final = 25_000_000
 """In bytes, as in the service model (bedrock-wire.md §1)."""
 
-_SERVED: Final = OPERATIONS | {"apply-guardrail", "rerank"}
 _CACHED_BODY: Final = 16_384
 _CACHED_REPLY: Final = 131_072
 _CACHED_EXCHANGES: Final = 256
@@ -73,10 +73,16 @@ class Emulator:
     Deterministic: the same body gets the same answer, down to the ids and the padding; only the request id
     and the date are new each time, and the counts of a prompt that is cached. `settings` is what it was
     told; `replay` is None without recordings. With `keys`, the temporary ones that are in there are accepted
-    too, until they expire. `capacity` may be limited, and moved, at any time.
+    too, until they expire. `capacity` may be limited, and moved, at any time; so may the `quotas`, whose
+    minutes pass by `clock`, in seconds.
     """
 
-    def __init__(self, settings: EmulatorSettings | None = None, keys: KeyRing | None = None) -> None:
+    def __init__(
+        self,
+        settings: EmulatorSettings | None = None,
+        keys: KeyRing | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.settings = EmulatorSettings() if settings is None else settings
         self.keys = keys
         self.replay = None if self.settings.recordings is None else Replay(self.settings.recordings)
@@ -89,11 +95,9 @@ class Emulator:
         # A benchmark asks the same thing over and over, and it is not this process that it measures.
         self._kept: dict[Asked, _Exchange] = {}
         self._script: deque[str] = deque()
-        self._account = Account(
-            usual=self._usual,
-            guardrails=self.settings.guardrails,
-            cache=PromptCache(self.settings.cache_minimum_tokens),
-        )
+        cache = PromptCache(self.settings.cache_minimum_tokens)
+        self._account = Account(usual=self._usual, guardrails=self.settings.guardrails, cache=cache)
+        self._metering = Metering(self.settings, clock, cache)
 
     def __repr__(self) -> str:
         return f"<Emulator {self.url or 'not started'}, {self.active} active, {len(self.calls)} calls>"
@@ -112,6 +116,16 @@ class Emulator:
     def calls(self) -> deque[Call]:
         """The last requests that ended, oldest first."""
         return self._activity.calls
+
+    @property
+    def quotas(self) -> Quotas:
+        """The quotas of the account, to look at and to change."""
+        return self._metering.quotas
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the account would be billed."""
+        return self._metering.ledger
 
     @property
     def connections(self) -> int:
@@ -173,19 +187,22 @@ class Emulator:
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         raw_path, _, raw_query = request.raw_path.partition("?")
-        operation, model_id = _route(request.method, raw_path)
-        request_id, status, body = str(uuid4()), 0, None
+        if raw_path.startswith(inspection.PREFIX):
+            return await inspection.inspect(request, self._metering)
+        operation, model_id = route(request.method, raw_path)
+        request_id, status, body, bill = str(uuid4()), 0, None, None
         outcome: Outcome = "client_gone"
         with self._activity, self.capacity.one_more() as room:
             try:
                 body, reply, recorded_id = await self._exchange(
                     request, raw_path, raw_query, operation, model_id
                 )
-                if not room and reply.status == HTTPStatus.OK:
-                    reply = error_reply(BedrockError("ThrottlingException"))
+                what = operation, model_id
+                reply, bill = self._metering.admit(what, request.headers, body, reply, room=room)
                 request_id = recorded_id or request_id
                 status = reply.status
-                response = await deliver(request, self._dated(reply), request_id)
+                sent = None if bill is None else bill.sent
+                response = await deliver(request, self._dated(reply), request_id, sent)
                 outcome = reply.outcome
             except ConnectionError:
                 response = web.Response()  # aiohttp wants one, and finds for itself that nobody is there
@@ -197,6 +214,7 @@ class Emulator:
                     request_id=request_id,
                     body=body,
                     outcome=outcome,
+                    billed=None if bill is None else bill.close(outcome),
                     size=request.content.total_bytes,
                 )
                 self._activity.keep(call)
@@ -205,7 +223,7 @@ class Emulator:
     async def _exchange(
         self, request: web.BaseRequest, raw_path: str, raw_query: str, operation: str, model_id: str
     ) -> _Exchange:
-        if operation not in _SERVED:
+        if operation not in SERVED:
             return _Exchange(None, error_reply(BedrockError("UnknownOperationException")))
         try:
             body = await request.read()
@@ -257,23 +275,6 @@ class Emulator:
             return _Exchange(body, reply_to(asked, body, self._account))
         except BedrockError as error:
             return _Exchange(body, error_reply(error))
-
-
-def _route(method: str, raw_path: str) -> tuple[str, str]:
-    """Return operation and model id; a path that is neither of ours is its own operation, without a model."""
-    if method != "POST":
-        return raw_path, ""
-    match = _PATH.fullmatch(raw_path)
-    if match is not None and match[2] in OPERATIONS:
-        return match[2], unquote(match[1])
-    if raw_path == "/rerank":
-        return "rerank", ""
-    applied = _GUARDRAIL_PATH.fullmatch(raw_path)
-    return (
-        (raw_path, "")
-        if applied is None
-        else ("apply-guardrail", f"{unquote(applied[1])}/{unquote(applied[2])}")
-    )
 
 
 def _make_request(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gateway.emulator.guardrails import Guardrail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from gateway.emulator.quotas import Quota
+
+Billed: TypeAlias = Literal["whole", "generated"]
+"""What is billed of an answer that its client left: all of it, or what had been sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,10 @@ class EmulatorSettings:
     every operation of that model. `date_offset_s` is how far the emulator's clock is ahead of this host's, in
     the `Date` of its answers and in its judgement of signatures.
 
+    `quotas` are those of the account at the start: pattern of model or profile ids → quota. `abandoned` is
+    what is billed of an answer whose client left; Bedrock is reported to bill the whole (reliability.md S36).
+    `team_key` is the key of a request's metadata that says whose it is.
+
     With `recordings`, a folder of recorded exchanges, the emulator only replays (see `Replay`).
     """
 
@@ -53,4 +62,7 @@ class EmulatorSettings:
     cache_minimum_tokens: int = 1024
     refusals: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     date_offset_s: float = 0.0
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
+    abandoned: Billed = "whole"
+    team_key: str = "team"
     recordings: Path | None = None

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateway.emulator import EmulatorSettings, Guardrail
+from gateway.emulator import EmulatorSettings, Guardrail, Quota
 from gateway.emulator.__main__ import main, parse_arguments, serve
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -35,6 +35,12 @@ def test_every_setting_has_its_option() -> None:
         '{"g": {"words": ["bad"], "regexes": {"Number": "1+"}}}',
         "--cache-minimum-tokens",
         "5",
+        "--quotas",
+        '{"us.*": {"tokens_per_minute": 9, "shape": "window"}}',
+        "--abandoned",
+        "generated",
+        "--team-key",
+        "who",
         "--date-offset-s",
         "-9",
         "--no-verify-signatures",
@@ -49,6 +55,9 @@ def test_every_setting_has_its_option() -> None:
         refusals={"m": ("AccessDeniedException", "No.")},
         guardrails={"g": Guardrail(words=("bad",), regexes={"Number": "1+"})},
         cache_minimum_tokens=5,
+        quotas={"us.*": Quota(tokens_per_minute=9, shape="window")},
+        abandoned="generated",
+        team_key="who",
         date_offset_s=-9.0,
         verify_signatures=False,
     )
@@ -79,6 +88,36 @@ def test_guardrails_that_cannot_be(guardrails: str, capsys: pytest.CaptureFixtur
         parse_arguments(["--guardrails", guardrails])
 
     assert "argument --guardrails: should be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "quotas",
+    [
+        "{",
+        "[]",
+        '{"m": 1}',
+        '{"m": {"tokens": 1}}',
+        '{"m": {"tokens_per_minute": "1"}}',
+        '{"m": {"requests_per_minute": true}}',
+        '{"m": {"tokens_per_minute": 0}}',
+        '{"m": {"minute_s": null}}',
+        '{"m": {"shape": "round"}}',
+    ],
+)
+def test_quotas_that_cannot_be(quotas: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not a table of quotas is a usage error."""
+    with pytest.raises(SystemExit):
+        parse_arguments(["--quotas", quotas])
+
+    assert "argument --quotas: no quotas: " in capsys.readouterr().err
+
+
+def test_what_is_billed_of_an_answer_that_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    """There are two ways, and no third."""
+    with pytest.raises(SystemExit):
+        parse_arguments(["--abandoned", "half"])
+
+    assert "argument --abandoned: whole or generated, not 'half'" in capsys.readouterr().err
 
 
 def test_the_help_knows_the_directives(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,27 +34,35 @@ POINT = {"cachePoint": {"type": "default"}}
 EPHEMERAL = {"type": "ephemeral"}
 
 
+def use(cache: PromptCache, model: str, prefixes: list[Prefix]) -> CacheUse:
+    """Ask with a prompt that is admitted."""
+    found = cache.look(model, prefixes)
+    cache.keep(model, prefixes)
+    return found
+
+
 def test_a_cache_knows_the_longest_beginning() -> None:
     """What is beyond it is written, by how long it stays; another model has a cache of its own."""
     cache = PromptCache(10)
     short, middle, long = Prefix(20, "a", "1h"), Prefix(30, "b"), Prefix(50, "c")
 
-    assert cache.use("m", []) == NO_CACHE
-    assert cache.use("m", [Prefix(9, "tiny")]) == CacheUse(asked=True)
-    assert cache.use("m", [short, middle]) == CacheUse(0, (("1h", 20), ("5m", 10)), asked=True)
-    assert cache.use("m", [short, middle]) == CacheUse(30, (), asked=True)
-    assert cache.use("m", [short, long]) == CacheUse(20, (("5m", 30),), asked=True)
-    assert cache.use("other", [short]).write == 20
+    assert use(cache, "m", []) == NO_CACHE
+    assert use(cache, "m", [Prefix(9, "tiny")]) == CacheUse(asked=True)
+    assert use(cache, "m", [short, middle]) == CacheUse(0, (("1h", 20), ("5m", 10)), asked=True)
+    assert use(cache, "m", [short, middle]) == CacheUse(30, (), asked=True)
+    assert use(cache, "m", [short, long]) == CacheUse(20, (("5m", 30),), asked=True)
+    assert use(cache, "other", [short]).write == 20
+    assert cache.look("third", [short]).write == cache.look("third", [short]).write == 20
 
 
 def test_a_cache_is_bounded() -> None:
     """The beginnings that nobody asked for longest are forgotten."""
     cache = PromptCache(1)
     for number in range(5000):
-        cache.use("m", [Prefix(1, str(number))])
+        use(cache, "m", [Prefix(1, str(number))])
 
-    assert cache.use("m", [Prefix(1, "4999")]).read == 1
-    assert cache.use("m", [Prefix(1, "0")]).read == 0
+    assert use(cache, "m", [Prefix(1, "4999")]).read == 1
+    assert use(cache, "m", [Prefix(1, "0")]).read == 0
 
 
 async def test_converse_tells_of_its_cache(client: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from gateway.emulator.answer import Question, tokens
+from gateway.emulator.answer import Question
 from gateway.emulator.families.native import LATENCY
 from gateway.emulator.families.unstreamed import Unstreamed
 from gateway.emulator.shapes import NonEmpty, Shape, read_schema
@@ -59,9 +59,9 @@ class Rerank(Unstreamed):
     """Speaks for both."""
 
     def ask(self, body: Any, model: ModelId) -> Question:
-        """Return the query."""
+        """Return the query; it is what is billed, whatever its length."""
         asked = _read(body, model)
-        return Question(said=asked.query, input_tokens=tokens(len(asked.query) + sum(map(len, asked.texts))))
+        return Question(said=asked.query, input_tokens=0, max_tokens=0)
 
     def whole(self, answer: Answer, model: ModelId, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return the indices of the documents, best first."""
