@@ -11,9 +11,11 @@ from aiohttp import web
 
 from gateway import __version__, event_loop
 from gateway.addresses import listen, listen_privately
+from gateway.authentication import open_callers
 from gateway.bedrock.client import POOL_HEADROOM
-from gateway.composition import StartError, build_callers
+from gateway.composition import StartError
 from gateway.generations import Generations
+from gateway.identity.watching import watching
 from gateway.lasting import build_lasting
 from gateway.monitoring import served
 from gateway.permissions import Permissions
@@ -27,10 +29,12 @@ from gateway.server.protocol import ConnectionBounds, GatewayServer
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from gateway.bedrock.targets import Target
     from gateway.composition import Backend
+    from gateway.identity.callers import Callers
+    from gateway.identity.watching import Watched
     from gateway.lasting import Lasting
     from gateway.settings import Settings
 
@@ -45,7 +49,7 @@ LINGER = 2.0
 class Gateway:
     """A running gateway."""
 
-    def __init__(self, lasting: Lasting, generations: Generations, dispatcher: Dispatcher) -> None:
+    def __init__(self, lasting: Lasting, generations: Generations, dispatcher: Dispatcher, host: str) -> None:
         self.limiter = lasting.limiter
         self.retries = lasting.retries
         self.targets: Mapping[str, Target] = {}
@@ -54,6 +58,7 @@ class Gateway:
         self._lasting = lasting
         self._generations = generations
         self._dispatcher = dispatcher
+        self._host = host
 
     @property
     def url(self) -> str:
@@ -71,10 +76,11 @@ class Gateway:
             upstream_connections=len(settings.places()) * (settings.max_concurrency + POOL_HEADROOM),
         ):
             raise StartError(problems)
+        callers = await open_callers(settings, self._host)  # of the start: it is there that we listen
 
         def put(backend: Backend, number: int) -> Callable[[], Awaitable[object]]:
             before = [exchange.over for exchange in self._dispatcher.exchanges]
-            self._dispatcher.services = _services(settings, backend, self._lasting, number)
+            self._dispatcher.services = _services(settings, backend, callers, self._lasting, number)
             self.targets = backend.targets
             if self._lasting.monitoring is not None:
                 self._lasting.monitoring.put(backend.targets, backend.label)
@@ -93,6 +99,11 @@ class Gateway:
 
         await self._generations.open(settings, put)
 
+    def watched(self) -> Iterable[Watched]:
+        """Return what may change outside of the settings in force."""
+        callers = self._dispatcher.services.callers
+        return () if callers is None or callers.key_file is None else (callers.key_file,)
+
     async def drain(self, *, propagation: bool = True) -> None:
         """Prepare the end of the `running` block: see `Drain.wait`."""
         await self._lasting.drain.wait(self.serving, propagation=propagation)
@@ -102,7 +113,9 @@ class Gateway:
         self._lasting.drain.hurry()
 
 
-def _services(settings: Settings, backend: Backend, lasting: Lasting, generation: int) -> Services:
+def _services(
+    settings: Settings, backend: Backend, callers: Callers | None, lasting: Lasting, generation: int
+) -> Services:
     return Services(
         upstream=backend.upstream,
         limiter=lasting.limiter,
@@ -110,7 +123,7 @@ def _services(settings: Settings, backend: Backend, lasting: Lasting, generation
         retries=lasting.retries,
         readiness=ProcessReadiness(lasting.drain, lasting.limiter, backend.targets),
         models=backend.models,
-        callers=build_callers(settings),
+        callers=callers,
         permissions=Permissions(
             backend.upstream,
             {name: target.client.region for name, target in backend.targets.items()},
@@ -150,8 +163,9 @@ async def running(
     dispatcher, generations = Dispatcher(), Generations()
     lasting = build_lasting(settings, dispatcher)
     async with aclosing(generations), aclosing(lasting.abandoned), AsyncExitStack() as stack:
-        gateway = Gateway(lasting, generations, dispatcher)
+        gateway = Gateway(lasting, generations, dispatcher, settings.host)
         await gateway.reload(settings)
+        await stack.enter_async_context(watching(gateway.watched))
         if lasting.monitoring is not None:  # to the very end: a drain is what one wants to see
             private = listen_privately(settings.metrics)
             gateway.metrics_url = listening.url_of(private[0]) + PATH

@@ -33,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from gateway.commands import models  # noqa: PLC0415
 
         return models.check(options.facts) if options.task == "check" else models.convert(options.old)
+    if options.command == "keys":
+        from gateway.commands import keys  # noqa: PLC0415
+
+        return keys.run(options)
     if options.command == "check":
         from gateway.commands import check  # noqa: PLC0415
 
@@ -70,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument("--raw", action="store_true", help="print the NDJSON records themselves")
     _add_check(commands)
     _add_models(commands)
+    _add_keys(commands)
     return parser
 
 
@@ -100,6 +105,19 @@ def _add_models(commands: Any) -> None:
     check.add_argument("--facts", metavar="PATH", help="a file of facts to compare with")
     convert = tasks.add_parser("convert", help="turn the earlier system's JSON into a gateway.toml on stdout")
     convert.add_argument("old", metavar="OLD.json")
+
+
+def _add_keys(commands: Any) -> None:
+    keys = commands.add_parser("keys", help="API keys of callers: make, list and revoke them")
+    tasks = keys.add_subparsers(dest="task", required=True, metavar="TASK")
+    create = tasks.add_parser("create", help="make a key, and print it: this once")
+    create.add_argument("caller", metavar="CALLER", help="whose it is: a name in [callers]")
+    create.add_argument("--expires-days", type=_count, metavar="N", help="it opens nothing after N days")
+    list_ = tasks.add_parser("list", help="every key's id, caller and state")
+    revoke = tasks.add_parser("revoke", help="let a key open nothing any more")
+    revoke.add_argument("id", metavar="ID", help="what stands between `bgw_` and the dot")
+    for task in (create, list_, revoke):
+        task.add_argument("--file", metavar="PATH", help="the keys file, where it is not GATEWAY_KEYS_FILE")
 
 
 def _body(options: argparse.Namespace) -> dict[str, Any]:

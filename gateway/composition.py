@@ -7,14 +7,12 @@ is imported where clients are opened: a supervisor of workers only checks its se
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
 import orjson
 
-from gateway.admission.caller import Caller, CallerRules
-from gateway.admission.identity import Callers, Known
 from gateway.bedrock.routing import Router
 from gateway.catalog.catalog import Catalog
 from gateway.catalog.choices import ModelOverride
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from gateway.bedrock.targets import Target
     from gateway.bedrock.upstream import BedrockUpstream
     from gateway.catalog.directory import ModelDirectory
-    from gateway.settings import CallerSettings, DefaultSettings, Settings, TimeoutSettings
+    from gateway.settings import DefaultSettings, Settings, TimeoutSettings
 
 
 class StartError(Exception):
@@ -164,24 +162,6 @@ def build_models_config(settings: Settings, catalog: Catalog) -> bytes:
         for name, provider in settings.providers.items()
     ]
     return orjson.dumps(models_config(catalog, providers, settings.default_provider))
-
-
-def build_callers(settings: Settings) -> Callers | None:
-    """Return who may ask; None where the settings name nobody."""
-    if not settings.callers:
-        return None
-    return Callers(
-        Known(
-            Caller(name, _rules(caller)),
-            tuple(bytes.fromhex(digest) for digest in caller.key_sha256),
-            caller.access_key_ids,
-        )
-        for name, caller in settings.callers.items()
-    )
-
-
-def _rules(caller: CallerSettings) -> CallerRules:
-    return CallerRules(**{field.name: getattr(caller, field.name) for field in fields(CallerRules)})
 
 
 def build_labels(settings: Settings, catalog: Catalog, other: str = "other") -> Callable[[str], str]:

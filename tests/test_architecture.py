@@ -39,19 +39,20 @@ ARCHITECTURE = {
     "__main__": Area("cli"),
     "cli": Area("commands app footprint"),
     "commands": Area(
-        "addresses app composition diagnosis event_loop footprint settings emulator observability wire "
-        "catalog",
+        "addresses app authentication composition diagnosis event_loop footprint identity settings emulator "
+        "observability wire catalog",
     ),
     "app": Area(
-        "addresses composition event_loop generations lasting monitoring permissions readiness server "
-        "bedrock settings catalog",
+        "addresses authentication composition event_loop generations identity lasting monitoring permissions "
+        "readiness server bedrock settings catalog",
     ),
     "addresses": Area("server", types="settings"),
     "generations": Area("composition", types="bedrock settings"),
     "lasting": Area("monitoring server admission ledger retries abandoned observability", types="settings"),
     "monitoring": Area("server bedrock observability errors", types="admission retries"),
     "readiness": Area("errors", types="server bedrock admission"),
-    "composition": Area("admission identity bedrock catalog errors", types="settings"),
+    "authentication": Area("composition identity admission", types="settings"),
+    "composition": Area("admission bedrock catalog errors", types="settings"),
     "diagnosis": Area("bedrock upstream catalog domain errors", types="settings"),
     # the two shells, which never meet
     "server": Area(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from gateway import addresses, composition, event_loop, footprint
+from gateway import addresses, authentication, composition, event_loop, footprint
 from gateway.commands.supervisor import LISTENING, RELOADED, Supervisor, WorkerPlace
 from gateway.observability import logging
 from gateway.settings import Settings, SettingsError, load
@@ -46,6 +46,8 @@ def run(*, workers: int | None = None, place: str | None = None) -> int:
     count = settings.workers if workers is None else workers
     try:
         make_loop = _loop_factory(settings)
+        if worker is None:
+            authentication.check_openness(settings)
         if worker is None and count > 1:
             return asyncio.run(_supervise(settings, count))
         with asyncio.Runner(loop_factory=make_loop) as runner:

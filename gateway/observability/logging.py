@@ -43,6 +43,7 @@ FIELDS = frozenset(
         "fallback", "lane", "state",
         "exchanges", "interrupted", "cut", "generation", "settings",
         "worker", "pid", "workers", "exit_code", "signal",
+        "host", "path", "keys", "callers",  # who may ask
     }
 )  # fmt: skip
 
@@ -57,7 +58,10 @@ SECRETS = (
         r"\1\2***",
     ),
     (re.compile(r"(?i)\bbearer\s+[^\s'\"]+"), "Bearer ***"),
-    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), "***"),
+    (
+        re.compile(r"\b(?:(?:AKIA|ASIA)[A-Z0-9]{12,}\b|bgw_[0-9a-f]{12}\.\S+|eyJ[\w-]+\.[\w-]+\.[\w-]*)"),
+        "***",
+    ),
     (
         re.compile(
             r"(?i)(signature|credential|secret\w*|password|token|api_?key)(['\"]?\s*[:=]\s*b?['\"]?)[^\s&,'\"]+"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from http.client import UNAUTHORIZED
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.dialects import native_records
 from gateway.server.head import SERVER, UPSTREAM_REQUEST_ID
@@ -13,6 +14,9 @@ from gateway.wire import json
 if TYPE_CHECKING:
     from gateway.dialects.protocol import ErrorShape
     from gateway.errors import GatewayError
+
+CHALLENGE: Final = 'Bearer realm="bedrock-gateway"'
+"""Behind every 401 (RFC 9110, 11.6.1)."""
 
 
 @dataclass(slots=True)
@@ -58,6 +62,8 @@ def error_response(
         upstream_request_id=fault.upstream_request_id,
     )
     response.headers.update(refusal.headers)
+    if response.status == UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = CHALLENGE
     if fault.retry_after is not None:
         response.headers["Retry-After"] = str(fault.retry_after)
     return response

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from gateway.abandoned import AbandonedAnswers
     from gateway.admission.caller import Caller
-    from gateway.admission.identity import Callers
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.catalog.directory import ModelDirectory
     from gateway.errors import GatewayError
+    from gateway.identity.callers import Callers
     from gateway.observability.request_log import Observer, RequestLog
     from gateway.permissions import Permissions
     from gateway.retries.attempts import Retries

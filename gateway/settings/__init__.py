@@ -5,6 +5,7 @@ with every problem listed, and no value of a secret is ever part of a message.
 """
 
 from gateway.settings.attribution import AttributionSettings
+from gateway.settings.auth import AuthSettings
 from gateway.settings.aws import AwsSettings
 from gateway.settings.callers import CallerSettings
 from gateway.settings.credentials import CredentialSettings, RoleSettings
@@ -32,6 +33,7 @@ __all__ = [
     "DEFAULT_TARGET",
     "AdaptiveSettings",
     "AttributionSettings",
+    "AuthSettings",
     "AwsSettings",
     "BedrockSettings",
     "BreakerSettings",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from gateway.settings.caller_rules import CallerRuleSettings
 
@@ -35,11 +35,20 @@ class CallerSettings(CallerRuleSettings):
     """AWS's access key ids that it signs with. They name it and prove nothing: the gateway cannot check a
     signature without its secret."""
 
-    @model_validator(mode="after")
-    def _is_known_by_something(self) -> Self:
-        if not self.key_sha256 and not self.access_key_ids:
-            raise ValueError("needs key_sha256 or access_key_ids: nothing says who it is")
-        return self
+    @property
+    def known(self) -> bool:
+        """Whether anything here says who it is."""
+        return bool(self.key_sha256 or self.access_key_ids)
+
+
+def unknowable(callers: Mapping[str, CallerSettings]) -> Iterable[str]:
+    """Name the callers that nobody can ever be, where there is no file with keys of theirs."""
+    for name, caller in callers.items():
+        if not caller.known:
+            yield (
+                f"callers.{name}: needs key_sha256, access_key_ids, or keys in a keys_file "
+                "(GATEWAY_KEYS_FILE): nothing says who it is"
+            )
 
 
 def ambiguous(callers: Mapping[str, CallerSettings]) -> Iterable[str]:

@@ -15,8 +15,9 @@ from pydantic_settings import (
 )
 
 from gateway.settings.attribution import AttributionSettings, name_problems
+from gateway.settings.auth import AuthSettings
 from gateway.settings.aws import AwsSettings
-from gateway.settings.callers import CallerSettings, ambiguous
+from gateway.settings.callers import CallerSettings, ambiguous, unknowable
 from gateway.settings.credentials import MAX_CHAINED_S, CredentialSettings, too_long
 from gateway.settings.drain import DrainSettings
 from gateway.settings.placeholders import TomlFile
@@ -121,7 +122,10 @@ class Settings(BaseSettings):
     aliases: dict[str, str] = Field(default_factory=dict)
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     callers: dict[str, CallerSettings] = Field(default_factory=dict)
-    """Who may ask; without any, everybody."""
+    """Who may ask; without any, and without `keys_file`, everybody who can connect."""
+    keys_file: Path | None = None
+    """Keys made by `bedrock-gateway keys`; read again when it changes."""
+    auth: AuthSettings = AuthSettings()
     attribution: AttributionSettings = AttributionSettings()
     targets: dict[str, TargetSettings] = Field(default_factory=dict)
     """Where Bedrock may be called; without any, the one target `default` that AWS's variables describe."""
@@ -206,6 +210,12 @@ class Settings(BaseSettings):
                 "assume: name one in credentials.roles, targets or AWS_ROLE_ARN"
             )
         if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @model_validator(mode="after")
+    def _callers_can_be_known(self) -> Self:
+        if self.keys_file is None and (problems := list(unknowable(self.callers))):
             raise ValueError("\n".join(problems))
         return self
 

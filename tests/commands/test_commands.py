@@ -110,6 +110,15 @@ async def test_serve_with_broken_settings() -> None:
     assert "GATEWAY_MAX_CONCURENCY: unknown setting" in err
 
 
+async def test_serve_open_to_others() -> None:
+    """An address that other machines reach, and nobody who has to say who he is: no start."""
+    code, out, err = await _run("serve", GATEWAY_HOST="::", GATEWAY_PORT="0")
+
+    assert code == 78
+    assert ":: can be reached from other machines, and nothing says who may ask: give callers keys" in err
+    assert "open_to_everybody" not in out
+
+
 async def test_serve_with_a_broken_alias() -> None:
     """What only the catalogue can judge is judged before the start too."""
     code, _, err = await _run("serve", GATEWAY_ALIASES='{"fast": "no such model", "slow": "../x"}')

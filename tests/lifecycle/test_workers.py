@@ -144,8 +144,11 @@ async def test_workers_end_with_their_supervisor() -> None:
         pytest.param({"GATEWAY_MAX_CONCURRENCY": "x"}, 78, id="the supervisor's own check"),
         pytest.param({"GATEWAY_ALIASES": '{"a": "../x"}'}, 78, id="the catalogue"),
         pytest.param({"GATEWAY_MAX_CONCURRENCY": "2"}, 78, id="fewer slots than workers"),
+        pytest.param({"GATEWAY_HOST": "::"}, 78, id="open to others"),
         pytest.param({"GATEWAY_MAX_CONNECTIONS": "1000000"}, 78, id="what only a worker finds out"),
-        pytest.param({"GATEWAY_HOST": "192.0.2.1"}, 69, id="an address that is not ours"),
+        pytest.param(
+            {"GATEWAY_HOST": "192.0.2.1", "GATEWAY_KEYS_FILE": "none.json"}, 69, id="an address not ours"
+        ),
         pytest.param({"GATEWAY_METRICS__PORT": "65535"}, 69, id="no port for the metrics of the second"),
     ],
 )

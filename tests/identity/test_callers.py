@@ -7,10 +7,11 @@ from hashlib import sha256
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from gateway.admission.caller import Caller
-from gateway.admission.identity import Callers, Known
 from gateway.errors import Unauthenticated
+from gateway.identity.callers import Callers, Known
 
 KEY, OTHER = "a-key-of-team-a", "schlüssel"
 CALLERS = Callers(
@@ -24,8 +25,9 @@ SCOPE = "20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host;x-amz-date,
 
 def identify(**headers: str) -> str:
     """Return who sends these headers; `_` stands for `-`."""
-    sent = {name.replace("_", "-").lower(): value for name, value in headers.items()}
-    return CALLERS.identify(lambda name: sent.get(name.lower())).name
+    return CALLERS.identify(
+        CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
+    ).name
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.composition import build_callers
+from gateway.authentication import build_callers
 from gateway.settings import Settings, SettingsError, load
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nobody_is_named() -> None:
     """Then everybody may ask."""
-    assert build_callers(Settings()) is None
+    assert build_callers(Settings(), "127.0.0.1") is None
 
 
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        ("[callers.a]\n", "needs key_sha256 or access_key_ids"),
+        ("[callers.a]\n", "needs key_sha256, access_key_ids, or keys in a keys_file"),
         ('[callers.a]\nkey_sha256 = ["CANARY-a-key-itself"]', "String should match pattern"),
         (f'[callers.a]\nkey_sha256 = ["{sha256().hexdigest()}"]', "hash of an empty key"),
         ('[callers.a]\naccess_key_ids = ["a b"]', "String should match pattern"),

@@ -1,0 +1,112 @@
+"""Who is calling, by the headers that every client sends: a key, or AWS's signature.
+
+A key proves who calls. Of a signature only the access key id is read: it *names* a caller, and proves
+nothing, because a gateway that does not have the secret cannot check a signature.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from gateway.errors import Unauthenticated
+from gateway.identity.keys import UNKNOWN, Keyring
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gateway.admission.caller import Caller
+    from gateway.identity.key_file import KeyFile
+
+AUTHORIZATION: Final = "Authorization"
+API_KEY: Final = "x-api-key"
+_SIGV4: Final = "AWS4-HMAC-SHA256"
+_CREDENTIAL: Final = "Credential="
+_MISSING: Final = (
+    "This gateway serves known callers only: send a key (`Authorization: Bearer …` or `x-api-key`)."
+)
+_UNPROVEN: Final = (
+    "This gateway cannot check AWS signatures, and takes none for proof: send a key as a Bearer token "
+    "(AWS SDKs do so with AWS_BEARER_TOKEN_BEDROCK)."
+)
+
+
+class Headers(Protocol):
+    """The headers of a request, by names in any case."""
+
+    def getall(self, key: str, default: Sequence[str], /) -> Sequence[str]:
+        """Return every value of a header, `default` where it did not come."""
+
+
+class Known(NamedTuple):
+    """A caller, and what it is known by: SHA-256 digests of its keys, and access key ids."""
+
+    caller: Caller
+    digests: tuple[bytes, ...] = ()
+    access_key_ids: tuple[str, ...] = ()
+
+
+class Callers:
+    """Those who may ask. Without `trust_access_key_ids` a signature names nobody."""
+
+    def __init__(self, known: Iterable[Known], *, trust_access_key_ids: bool = True) -> None:
+        callers = tuple(known)
+        self.keyring = Keyring(
+            {known.caller.name: known.caller for known in callers},
+            ((digest, known.caller) for known in callers for digest in known.digests),
+        )
+        self.key_file: KeyFile | None = None
+        self._trusting = trust_access_key_ids
+        self._by_access_key: Mapping[str, Caller] = {
+            identifier: known.caller for known in callers for identifier in known.access_key_ids
+        }
+
+    def identify(self, headers: Headers) -> Caller:
+        """Return who calls.
+
+        `Authorization` is read first; `x-api-key` counts where that one does not come.
+
+        Raises:
+            Unauthenticated: it is none of ours, or says nothing of itself.
+        """
+        authorization = _single(headers, AUTHORIZATION)
+        if authorization is None:
+            key = _single(headers, API_KEY)
+            if key is None:
+                raise Unauthenticated(_MISSING, param=AUTHORIZATION)
+            return self._of_key(key, API_KEY)
+        scheme, _, rest = authorization.strip().partition(" ")
+        if scheme.lower() == "bearer":
+            return self._of_key(rest, AUTHORIZATION)
+        if scheme == _SIGV4:
+            return self._of_signature(rest)
+        raise Unauthenticated(_MISSING, param=AUTHORIZATION)
+
+    def _of_key(self, text: str, param: str) -> Caller:
+        caller = self.keyring.find(text.strip().encode("utf-8", "surrogateescape"), param)
+        if caller is None:
+            raise Unauthenticated(UNKNOWN, param=param)
+        return caller
+
+    def _of_signature(self, fields: str) -> Caller:
+        if not self._trusting:
+            raise Unauthenticated(_UNPROVEN, param=AUTHORIZATION)
+        caller = self._by_access_key.get(_access_key_id(fields))
+        if caller is None:
+            raise Unauthenticated(UNKNOWN, param=AUTHORIZATION)
+        return caller
+
+
+def _single(headers: Headers, name: str) -> str | None:
+    values = headers.getall(name, ())
+    if len(values) > 1:
+        raise Unauthenticated(f"Send {name} once: which of them is meant?", param=name)
+    return values[0] if values else None
+
+
+def _access_key_id(fields: str) -> str:
+    """Return whose signature this is: `Credential=<id>/<date>/…` among fields with commas between."""
+    for field in fields.split(","):
+        name, _, credential = field.strip().partition(_CREDENTIAL)
+        if not name and "/" in credential:
+            return credential.partition("/")[0]
+    return ""
