@@ -29,13 +29,14 @@ class Deadline:
     error of its own.
     """
 
-    __slots__ = ("_armed_for", "_extend", "_future", "_loop", "_struck", "_task", "_timer", "_until")
+    __slots__ = ("_armed_for", "_extend", "_future", "_loop", "_struck", "_task", "_timer", "until")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[object] | None = None
         self._future: asyncio.Future[None] | None = None
-        self._until = 0.0
+        self.until = 0.0
+        """Until when there is time, by the loop's clock; it may be put off while something is watched."""
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
         self._extend: Callable[[float], float] | None = None
@@ -54,7 +55,7 @@ class Deadline:
         task = asyncio.current_task(self._loop)
         assert task is not None, "only a task can be bounded"  # noqa: S101 - asyncio.timeout says the same
         before = task.cancelling()
-        self._task, self._until, self._extend = task, until, extend
+        self._task, self.until, self._extend = task, until, extend
         if self._timer is None or until < self._armed_for:
             self._arm(until)
         try:
@@ -73,13 +74,9 @@ class Deadline:
 
         Whoever awaits it needs no cancellation, and nothing has to be taken back when it is done.
         """
-        self._future, self._until, self._extend = future, until, None
+        self._future, self.until, self._extend = future, until, None
         if self._timer is None or until < self._armed_for:
             self._arm(until)
-
-    def postpone(self, until: float) -> None:
-        """Give what is watched until then instead, which is not before what it had."""
-        self._until = until
 
     def rest(self) -> None:
         """Nobody waits any more; the timer stays armed, for the next stream to find it."""
@@ -109,10 +106,10 @@ class Deadline:
         if self._task is None and self._future is None:
             return  # nobody waits; the next who does arms it again
         now = self._loop.time()
-        if now >= self._until and self._extend is not None:
-            self._until = self._extend(now)
-        if now < self._until:
-            self._arm(self._until)
+        if now >= self.until and self._extend is not None:
+            self.until = self._extend(now)
+        if now < self.until:
+            self._arm(self.until)
             return
         if self._task is None:
             assert self._future is not None  # noqa: S101 - somebody waits, as seen above

@@ -151,12 +151,12 @@ class CompletionStream:
     def _deliver(self, data: bytes, deliver: Callable[[list[Event]], bool]) -> bool:
         events: list[Event] = []
         try:
-            self._extract(data, events)
+            self._answer.reader.feed(data, events)
         except GatewayError as fault:
             self._fail(fault)
         if events:
             self._account(events)
-        if self.ended or self._fault is not None:
+        if self._fault is not None:
             self._peeked = events or None
             return False
         return deliver(events) if events else True

@@ -158,8 +158,8 @@ class UpstreamAnswer(Protocol):
     async def forward(self, take: Callable[[bytes], bool]) -> None:
         """Give `take` what network reads bring, each at once where it comes in, with no task's turn between.
 
-        Returns when `take` wants no more, and at any other time: `read` knows what comes next, the end and
-        faults too. `take` never raises.
+        Returns when `take` wants no more, and at any other time: `read` knows what comes next, faults too,
+        and what the end comes with: `take` is never given the last of an answer. It never raises.
         """
 
 

@@ -253,8 +253,8 @@ def test_what_is_watched_may_have_more_time() -> None:
         loop, deadline = asyncio.get_running_loop(), Deadline()
         future = loop.create_future()
         deadline.watch(future, 2.0)
-        loop.call_at(1.5, deadline.postpone, 3.5)
-        loop.call_at(3.0, deadline.postpone, 5.0)
+        loop.call_at(1.5, setattr, deadline, "until", 3.5)
+        loop.call_at(3.0, setattr, deadline, "until", 5.0)
         with pytest.raises(DeadlinePassed):
             await future
         return loop.time()

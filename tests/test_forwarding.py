@@ -47,8 +47,8 @@ class Answer:
         return self._reads.pop(0).encode() if self._reads else b""
 
     async def forward(self, take: Callable[[bytes], bool]) -> None:
-        """Push all of them, or until the clock strikes."""
-        while self._reads and take(await self.read()):
+        """Push all of them but the last, or until the clock strikes."""
+        while self._reads[1:] and take(await self.read()):
             pass
         if self._clock:
             raise UpstreamTimeout("silent")
@@ -93,8 +93,8 @@ async def test_all_but_the_last() -> None:
     stream, batches = await _forwarded(Answer("a", "b", "c"))
 
     assert batches == _texts("a", "b")
-    assert stream.ended
     assert await stream.next_batch() == [TextDelta("c"), Stop(FinishReason.STOP, "end")]
+    assert stream.ended
     assert await stream.next_batch() is None
 
 

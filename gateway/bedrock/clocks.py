@@ -95,7 +95,7 @@ class Clocks:
 
         def taken(data: bytes) -> bool:
             self.answered = True
-            self._deadline.postpone(self._due())
+            self._deadline.until = min(self._loop.time() + self._gap, self._total_at)
             return take(data)
 
         future = exchange.forward(taken)

@@ -102,7 +102,7 @@ class ResponseParser:
         at, got = 0, len(data)
         while at < got:
             if self._state == "size":
-                at = self._size_line(data, at)
+                at = self._size_line(data, at, body)
             elif self._state == "chunk":
                 at = self._chunk(data, at, body)
             elif self._state == "behind":
@@ -217,21 +217,27 @@ class ResponseParser:
         self.reusable = self._state != "endless" and _stays_open(headers.get("connection", ""), minor)
         self.head = _new(Head, (status, headers))
 
-    def _size_line(self, data: bytes, at: int) -> int:
+    def _size_line(self, data: bytes, at: int, body: list[bytes]) -> int:
         line = _SIZE_LINE.match(data, at, at + MAX_SIZE_LINE)
         if line is None:
             if data.find(b"\n", at, at + MAX_SIZE_LINE) >= 0:
                 self._refuse("the size of a chunk cannot be read")
             return self._keep(data, at, MAX_SIZE_LINE, "the line before a chunk is too long")
         self._left = int(line[1], 16)
-        self._state = "chunk" if self._left else "trailers"
-        return line.end()
+        if not self._left:
+            self._state = "trailers"
+            return line.end()
+        self._state = "chunk"
+        return self._chunk(data, line.end(), body)
 
     def _chunk(self, data: bytes, at: int, body: list[bytes]) -> int:
         """Take chunk after chunk, as long as they and the line between two of them are whole."""
         got, left = len(data), self._left
         while (end := at + left) <= got:
             body.append(data[at:end])
+            if end + 2 == got and data[end:] == b"\r\n":  # as it comes from a server that sends at once
+                self._state = "size"
+                return got
             line = _NEXT_SIZE_LINE.match(data, end, end + 2 + MAX_SIZE_LINE)
             if line is None:
                 self._state = "behind"
