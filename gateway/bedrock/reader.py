@@ -100,13 +100,17 @@ class StreamReader:
         usual = extractor.usual
         if usual is not self._usual:
             self._usual = usual
-            if usual is None:
-                self._deltas = None
-                return payload
-            self._deltas = enveloped_deltas(usual) if self._enveloped else bare_deltas(usual)
+            self._expect(usual)
         if usual is not None and self._event_type == usual.event_type:
             self._headers = headers
         return payload
+
+    def _expect(self, usual: UsualDelta | None) -> None:
+        """Get ready for what most messages that may come now look like."""
+        if usual is None:
+            self._deltas = None
+        else:
+            self._deltas = enveloped_deltas(usual) if self._enveloped else bare_deltas(usual)
 
     def _turn_to(self, message: Message) -> None:
         """Take note of what the headers of this message, and of those that follow, say."""

@@ -56,12 +56,13 @@ class RelayReader(StreamReader):
     may be sent again.
     """
 
+    __slots__ = ("_begun", "_heard", "_held")
+
     def __init__(self, extractor: Extractor, *, enveloped: bool, decoder: Decoder | None = None) -> None:
         super().__init__(extractor, enveloped=enveloped, decoder=decoder)
         self._heard: list[Event] = []  # what the extractor says, until it is accounted for
         self._held = b""
         self._begun = False
-        self._expected: UsualDelta | None = None  # what is known to be passed on without a look
 
     def close(self, events: list[Event]) -> None:
         """Take the end of the body, and append how the answer ended.
@@ -98,6 +99,8 @@ class RelayReader(StreamReader):
 class FrameRelay(RelayReader):
     """Passes frames on as they are; what one read brought leaves as one slice of it."""
 
+    __slots__ = ("_frames", "_known")
+
     def __init__(self, extractor: Extractor, *, enveloped: bool) -> None:
         self._frames = FrameDecoder()
         super().__init__(extractor, enveloped=enveloped, decoder=self._frames)
@@ -117,7 +120,6 @@ class FrameRelay(RelayReader):
             self._pass_frames(messages, frames, events)
 
     def _expect(self, usual: UsualDelta | None) -> None:
-        self._expected = usual
         if usual is None:
             self._known = None
         else:
@@ -130,15 +132,13 @@ class FrameRelay(RelayReader):
             if number == count and self._begun:  # as nearly ever
                 events.append(_new(PassedOn, (frames, characters)))
                 return
-        start, changed = 0, list[bytes]()
-        heard, whole = self._heard, 0
+        changed: list[bytes] = []
+        heard, whole, start = self._heard, 0, 0
         try:
             while number < count:
                 message = messages[number]
                 payload = self._extract(message, heard)
                 whole = len(heard)
-                if self._usual is not self._expected:
-                    self._expect(self._usual)
                 if (clean := redacted(payload)) is not payload:
                     end = length_of(frames, number)
                     changed += (frames[start:end], self._frame(message, clean))
@@ -163,13 +163,14 @@ class FrameRelay(RelayReader):
 class PayloadRelay(RelayReader):
     """Passes payloads on, each in the framing of the caller's API."""
 
+    __slots__ = ("_framed", "_framing")
+
     def __init__(self, extractor: Extractor, framing: Framing, *, enveloped: bool) -> None:
         super().__init__(extractor, enveloped=enveloped)
         self._framing = framing
         self._framed: FramedChunks | None = None
 
     def _expect(self, usual: UsualDelta | None) -> None:
-        self._expected = usual
         if usual is None or not self._enveloped:
             self._framed = None
         else:
@@ -188,8 +189,6 @@ class PayloadRelay(RelayReader):
                         break
                 payload = self._extract(messages[number], heard)
                 whole = len(heard)
-                if self._usual is not self._expected:
-                    self._expect(self._usual)
                 if payload in known and self._in_envelope:
                     pieces.append(known[payload])
                 elif payload:

@@ -33,6 +33,8 @@ OF_INVOKE: Final = (
     f"{PREFIX}Request-Metadata",
 )
 """Headers of InvokeModel's requests (bedrock-wire.md §2.3); Converse has all of that in its body."""
+PLAIN: Final = tuple(name for name in OF_INVOKE if not name.startswith(PREFIX))
+"""Those of them whose names are everybody's."""
 TAKEN: Final[Mapping[str, str]] = MappingProxyType(
     {name.lower(): name for name in OF_INVOKE if name.startswith(PREFIX)}
 )
@@ -125,13 +127,17 @@ def _shown(key: str) -> str:
     return key if _PLAIN_NAME.fullmatch(key) else "?"
 
 
-def headers(given: Container[str], header: Callable[[str], str | None], *, invoked: bool) -> dict[str, str]:
+def headers(
+    given: Container[str], header: Callable[[str], str | None], *, invoked: bool, plain: bool = False
+) -> dict[str, str]:
     """Return the headers that go with a request: `header` gives the value of one of those that are `given`.
+
+    `plain`: it is known that none of them is AWS's own.
 
     Raises:
         InvalidRequest: one holds what no header may, or is InvokeModel's beside a Converse body.
     """
-    names = [name for name in OF_INVOKE if name in given]
+    names = [name for name in (PLAIN if plain else OF_INVOKE) if name in given]
     if not invoked and names and names != [OF_INVOKE[0]]:
         name = names[-1]
         raise InvalidRequest(f"{name} is InvokeModel's: Converse takes it in the body.", param=name)

@@ -90,8 +90,9 @@ def _calls(
     bedrock_requests.check(body, value, s3_locations=s3_locations)
     if operation == "count-tokens":
         bedrock_requests.check_counted(value, s3_locations=s3_locations)
+    asked = exchange.request
     headers = bedrock_requests.headers(
-        exchange.request.headers, exchange.header, invoked=operation in INVOKED
+        asked.headers, exchange.header, invoked=operation in INVOKED, plain=not asked.speaks_of_aws
     )
     request = RelayRequest(exchange.parameters["modelId"], operation, body, headers)
     return exchange.upstream.relay(request)

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway import errors
-from gateway.dialects import bedrock_answers, bedrock_errors
+from gateway.dialects import bedrock_answers, bedrock_errors, bedrock_requests
 from gateway.dialects.protocol import Begun, Ended
 from gateway.domain import FinishReason, PassedOn, Stop, Usage
 from gateway.wire.eventstream import Decoder
@@ -88,3 +88,18 @@ def test_an_answer() -> None:
         "x-amzn-RequestId": "req_1",
         "X-Gateway-Model": "model",
     }
+
+
+@pytest.mark.parametrize("given", [{}, {"Accept": "image/png"}, {"accept-language": "de"}])
+def test_who_sends_no_header_of_awss_is_not_asked_for_one(given: dict[str, str]) -> None:
+    """What goes on is the same."""
+    asked: list[str] = []
+
+    def header(name: str) -> str | None:
+        asked.append(name)
+        return given.get(name)
+
+    found = bedrock_requests.headers(given, header, invoked=True)
+    assert bedrock_requests.headers(given, header, invoked=True, plain=True) == found
+    assert found == {name: value for name, value in given.items() if name == "Accept"}
+    assert asked == [*found, *found]
