@@ -162,7 +162,10 @@ async def running(
     """
     dispatcher, generations = Dispatcher(), Generations()
     lasting = build_lasting(settings, dispatcher)
-    async with aclosing(generations), aclosing(lasting.abandoned), AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack:
+        for part in (generations, lasting.ledger, lasting.abandoned):
+            await stack.enter_async_context(aclosing(part))
+        await lasting.ledger.open()
         gateway = Gateway(lasting, generations, dispatcher, settings.host)
         await gateway.reload(settings)
         await stack.enter_async_context(watching(gateway.watched))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FIXED: Final = (
     "host", "port", "workers", "event_loop", "max_connections", "head_timeout_ms", "keepalive_timeout_ms",
     "drain", "max_bodies_bytes", "queue_order", "adaptive", "retries", "breaker", "on_disconnect",
-    "abandoned_max_answers", "abandoned_timeout_ms", "metrics",
+    "abandoned_max_answers", "abandoned_timeout_ms", "metrics", "redis",
 )  # fmt: skip
 """Settings of which a process keeps the first values: they shape what lives longer than any generation."""
 

@@ -13,6 +13,7 @@ import structlog
 from gateway.abandoned import AbandonedAnswers
 from gateway.admission.aimd import Adaptive
 from gateway.admission.queue import ConcurrencyLimiter
+from gateway.ledger.local import LocalLedger
 from gateway.monitoring import Monitoring
 from gateway.observability.events import Events
 from gateway.retries.attempts import Retries
@@ -23,6 +24,7 @@ from gateway.server.body_budget import BodyBudget
 from gateway.server.drain import Drain, DrainTimes
 
 if TYPE_CHECKING:
+    from gateway.ledger.charges import Ledger
     from gateway.retries.breaker import State
     from gateway.server.dispatch import Dispatcher
     from gateway.settings import AdaptiveSettings, Settings
@@ -33,6 +35,7 @@ class Lasting:
     """What all generations share; `monitoring` is None where nothing is measured."""
 
     limiter: ConcurrencyLimiter
+    ledger: Ledger
     abandoned: AbandonedAnswers
     retries: Retries
     bodies: BodyBudget
@@ -61,6 +64,7 @@ def build_lasting(settings: Settings, dispatcher: Dispatcher) -> Lasting:
     drain = Drain(times)
     return Lasting(
         limiter=limiter,
+        ledger=build_ledger(settings),
         abandoned=abandoned,
         retries=retries,
         bodies=BodyBudget(settings.max_bodies_bytes),
@@ -72,6 +76,27 @@ def build_lasting(settings: Settings, dispatcher: Dispatcher) -> Lasting:
 
 def _adaptive(section: AdaptiveSettings) -> Adaptive | None:
     return Adaptive(floor=section.floor, decrease=section.decrease) if section.enabled else None
+
+
+def build_ledger(settings: Settings) -> Ledger:
+    """Return where charges are counted: in Redis where there is one, else here, each worker for itself."""
+    clock, redis = asyncio.get_running_loop().time, settings.redis
+    if redis.url is None:
+        if settings.workers > 1:
+            structlog.get_logger().info("ledger", state="local", share=f"1/{settings.workers} of each limit")
+        return LocalLedger(clock, share=settings.workers)
+    # redis-py costs memory, and who runs one replica needs none of it
+    from gateway.ledger.link import Link  # noqa: PLC0415 - said above
+    from gateway.ledger.remote import Remote, Rules  # noqa: PLC0415 - said above
+    from gateway.ledger.shared import SharedLedger  # noqa: PLC0415 - said above
+
+    rules = Rules(
+        prefix=redis.prefix,
+        timeout_s=redis.timeout_ms / 1000,
+        replicas=max(redis.replicas, settings.workers),
+        refuse=redis.fallback == "refuse",
+    )
+    return SharedLedger(Remote(Link(redis.url.get_secret_value()), rules), rules, clock)
 
 
 def build_retries(settings: Settings) -> Retries:

@@ -73,7 +73,8 @@ class WorkerPlace:
         shares = {name: self.share(getattr(settings, name)) for name in SHARED}
         bodies = max(self.share(settings.max_bodies_bytes), settings.max_body_bytes)
         metrics = settings.metrics.of_worker(self.number)
-        return settings.model_copy(update={**shares, "max_bodies_bytes": bodies, "metrics": metrics})
+        own = {"max_bodies_bytes": bodies, "metrics": metrics, "workers": self.of}
+        return settings.model_copy(update={**shares, **own})
 
 
 class Supervisor:

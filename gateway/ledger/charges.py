@@ -81,6 +81,9 @@ class Ledger(Protocol):
     def state(self) -> State:
         """Where it counts at present."""
 
+    async def open(self) -> None:
+        """Begin to count; never raises: what stands behind it may come later."""
+
     async def reserve(self, order: Order) -> Verdict:
         """Charge all of the order or nothing; never raises, whatever happens to what stands behind it."""
 

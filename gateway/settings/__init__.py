@@ -12,6 +12,7 @@ from gateway.settings.credentials import CredentialSettings, RoleSettings
 from gateway.settings.drain import DrainSettings
 from gateway.settings.explicit import ExplicitSettings, forget_environment
 from gateway.settings.loading import SettingsError, load
+from gateway.settings.redis import RedisSettings
 from gateway.settings.root import Settings, config_file
 from gateway.settings.sections import (
     AdaptiveSettings,
@@ -47,6 +48,7 @@ __all__ = [
     "MetricsSettings",
     "ModelSettings",
     "ProviderSettings",
+    "RedisSettings",
     "RetrySettings",
     "RoleSettings",
     "RoutingSettings",

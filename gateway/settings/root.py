@@ -21,6 +21,7 @@ from gateway.settings.callers import CallerSettings, ambiguous, unknowable
 from gateway.settings.credentials import MAX_CHAINED_S, CredentialSettings, too_long
 from gateway.settings.drain import DrainSettings
 from gateway.settings.placeholders import TomlFile
+from gateway.settings.redis import RedisSettings
 from gateway.settings.sections import (
     AdaptiveSettings,
     BedrockSettings,
@@ -114,6 +115,7 @@ class Settings(BaseSettings):
     drain: DrainSettings = DrainSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
+    redis: RedisSettings = RedisSettings()
     default_model: str | None = None
     """What is asked where a caller names no model."""
     allowed_models: tuple[str, ...] | None = None

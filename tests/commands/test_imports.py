@@ -12,7 +12,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 EMULATOR = ("gateway.emulator", "gateway.diagnosis")
 SDK = ("botocore", "aiobotocore", "aiohttp", "urllib3")
-NOT_TO_SERVE = (*EMULATOR, "boto3", "rich", "better_exceptions", "multiprocessing", "unittest", "sqlite3")
+NOT_TO_SERVE = (
+    *EMULATOR,
+    "boto3",
+    "rich",
+    "better_exceptions",
+    "multiprocessing",
+    "unittest",
+    "sqlite3",
+    "redis",
+)
 
 SERVE = "import gateway.app, gateway.commands.serve, gateway.bedrock.targets, gateway.bedrock.upstream"
 SUPERVISE = "import gateway.commands.serve as serve; serve.composition.build_router(serve.load())"
