@@ -1,9 +1,10 @@
 """`python -m tests.benchmarks.counts`: what a request makes Python do, counted, and its ceilings.
 
 No time is measured, so CI can hold a commit to it: the calls, of Python and of C functions, that the code of
-the gateway and of its libraries makes for a stream of 16 and of 512 deltas, and the bytes that an open stream
-holds. The event loop's own calls are left out, because their number depends on when things happen; of several
-requests the cheapest counts, because a timer of the gateway may fall into one.
+the gateway and of its libraries makes for a stream of 16 and of 512 deltas, and for Claude's in each of the
+ways that have the least to do, and the bytes that an open stream holds. The event loop's own calls are left
+out, because their number depends on when things happen; of several requests the cheapest counts, because a
+timer of the gateway may fall into one.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from gateway.emulator import Emulator, EmulatorSettings
 from gateway.observability import logging
 from gateway.settings import AwsSettings, MetricsSettings, Settings
 from tests.benchmarks import lockstep
+from tests.benchmarks.dialects import APIS, NATIVE
 from tests.benchmarks.load import HOST
-from tests.benchmarks.lockstep import FarEnd, Stream
+from tests.benchmarks.lockstep import Asked, FarEnd, Stream
+from tests.benchmarks.scenarios import CLAUDE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
 CEILINGS: Final = Path(__file__).with_name("ceilings.json")
 HEADROOM: Final = 1.03
 SHORT, LONG = 16, 512
+WAYS: Final = (NATIVE, "Anthropic messages", "Bedrock")
+"""How Claude is asked, the last two in its own words."""
+CLAUDES: Final = f"calls of Claude's stream of {SHORT} deltas in one piece, {{}}"
 WARM_UP: Final = 3
 REQUESTS: Final = 5
 STREAMS: Final = 20
@@ -71,15 +77,21 @@ async def measure() -> dict[str, int]:
             port = int(emulator.url.rpartition(":")[2])
             short = await asyncio.to_thread(lockstep.pieces_of, port, SHORT)
             long = await asyncio.to_thread(lockstep.pieces_of, port, LONG)
+            claude = await asyncio.to_thread(lockstep.pieces_of, port, SHORT, CLAUDE, 2 * SHORT)
         async with _gateway(far_end) as port:
             calls = [
                 await _calls(port, far_end, pieces, deltas)
                 for pieces, deltas in ((short, SHORT), (long, LONG))
             ]
+            ways = {
+                CLAUDES.format(name): await _calls(port, far_end, claude, SHORT, Asked(APIS[name], CLAUDE))
+                for name in WAYS
+            }
             held = await _bytes_held(port, far_end, short)
     return {
         f"calls of a stream of {SHORT} deltas": calls[0],
         f"calls of a stream of {LONG} deltas": calls[1],
+        **ways,
         "bytes held by an open stream": held,
     }
 
@@ -101,15 +113,17 @@ async def _gateway(far_end: FarEnd) -> AsyncIterator[int]:
         yield int(running.url.rpartition(":")[2])
 
 
-async def _calls(port: int, far_end: FarEnd, pieces: list[bytes], deltas: int) -> int:
-    await asyncio.to_thread(lockstep.ask, port, far_end, pieces, deltas, WARM_UP)
+async def _calls(
+    port: int, far_end: FarEnd, pieces: list[bytes], deltas: int, asked: Asked = lockstep.NATIVE
+) -> int:
+    await asyncio.to_thread(lockstep.ask, port, far_end, pieces, deltas, WARM_UP, asked)
     counted: list[int] = []
     for _ in range(REQUESTS):
         profile = _Profile()
         before = sys.getprofile()
         sys.setprofile(profile)
         try:
-            await asyncio.to_thread(lockstep.ask, port, far_end, pieces, deltas, 1)
+            await asyncio.to_thread(lockstep.ask, port, far_end, pieces, deltas, 1, asked)
         finally:
             sys.setprofile(before)
         counted.append(profile.calls)

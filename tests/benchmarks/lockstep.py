@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import socket
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from gateway.emulator.replay import split_frames
 from tests.benchmarks.apis import BedrockApi, NativeApi
@@ -18,6 +18,8 @@ from tests.benchmarks.scenarios import LLAMA
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from tests.benchmarks.apis import Api
 
 FRAMES_A_PIECE: Final = 16
 _TIMEOUT_S: Final = 60.0
@@ -28,16 +30,28 @@ _HEAD: Final = (
 )
 
 
-def pieces_of(emulator_port: int, deltas: int) -> list[bytes]:
+class Asked(NamedTuple):
+    """How a caller asks, and which model."""
+
+    api: Api
+    model: str
+
+
+NATIVE: Final = Asked(NativeApi(), LLAMA)
+
+
+def pieces_of(
+    emulator_port: int, deltas: int, model: str = LLAMA, frames_a_piece: int = FRAMES_A_PIECE
+) -> list[bytes]:
     """Return the answer of the emulator as pieces to send, HTTP included."""
     api = BedrockApi()
     with crowd() as callers:
-        request = api.request(LLAMA, prompt(deltas))
+        request = api.request(model, prompt(deltas))
         caller = callers.join(emulator_port, request, api.text, iter(range(1)))
         callers.run()
     frames = split_frames(caller.answers[0].body)
     groups = [
-        b"".join(frames[start : start + FRAMES_A_PIECE]) for start in range(0, len(frames), FRAMES_A_PIECE)
+        b"".join(frames[start : start + frames_a_piece]) for start in range(0, len(frames), frames_a_piece)
     ]
     pieces = [b"%x\r\n%b\r\n" % (len(group), group) for group in groups]
     return (
@@ -99,10 +113,18 @@ def _read_request(connection: socket.socket) -> bool:
 
 
 class Stream:
-    """One caller's stream through the gateway, moved on piece by piece."""
+    """One caller's stream through the gateway, moved on piece by piece; if it is not native, in one piece."""
 
-    def __init__(self, caller: socket.socket, far_end: FarEnd, pieces: list[bytes], deltas: int) -> None:
-        caller.sendall(NativeApi().request(LLAMA, prompt(deltas)))
+    def __init__(
+        self,
+        caller: socket.socket,
+        far_end: FarEnd,
+        pieces: list[bytes],
+        deltas: int,
+        asked: Asked = NATIVE,
+    ) -> None:
+        self._api = asked.api
+        caller.sendall(asked.api.request(asked.model, prompt(deltas)))
         self._caller = caller
         self._upstream = far_end.asked()
         self._left = list(pieces)
@@ -129,14 +151,21 @@ class Stream:
     def check(self, deltas: int) -> None:
         """Raise `StreamFailedError` unless the answer is whole."""
         body = dechunk(self._data.partition(b"\r\n\r\n")[2])
-        NativeApi().check(b"" if body is None else body, deltas)
+        self._api.check(b"" if body is None else body, deltas)
 
 
-def ask(gateway_port: int, far_end: FarEnd, pieces: list[bytes], deltas: int, times: int) -> None:
+def ask(
+    gateway_port: int,
+    far_end: FarEnd,
+    pieces: list[bytes],
+    deltas: int,
+    times: int,
+    asked: Asked = NATIVE,
+) -> None:
     """Ask so many times on one connection."""
     with closing(socket.create_connection((HOST, gateway_port), timeout=_TIMEOUT_S)) as caller:
         for _ in range(times):
-            stream = Stream(caller, far_end, pieces, deltas)
+            stream = Stream(caller, far_end, pieces, deltas, asked)
             while stream.step():
                 pass
             stream.check(deltas)

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.benchmarks.counts import CLAUDES, ceilings
+from tests.benchmarks.dialects import NATIVE
 from tests.harness import ROOT
 
 
@@ -29,3 +31,9 @@ def test_no_request_costs_more_calls_or_memory_than_it_may() -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+
+
+def test_bedrocks_own_stream_is_the_shorter_way() -> None:
+    """Who asks Claude in Bedrock's words has the gateway do less than who has it translated."""
+    allowed = ceilings()
+    assert allowed[CLAUDES.format("Bedrock")] < allowed[CLAUDES.format(NATIVE)]
