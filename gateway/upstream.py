@@ -21,8 +21,9 @@ class Framing(Protocol):
     def known(self) -> Mapping[bytes, bytes]:
         """Payloads of chunks that need no look, and the bytes for each."""
 
-    def usual(self, before: bytes) -> tuple[bytes, bytes]:
-        """Return what stands before and behind each usual delta, which begins with the bytes `before`."""
+    @property
+    def usual(self) -> tuple[bytes, bytes]:
+        """What stands before and behind each usual delta."""
 
     def payload(self, event_type: str, payload: bytes) -> bytes:
         """Return the bytes for any other payload, checked and out of its envelope; maybe none."""

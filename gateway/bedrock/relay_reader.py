@@ -174,7 +174,7 @@ class PayloadRelay(RelayReader):
         if usual is None or not self._enveloped:
             self._framed = None
         else:
-            self._framed = framed_chunks(usual, *self._framing.usual(usual.before))
+            self._framed = framed_chunks(usual, *self._framing.usual)
 
     def _take(self, messages: list[Message], events: list[Event]) -> None:
         number, count, characters = 0, len(messages), 0

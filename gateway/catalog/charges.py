@@ -41,7 +41,8 @@ def charged_in_its_words(model: Model, body: bytes, headers: Mapping[str, str]) 
     """Return the same for a request in Bedrock's own words: `body` is JSON, `headers` go with it."""
     if model.prices is None:
         return model
-    asks = _TIER in body or _LATENCY in body or _HOUR in body
+    find = body.find  # at half of what `in` costs
+    asks = find(_TIER) >= 0 or find(_LATENCY) >= 0 or find(_HOUR) >= 0
     if not (asks or headers):  # as nearly ever
         return model
     tier, latency = headers.get(TIER), headers.get(LATENCY)

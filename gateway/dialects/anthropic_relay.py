@@ -71,13 +71,10 @@ class ClaudeEvents:
     known: Final[Mapping[bytes, bytes]] = MappingProxyType(
         {payload: sse.frame(payload, orjson.loads(payload)["type"]) for payload in _PLAIN}
     )
+    usual: Final = _DELTA
 
     def __init__(self) -> None:
         self._start = b""  # of which the counters are taken only where they are missed
-
-    def usual(self, before: bytes) -> tuple[bytes, bytes]:  # noqa: ARG002 - they are all of one type
-        """Return what stands before and behind a usual delta."""
-        return _DELTA
 
     def payload(self, event_type: str, payload: bytes) -> bytes:
         """Return the event of a chunk: nothing where only Bedrock speaks in it, and for the terminal one.
@@ -90,16 +87,17 @@ class ClaudeEvents:
         """
         if event_type != "chunk":
             return b""
-        if payload[:_NAMED] != _TYPE or b"\\" in payload or b"\n" in payload or b"\r" in payload:
+        find = payload.find  # at half of what `in` costs
+        if payload[:_NAMED] != _TYPE or find(b"\\") >= 0 or find(b"\n") >= 0 or find(b"\r") >= 0:
             return self._looked_into(payload)
         if payload[:_STOPPED] == _STOP and payload.count(b'"type"') == 1:
             return b""
-        name = payload[_NAMED : payload.find(b'"', _NAMED)]
-        if name not in _NAMES or _ADDED in payload:
+        name = payload[_NAMED : find(b'"', _NAMED)]
+        if name not in _NAMES or find(_ADDED) >= 0:
             return self._looked_into(payload)
         if name == _START_NAME:
             self._start = payload
-        elif name == _END_NAME and self._start and _TOLD not in payload:
+        elif name == _END_NAME and self._start and find(_TOLD) < 0:
             counted = _usually_counted(payload, self._start)
             if counted is None:
                 return self._looked_into(payload)

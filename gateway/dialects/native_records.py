@@ -74,7 +74,7 @@ def done(ended: Ended) -> Record:
         "stop_reason": stop.raw,
         "usage": usage(ended.usage),
         "cost_usd": ended.cost_usd,
-        "timing": dict(ended.timing),
+        "timing": dict(ended.timing()),
     }
 
 

@@ -31,11 +31,14 @@ class Begun(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """An answer that is whole. `timing` is in milliseconds; `cost_usd` is None where it cannot be known."""
+    """An answer that is whole. `cost_usd` is None where it cannot be known.
+
+    `timing` tells where the time went until now, in milliseconds; few dialects ask.
+    """
 
     stop: Stop
     usage: Usage
-    timing: Mapping[str, float | None]
+    timing: Callable[[], Mapping[str, float | None]]
     cost_usd: float | None
 
 

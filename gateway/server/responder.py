@@ -171,5 +171,4 @@ def begun(stream: CompletionStream) -> Begun:
 def ended(stream: CompletionStream, exchange: Exchange) -> Ended:
     """Return what is known of an answer that has ended just now; raises as `whole` does."""
     usage = stream.usage
-    timing, cost = exchange.timing.milliseconds(), stream.cost_usd(usage)
-    return _new(Ended, (whole(stream), usage, timing, cost))
+    return _new(Ended, (whole(stream), usage, exchange.timing.milliseconds, stream.cost_usd(usage)))

@@ -56,7 +56,7 @@ def relayed(reads: list[bytes]) -> bytes:
         return b"".join([*data, PASSED_STREAM.error(fault, Usage(), request_id="r")])
     stop = events[-1]
     assert isinstance(stop, Stop)
-    end = PASSED_STREAM.done(Ended(stop, Usage(), {}, None))
+    end = PASSED_STREAM.done(Ended(stop, Usage(), dict, None))
     return b"".join([*data, PASSED_STREAM.events(events), end])
 
 

@@ -37,11 +37,7 @@ class Lines:
     """A framing that shows what it was given."""
 
     known: Final[dict[bytes, bytes]] = {}
-
-    def usual(self, before: bytes) -> tuple[bytes, bytes]:
-        """The same as of any other payload."""
-        assert before.endswith(b'"')
-        return b"chunk ", b"\n"
+    usual: Final = (b"chunk ", b"\n")
 
     def payload(self, event_type: str, payload: bytes) -> bytes:
         """One line each."""

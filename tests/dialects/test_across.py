@@ -67,7 +67,7 @@ def test_an_answer_goes_on_in_the_other_dialect() -> None:
         *(ReasoningDelta(text="hm"), ReasoningDelta(signature="s"), ReasoningDelta(redacted="cg==")),
         *(TextDelta("so"), ToolCall(0, "c", "f"), ToolCallDelta(0, '{"a":1}')),
     ]
-    ended = Ended(Stop(FinishReason.TOOL_CALLS, "tool_use"), Usage(), {}, None)
+    ended = Ended(Stop(FinishReason.TOOL_CALLS, "tool_use"), Usage(), dict, None)
     answer = openai_answer.completion(
         Begun("cmpl_1", "m", "p", None), fold(events), ended, created=0, service_tier=None
     )

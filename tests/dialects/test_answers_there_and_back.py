@@ -99,7 +99,7 @@ def answers(draw: st.DrawFn) -> list[Event]:
 
 COUNTS = st.none() | st.integers(0, 9)
 ENDS = st.builds(
-    lambda reason, usage: Ended(Stop(reason, "its own word"), usage, {}, None),
+    lambda reason, usage: Ended(Stop(reason, "its own word"), usage, dict, None),
     st.sampled_from(list(FinishReason)),
     st.builds(Usage, COUNTS, COUNTS, COUNTS, COUNTS),
 )
@@ -165,7 +165,7 @@ def given_back(folded: Completion, *, in_order: bool) -> tuple[Part, ...]:
 def test_an_answer_may_be_given_back(dialect: str) -> None:
     """As a turn of the next request it is the same parts: signatures and the ids of calls are kept."""
     ours = ANSWERS[dialect]
-    end = Ended(Stop(FinishReason.STOP, "end_turn"), Usage(1, 1), {}, None)
+    end = Ended(Stop(FinishReason.STOP, "end_turn"), Usage(1, 1), dict, None)
 
     @settings(max_examples=80)
     @given(answers().filter(lambda events: any(not isinstance(event, Usage) for event in events)))

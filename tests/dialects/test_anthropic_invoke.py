@@ -333,10 +333,10 @@ def test_the_prompt_is_counted_at_the_end(start: Any, usage: Any, expected: Any)
 
 def test_the_stream() -> None:
     """The provider's events are the stream; only the last is ours to say, or the error."""
-    head, tail = ClaudeEvents().usual(b"")
+    head, tail = ClaudeEvents().usual
     delta = head + '{"type":"content_block_delta","x":"\u2028"}'.encode() + tail
     begun = Begun("cmpl_1", "m", "anthropic", None)
-    done = PASSED_STREAM.done(Ended(Stop(FinishReason.STOP, "end_turn"), Usage(), {}, None))
+    done = PASSED_STREAM.done(Ended(Stop(FinishReason.STOP, "end_turn"), Usage(), dict, None))
     failed = PASSED_STREAM.error(UpstreamFailed("x"), Usage(), request_id="r")
 
     assert PASSED_STREAM.start(begun) == b""

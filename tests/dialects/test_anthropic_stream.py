@@ -64,7 +64,7 @@ CHAR_LOCATION = {
 
 def ended(reason: FinishReason = FinishReason.STOP, raw: str = "end_turn", used: Usage = USED) -> Ended:
     """Return the end of an answer."""
-    return Ended(Stop(reason, raw), used, {}, None)
+    return Ended(Stop(reason, raw), used, dict, None)
 
 
 def written(*batches: list[Event], last: Ended | None = None) -> list[dict[str, Any]]:

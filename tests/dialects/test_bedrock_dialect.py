@@ -82,7 +82,7 @@ def test_an_answer() -> None:
     assert encoder.events([PassedOn(data, 3)]) is data
     assert encoder.events([Usage(), PassedOn(data, 3), PassedOn(data, 3)]) == data + data
     assert encoder.events([Usage()]) == b""
-    assert encoder.done(Ended(Stop(FinishReason.STOP, ""), Usage(), {}, None)) == b""
+    assert encoder.done(Ended(Stop(FinishReason.STOP, ""), Usage(), dict, None)) == b""
     assert bedrock_answers.headers(begun, "req_1") == {
         "X-Amzn-Bedrock-Service-Tier": "flex",
         "x-amzn-RequestId": "req_1",

@@ -74,7 +74,7 @@ def test_done(reason: FinishReason) -> None:
     """A whole answer ends in finish reason, usage, cost and timing."""
     tokens = Usage(input_tokens=9, output_tokens=4, cache_read_tokens=0, cache_write_tokens=0)
 
-    record = native_records.done(Ended(Stop(reason, "its own word"), tokens, TIMING, 0.000087))
+    record = native_records.done(Ended(Stop(reason, "its own word"), tokens, lambda: TIMING, 0.000087))
 
     assert json.loads(dumps(record)) == {
         "type": "done",
@@ -162,7 +162,7 @@ EVENTS: list[Event] = [
 )
 def test_completion(folded: Completion, message: dict[str, Any]) -> None:
     """The unary answer is start and done in one, with the message in between."""
-    ended = Ended(Stop(FinishReason.STOP, "end_turn"), folded.usage, TIMING, None)
+    ended = Ended(Stop(FinishReason.STOP, "end_turn"), folded.usage, lambda: TIMING, None)
 
     record = native_records.completion(BEGUN, folded, ended)
 

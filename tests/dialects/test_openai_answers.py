@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 BEGUN = Begun("cmpl_1f", 'm"odel', "p", "r")
 USAGE = Usage(input_tokens=3, output_tokens=5, cache_read_tokens=7, cache_write_tokens=11)
-ENDED = Ended(Stop(FinishReason.STOP, "end_turn"), USAGE, {"total_ms": 1.0}, 0.25)
+ENDED = Ended(Stop(FinishReason.STOP, "end_turn"), USAGE, lambda: {"total_ms": 1.0}, 0.25)
 COUNTED = {
     "prompt_tokens": 21,
     "completion_tokens": 5,

@@ -466,7 +466,7 @@ def answers(draw: st.DrawFn) -> list[Event]:
 
 def ended(reason: FinishReason = FinishReason.STOP, usage: Usage = Usage(9, 4, 2, 1)) -> Ended:  # noqa: B008
     """Return the end of an answer."""
-    return Ended(Stop(reason, "its own word"), usage, {}, None)
+    return Ended(Stop(reason, "its own word"), usage, dict, None)
 
 
 def sent(data: bytes) -> list[dict[str, Any]]:
@@ -583,7 +583,7 @@ def test_calls_by_turns() -> None:
         ToolCallDelta(1, "{}"),
     ]
     early = stream.events([*turns, ToolCallDelta(0, "}")])
-    end = stream.done(Ended(Stop(FinishReason.TOOL_CALLS, "tool_use"), Usage(), {}, None))
+    end = stream.done(Ended(Stop(FinishReason.TOOL_CALLS, "tool_use"), Usage(), dict, None))
 
     assert b"arguments.done" not in early
     assert end.count(b"event: response.function_call_arguments.done") == 2

@@ -88,7 +88,7 @@ def records_of(said: list[Event], text: str) -> list[Any]:
     return [
         start,
         *(native_records.delta(event) for event in said),
-        native_records.done(Ended(stop, Usage(input_tokens=1), {"total_ms": 1.5}, None)),
+        native_records.done(Ended(stop, Usage(input_tokens=1), lambda: {"total_ms": 1.5}, None)),
         native_records.error(fault, Usage(), request_id=text[:7]),
     ]
 
