@@ -88,10 +88,10 @@ class ClaudeEvents:
         if event_type != "chunk":
             return b""
         find = payload.find  # at half of what `in` costs
+        if payload[:_STOPPED] == _STOP and payload.count(b'"type"') == 1 and find(b"\\") < 0:
+            return b""
         if payload[:_NAMED] != _TYPE or find(b"\\") >= 0 or find(b"\n") >= 0 or find(b"\r") >= 0:
             return self._looked_into(payload)
-        if payload[:_STOPPED] == _STOP and payload.count(b'"type"') == 1:
-            return b""
         name = payload[_NAMED : find(b'"', _NAMED)]
         if name not in _NAMES or find(_ADDED) >= 0:
             return self._looked_into(payload)

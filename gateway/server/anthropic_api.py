@@ -26,23 +26,24 @@ from gateway.dialects.anthropic_stream import AnthropicStream
 from gateway.errors import InvalidRequest
 from gateway.server import completions
 from gateway.server.answers import rendered_json
-from gateway.server.body import read_json
+from gateway.server.body import read_json_bytes
 from gateway.server.head import encode_value
 from gateway.server.late import Late, Reader
 from gateway.upstream import RelayRequest
 from gateway.wire import json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.catalog.model import Model
     from gateway.dialects.bedrock_headers import Headers
     from gateway.domain import CompletionRequest
     from gateway.server.answers import Answer
     from gateway.server.exchange import Exchange
-    from gateway.upstream import RelayedOperation
+    from gateway.upstream import RelayedOperation, UpstreamCall
 
 
+_new = tuple.__new__  # a NamedTuple's own constructor is Python, and takes thrice as long
 _REQUEST_ID: Final = REQUEST_ID.encode()
 _GUARDING: Final = (bedrock_headers.GUARDRAIL, bedrock_headers.VERSION)
 CLAUDES: Final = frozenset({"claude", "claude_text"})
@@ -83,7 +84,14 @@ async def create_message(exchange: Exchange) -> Answer | None:
             defaults=model.defaults_for(anthropic_invoke.said(value)) if model.defaults else NO_DEFAULTS,
             headers=headers,
         )
-        return await _relay(exchange, name, asked, streaming=streaming)
+        operation: RelayedOperation = "invoke-with-response-stream" if streaming else "invoke"
+        framing = anthropic_relay.ClaudeEvents() if streaming else None
+        parts = name, operation, asked.body, asked.headers, framing
+        calls = exchange.upstream.relay(_new(RelayRequest, parts))
+        if not streaming:
+            return await _whole(exchange, calls)
+        await completions.stream(exchange, calls, anthropic_relay.PASSED_STREAM)
+        return None
     return await _translate(exchange, value, betas, streaming=streaming)
 
 
@@ -105,7 +113,7 @@ async def count_tokens(exchange: Exchange) -> Answer:
 
 async def _read(exchange: Exchange) -> tuple[Any, tuple[str, ...]]:
     """Return the body and the flags of a request that is in this API's version."""
-    value = await read_json(exchange)
+    _, value = await read_json_bytes(exchange)
     anthropic_headers.check_version(exchange.header(anthropic_headers.VERSION_HEADER))
     lines = exchange.request.headers.getall(anthropic_headers.BETA_HEADER, ())
     return value, anthropic_headers.betas(lines) if lines else ()
@@ -121,15 +129,7 @@ def _needs_translation(headers: Headers, value: Any) -> bool:
     return anthropic_invoke.wants_structure(value)
 
 
-async def _relay(
-    exchange: Exchange, name: str, asked: anthropic_invoke.Invocation, *, streaming: bool
-) -> Answer | None:
-    operation: RelayedOperation = "invoke-with-response-stream" if streaming else "invoke"
-    framing = anthropic_relay.ClaudeEvents() if streaming else None
-    calls = exchange.upstream.relay(RelayRequest(name, operation, asked.body, asked.headers, framing))
-    if streaming:
-        await completions.stream(exchange, calls, anthropic_relay.PASSED_STREAM)
-        return None
+async def _whole(exchange: Exchange, calls: Sequence[UpstreamCall]) -> Answer:
     answer = await completions.fold(exchange, calls)
     return _answer(exchange, anthropic_relay.message(b"".join(answer.completion.passed)), answer)
 
