@@ -119,7 +119,7 @@ class PassedEvents:
 class FramedChunks:
     """Takes the payloads of usual deltas out of chunks, and puts a frame around each."""
 
-    __slots__ = ("_between", "_head", "_parts", "_tail")
+    __slots__ = ("_between", "_head", "_overhead", "_parts", "_tail")
 
     def __init__(self, usual: UsualDelta, head: bytes, tail: bytes) -> None:
         # Whole groups of three bytes are four characters of base64, whatever follows.
@@ -130,6 +130,7 @@ class FramedChunks:
         self._head = head + usual.before[:cut]
         self._tail = tail
         self._between = tail + self._head
+        self._overhead = len(self._between) + len(before) + len(behind)
 
     def take(
         self, messages: list[Message], start: int, headers: Mapping[str, HeaderValue], pieces: list[bytes]
@@ -137,7 +138,7 @@ class FramedChunks:
         """Append the usual deltas from `start` on; return as `PassedChunks.skip` does."""
         opening, skipped, before, behind, text_start, text_end = self._parts
         said: list[bytes] = []
-        size, number = 0, start
+        number = start
         for number in range(start, len(messages)):
             found, payload = messages[number]
             if found is not headers or payload[:skipped] != opening:
@@ -149,15 +150,17 @@ class FramedChunks:
                 rest = a2b_base64(encoded, strict_mode=True)
                 if rest[: text_start + 1] != before or rest[text_end - 1 :] != behind:
                     break
-                size += len(_loads(rest[text_start:text_end]))
+                _loads(rest[text_start:text_end])
             except ValueError:  # binascii.Error and orjson.JSONDecodeError are
                 break
             said.append(rest)
         else:
             number = len(messages)
-        if said:
-            pieces.append(self._head + self._between.join(said) + self._tail)
-        return number, size
+        if not said:
+            return number, 0
+        framed = self._between.join(said)
+        pieces.append(self._head + framed + self._tail)
+        return number, len(framed) - len(said) * self._overhead + len(self._between)
 
 
 passed_chunks = lru_cache(maxsize=256)(PassedChunks)

@@ -27,7 +27,6 @@ from gateway.errors import InvalidRequest
 from gateway.server import completions
 from gateway.server.answers import rendered_json
 from gateway.server.body import read_json_bytes
-from gateway.server.head import encode_value
 from gateway.server.late import Late, Reader
 from gateway.upstream import RelayRequest
 from gateway.wire import json
@@ -35,7 +34,6 @@ from gateway.wire import json
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gateway.catalog.model import Model
     from gateway.dialects.bedrock_headers import Headers
     from gateway.domain import CompletionRequest
     from gateway.server.answers import Answer
@@ -68,16 +66,18 @@ PARSE_COUNT: Final = Late(_count_parser)
 
 async def create_message(exchange: Exchange) -> Answer | None:
     """`POST /v1/messages`: a stream where the body asks for one, whatever `Accept` says."""
-    value, betas = await _read(exchange)
-    services = exchange.services
-    name = anthropic_invoke.model_of(value, services.default_model)
-    model = exchange.upstream.asked(name)
+    _, value = await read_json_bytes(exchange)
+    betas = _betas(exchange)
+    upstream = exchange.upstream
+    name = anthropic_invoke.model_of(value, exchange.services.default_model)
+    model = upstream.asked(name)
     streaming = anthropic_invoke.is_streaming(value)
     if streaming:
         exchange.log.add(format="sse")
-        exchange.answer_fields = b"%b: %b\r\n" % (_REQUEST_ID, encode_value(exchange.log.request_id))
+        exchange.answer_fields = b"%b: %b\r\n" % (_REQUEST_ID, exchange.log.request_id.encode())
     headers = exchange.request.headers if exchange.request.speaks_of_aws else NO_DEFAULTS
-    if _speaks_for_itself(model, streaming=streaming) and not _needs_translation(headers, value):
+    speaks = model.family in CLAUDES and (model.streaming or not streaming)
+    if speaks and not _needs_translation(headers, value):
         asked = anthropic_invoke.read(
             value,
             betas=betas,
@@ -87,7 +87,7 @@ async def create_message(exchange: Exchange) -> Answer | None:
         operation: RelayedOperation = "invoke-with-response-stream" if streaming else "invoke"
         framing = anthropic_relay.ClaudeEvents() if streaming else None
         parts = name, operation, asked.body, asked.headers, framing
-        calls = exchange.upstream.relay(_new(RelayRequest, parts))
+        calls = upstream.relay(_new(RelayRequest, parts))
         if not streaming:
             return await _whole(exchange, calls)
         await completions.stream(exchange, calls, anthropic_relay.PASSED_STREAM)
@@ -97,7 +97,8 @@ async def create_message(exchange: Exchange) -> Answer | None:
 
 async def count_tokens(exchange: Exchange) -> Answer:
     """`POST /v1/messages/count_tokens`: counted by Bedrock."""
-    value, betas = await _read(exchange)
+    _, value = await read_json_bytes(exchange)
+    betas = _betas(exchange)
     services = exchange.services
     calls = exchange.upstream.count(anthropic_invoke.model_of(value, services.default_model))
     model = calls[0].model
@@ -111,16 +112,11 @@ async def count_tokens(exchange: Exchange) -> Answer:
     return _answer(exchange, anthropic_count.answer(b"".join(counted.completion.passed)), counted)
 
 
-async def _read(exchange: Exchange) -> tuple[Any, tuple[str, ...]]:
-    """Return the body and the flags of a request that is in this API's version."""
-    _, value = await read_json_bytes(exchange)
+def _betas(exchange: Exchange) -> tuple[str, ...]:
+    """Return the flags of a request that is in this API's version."""
     anthropic_headers.check_version(exchange.header(anthropic_headers.VERSION_HEADER))
     lines = exchange.request.headers.getall(anthropic_headers.BETA_HEADER, ())
-    return value, anthropic_headers.betas(lines) if lines else ()
-
-
-def _speaks_for_itself(model: Model, *, streaming: bool) -> bool:
-    return model.family in CLAUDES and (model.streaming or not streaming)
+    return anthropic_headers.betas(lines) if lines else ()
 
 
 def _needs_translation(headers: Headers, value: Any) -> bool:
