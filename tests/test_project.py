@@ -27,7 +27,11 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BUILD: list[str] = PYPROJECT["build-system"]["requires"]
 RUNTIME: list[str] = PYPROJECT["project"]["dependencies"]
 GROUPS: dict[str, list[Any]] = PYPROJECT["dependency-groups"]
-DEV: list[str] = [*GROUPS["clients"], *(one for one in GROUPS["dev"] if isinstance(one, str))]
+DEV: list[str] = [
+    *GROUPS["clients"],
+    *GROUPS["deploy"],
+    *(one for one in GROUPS["dev"] if isinstance(one, str)),
+]
 # Installs run without build isolation, so both locks hold the build backend.
 LOCKS = {"requirements.lock": [*RUNTIME, *BUILD], "requirements-dev.lock": [*RUNTIME, *BUILD, *DEV]}
 ENTRY = re.compile(

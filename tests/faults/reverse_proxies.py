@@ -22,7 +22,7 @@ import pytest
 from tests.harness import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 HAPROXY: Final = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
@@ -99,7 +99,7 @@ def haproxy(gateway_urls: Sequence[str], **environment: str) -> Iterator[Balance
             **environment,
         }
         command = [program("haproxy"), "-db", "-q", "-f", str(HAPROXY)]
-        with _running(command, (callers, operators), given):
+        with running(command, (callers, operators), given):
             urls = (f"http://127.0.0.1:{one.getsockname()[1]}" for one in (callers, operators))
             yield Balancer(*urls)
 
@@ -139,14 +139,15 @@ def _nginx(text: str, listener: socket.socket, folder: Path) -> Iterator[None]:
     directives = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
     command = [program("nginx"), "-p", str(folder), "-c", str(config), "-e", log, "-g", directives]
     # so nginx takes a socket over from the process before it; here there is none
-    with _running(command, (listener,), {"NGINX": f"{listener.fileno()};"}):
+    with running(command, (listener,), {"NGINX": f"{listener.fileno()};"}):
         yield
 
 
 @contextmanager
-def _running(
-    command: list[str], listeners: Sequence[socket.socket], environment: dict[str, str]
+def running(
+    command: Sequence[str], listeners: Sequence[socket.socket], environment: Mapping[str, str]
 ) -> Iterator[None]:
+    """Run a program of the system's for as long as the block does; it inherits the sockets."""
     process = subprocess.Popen(  # noqa: S603 - a program of the system's, with a file of ours
         command,
         env={"PATH": os.defpath, **environment},

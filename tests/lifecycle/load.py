@@ -14,7 +14,7 @@ import aiohttp
 from tests.harness import NOVA, ask
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 Kind: TypeAlias = Literal["stream", "upload", "unary"]
 KINDS: Final[tuple[Kind, ...]] = ("stream", "upload", "unary")
@@ -62,15 +62,16 @@ class Ledger:
 class Caller:
     """One caller with connections of his own, who asks again and again."""
 
-    def __init__(self, url: str, kind: Kind, ledger: Ledger) -> None:
+    def __init__(self, url: str, kind: Kind, ledger: Ledger, headers: Mapping[str, str]) -> None:
         self._url = url
+        self._headers = headers
         self._kind = kind
         self._ledger = ledger
         self._server: str | None = None
 
     async def run(self, leaving: Callable[[], bool]) -> None:
         """Ask until it is time to leave."""
-        async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+        async with aiohttp.ClientSession(timeout=TIMEOUT, headers=self._headers) as session:
             while not leaving():
                 try:
                     reason, told = await self._ask(session)
@@ -153,13 +154,16 @@ async def struck(url: str, server: str, strike: Callable[[], Awaitable[None]]) -
 
 
 @asynccontextmanager
-async def load(url: str, callers: int) -> AsyncIterator[Ledger]:
-    """Let so many callers ask while the block runs, a third of each kind; all their requests end with it."""
+async def load(url: str, callers: int, **headers: str) -> AsyncIterator[Ledger]:
+    """Let so many callers ask while the block runs, a third of each kind; all their requests end with it.
+
+    Each sends these headers beside its own.
+    """
     ledger = Ledger()
     over = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for number in range(callers):
-            caller = Caller(url, KINDS[number % len(KINDS)], ledger)
+            caller = Caller(url, KINDS[number % len(KINDS)], ledger, headers)
             group.create_task(caller.run(over.is_set))
         try:
             yield ledger

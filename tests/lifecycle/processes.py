@@ -17,7 +17,7 @@ from tests.faults.reverse_proxies import haproxy
 from tests.harness import EVENT_LOOP, ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from tests.faults.reverse_proxies import Balancer
@@ -120,11 +120,12 @@ def environment(emulator_url: str, **settings: str) -> dict[str, str]:
 class Replica:
     """A gateway on a port of its own, which is ended and started again."""
 
-    def __init__(self, name: str, port: int, emulator_url: str, **settings: str) -> None:
+    def __init__(self, name: str, given: Mapping[str, str]) -> None:
+        """Take the whole environment, of which `GATEWAY_PORT` is one."""
         self.name = name
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{given['GATEWAY_PORT']}"
         self.exit_codes: list[int] = []
-        self._environment = environment(emulator_url, GATEWAY_PORT=str(port), **settings)
+        self._environment = given
         self._process: Process | None = None
 
     @property

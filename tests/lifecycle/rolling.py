@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from tests.faults.reverse_proxies import NAMES
 from tests.lifecycle.load import Ledger, load, struck
-from tests.lifecycle.processes import Replica, balanced, emulator, seen
+from tests.lifecycle.processes import Replica, balanced, emulator, environment, seen
 from tests.ports import free_port
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ async def roll(*, rounds: int, kills: int, callers: int = CALLERS) -> Outcome:
     started = time.monotonic()
     async with AsyncExitStack() as stack:
         bedrock = await stack.enter_async_context(emulator())
-        ports = [free_port() for _ in range(REPLICAS)]
-        replicas = [Replica(name, port, bedrock) for name, port in zip(NAMES, ports, strict=True)]
+        replicas = [Replica(name, environment(bedrock, GATEWAY_PORT=str(free_port()))) for name in NAMES]
         for replica in replicas:
             stack.push_async_callback(replica.close)
         await asyncio.gather(*(replica.start() for replica in replicas))
