@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ class Backend:
     targets: Mapping[str, Target]
     upstream: BedrockUpstream
     models: ModelDirectory
-    models_config: bytes
+    models_config: Callable[[], bytes]
     label: Callable[[str], str]
 
 
@@ -100,7 +101,7 @@ def assemble(settings: Settings, clients: Mapping[str, BedrockClient]) -> Backen
         targets,
         BedrockUpstream(targets, router, settings.bedrock, Random()),  # noqa: S311 - shares of load
         directory(router.preferred, router.resolve),
-        build_models_config(settings, router.preferred),
+        cache(partial(build_models_config, settings, router.preferred)),
         build_labels(settings, router.preferred),
     )
 

@@ -16,22 +16,27 @@ WITHOUT: Final = ("frozenlist._frozenlist", "rich", "better_exceptions", "httpx2
 takes 1 MB. The package has the same in Python. And what structlog imports wherever it finds it, 3 MB, to draw
 exceptions, which our log never lets it: it has made text of them before, without the values of variables.
 And the client that aiobotocore could use instead of aiohttp, and imports wherever it finds it: 1.5 MB."""
-DOCUMENTERS: Final = {
-    "botocore.docs.docstring": ("ClientMethodDocstring", "PaginatorDocstring", "WaiterDocstring"),
-    "botocore.docs.service": ("ServiceDocumenter",),
-}
-"""What the SDK writes manuals with, of which no process has a reader: 0.7 MB with all that it imports."""
+UNUSED: Final = (
+    "botocore.docs.docstring",
+    "botocore.docs.service",
+    "pydantic_settings.sources.providers.cli",
+    "pydantic_settings.sources.providers.aws",
+    "pydantic_settings.sources.providers.azure",
+    "pydantic_settings.sources.providers.gcp",
+)
+"""What libraries import for names that they then do not use here: what the SDK writes manuals with, which
+takes 0.7 MB with all that it imports, and settings from the command line and from clouds' vaults, 0.3 MB."""
 CONTEXTS: Final = ("_SSL_CONTEXT_VERIFIED", "_SSL_CONTEXT_UNVERIFIED")
 """aiohttp loads the host's certificates into both. aiobotocore gives each connector a context of its own."""
 
 
-class Undocumented(str):
-    """The documentation of a method of the SDK's: nothing."""
+class Absent(str):
+    """What stands for each name of `UNUSED`, a class as they are; as the SDK's documentation it is empty."""
 
     __slots__ = ()
 
     def __new__(cls, **_: object) -> Self:
-        """Take what it would be written from, and write nothing."""
+        """Take what a documentation would be written from, and write nothing."""
         return super().__new__(cls)
 
 
@@ -43,11 +48,18 @@ def leave_out() -> None:
     for name in WITHOUT:
         if name not in sys.modules:
             sys.modules[name] = None  # type: ignore[assignment]  # Python's own way to say that there is none
-    for name, classes in DOCUMENTERS.items():
+    for name in UNUSED:
         if name not in sys.modules:
             sys.modules[name] = module = ModuleType(name)
-            vars(module).update(dict.fromkeys(classes, Undocumented))
+            vars(module)["__getattr__"] = _absent
     mimetypes.knownfiles.clear()
+
+
+def _absent(name: str) -> type[Absent]:
+    """Give the attributes of a module that is not there, but not those that Python asks modules for."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return Absent
 
 
 def let_go() -> None:

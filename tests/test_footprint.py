@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import subprocess
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -38,11 +39,11 @@ import structlog.dev
 import aiobotocore.httpxsession
 print(code, structlog.dev.rich, structlog.dev.better_exceptions, aiobotocore.httpxsession.httpx)
 """
-WITHOUT_MANUALS = """
+WITHOUT_UNUSED = """
 import asyncio, sys
 from gateway import footprint
 footprint.leave_out()
-import botocore.client, botocore.waiter, botocore.handlers
+import botocore.client, botocore.waiter, botocore.handlers, gateway.settings
 from aiobotocore.session import get_session
 
 async def methods():
@@ -50,7 +51,9 @@ async def methods():
         return bool(client.assume_role.__doc__), hasattr(client, 'get_caller_identity')
 
 print(*asyncio.run(methods()))
+print([name for name in footprint.UNUSED if hasattr(sys.modules[name], '__file__')])
 print([name for name in sys.modules if name.startswith('botocore.docs.bcdoc')])
+print(gateway.settings.load() is not None)
 import aiohttp.web
 print(aiohttp.web_fileresponse.CONTENT_TYPES.guess_type('a.html')[0])
 """
@@ -148,9 +151,10 @@ def test_what_is_installed_beside_us() -> None:
     assert _lines_of(SERVING) == [f"{serve.EXIT_CONFIG} None None None"]
 
 
-def test_manuals() -> None:
-    """The SDK's clients have their methods, and nothing that would write their manual; types are Python's."""
-    assert _lines_of(WITHOUT_MANUALS) == ["False True", "[]", "text/html"]
+def test_unused() -> None:
+    """Libraries have these modules, and do their work without them; files' types are those Python knows."""
+    assert all(find_spec(name) is not None for name in footprint.UNUSED)
+    assert _lines_of(WITHOUT_UNUSED) == ["False True", "[]", "[]", "True", "text/html"]
 
 
 def test_codecs() -> None:

@@ -14,7 +14,7 @@ from gateway.server.body_budget import BodyBudget
 from gateway.server.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from gateway.abandoned import AbandonedAnswers
     from gateway.admission.caller import Caller
@@ -80,7 +80,7 @@ class Services:
     version: str
     generation: int = 1
     """How many times settings have been put in force."""
-    models_config: bytes = b"{}"
+    models_config: Callable[[], bytes] = lambda: b"{}"
     """The body of `GET /models/config`."""
     callers: Callers | None = None
     """Who may ask; None: everybody."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 async def models_config(exchange: Exchange) -> Answer:
     """`GET /models/config`: providers and their models, as bytes that were rendered once at the start."""
-    return rendered_json(exchange.services.models_config, exchange.log.request_id)
+    return rendered_json(exchange.services.models_config(), exchange.log.request_id)
 
 
 async def list_models(exchange: Exchange) -> Answer:
