@@ -6,7 +6,6 @@ trace quotes what a guardrail has masked. The order of the chunks is checked whe
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -18,8 +17,6 @@ from gateway.errors import UpstreamProtocolError
 from gateway.wire import json, sse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from gateway.dialects.protocol import Begun, Ended
     from gateway.domain import Event, Usage
     from gateway.errors import GatewayError
@@ -29,15 +26,16 @@ ADDED: Final = "amazon-bedrock-"
 _ADDED: Final = ADDED.encode()
 _TYPE: Final = b'{"type":"'
 _NAMED: Final = len(_TYPE)
-_NAMES: Final = frozenset(
-    {
+_HEADS: Final = {
+    _TYPE + name: b"event: %b\ndata: " % name
+    for name in (
         b"message_start",
         b"content_block_start",
         b"content_block_delta",
         b"content_block_stop",
         b"message_delta",
-    }
-)
+    )
+}
 """What need not be looked into, unless there is a line break, an escape, or a key of Bedrock's in it."""
 _PLAIN: Final = (
     *(
@@ -48,8 +46,8 @@ _PLAIN: Final = (
 )
 """How a text begins and a block ends: the same in every answer."""
 _START, _END, _TERMINAL = "message_start", "message_delta", "message_stop"
-_START_NAME: Final = _START.encode()
-_END_NAME: Final = _END.encode()
+_START_NAME: Final = _TYPE + _START.encode()
+_END_NAME: Final = _TYPE + _END.encode()
 _STOP: Final = b'{"type":"message_stop"'
 _STOPPED: Final = len(_STOP)
 _INPUT: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
@@ -58,7 +56,7 @@ _MESSAGE: Final = b'{"type":"message_start","message":{'
 _TOLD_FIRST: Final = b'"usage":{"input_tokens":'
 _TOLD_NEXT: Final = b',"output_tokens":'
 _TOLD_LAST: Final = b'"usage":{"output_tokens":'
-_DELTA: Final = (b"event: content_block_delta\ndata: ", b"\n\n")
+_DELTA: Final = (_HEADS[_TYPE + b"content_block_delta"], b"\n\n")
 
 
 class ClaudeEvents:
@@ -68,9 +66,7 @@ class ClaudeEvents:
     (langchain-anthropic 1.7 looks nowhere else). The older Claudes of Bedrock do not: there they are put in.
     """
 
-    known: Final[Mapping[bytes, bytes]] = MappingProxyType(
-        {payload: sse.frame(payload, orjson.loads(payload)["type"]) for payload in _PLAIN}
-    )
+    known: Final = {payload: sse.frame(payload, orjson.loads(payload)["type"]) for payload in _PLAIN}
     usual: Final = _DELTA
 
     def __init__(self) -> None:
@@ -90,10 +86,14 @@ class ClaudeEvents:
         find = payload.find  # at half of what `in` costs
         if payload[:_STOPPED] == _STOP and payload.count(b'"type"') == 1 and find(b"\\") < 0:
             return b""
-        if payload[:_NAMED] != _TYPE or find(b"\\") >= 0 or find(b"\n") >= 0 or find(b"\r") >= 0:
-            return self._looked_into(payload)
-        name = payload[_NAMED : find(b'"', _NAMED)]
-        if name not in _NAMES or find(_ADDED) >= 0:
+        name = payload[: find(b'"', _NAMED)]
+        if (
+            name not in _HEADS
+            or find(_ADDED) >= 0
+            or find(b"\\") >= 0
+            or find(b"\n") >= 0
+            or find(b"\r") >= 0
+        ):
             return self._looked_into(payload)
         if name == _START_NAME:
             self._start = payload
@@ -102,7 +102,7 @@ class ClaudeEvents:
             if counted is None:
                 return self._looked_into(payload)
             payload = counted
-        return b"event: %b\ndata: %b\n\n" % (name, payload)
+        return _HEADS[name] + payload + b"\n\n"
 
     def _looked_into(self, payload: bytes) -> bytes:
         chunk = _loads(payload)
@@ -146,7 +146,7 @@ def _usually_counted(delta: bytes, start: bytes) -> bytes | None:
         and start[: len(_MESSAGE)] == _MESSAGE
         and start.count(b"{") == 3  # noqa: PLR2004
     ):
-        return b"%b%b%b%b%b" % (before, _TOLD_FIRST, asked, _TOLD_NEXT, said)
+        return before + _TOLD_FIRST + asked + _TOLD_NEXT + said
     return None
 
 
