@@ -13,7 +13,7 @@ from gateway import __version__, event_loop
 from gateway.addresses import listen, listen_privately
 from gateway.authentication import open_callers
 from gateway.bedrock.client import POOL_HEADROOM
-from gateway.composition import StartError
+from gateway.composition import StartError, build_quotas
 from gateway.generations import Generations
 from gateway.identity.watching import watching
 from gateway.lasting import build_lasting
@@ -89,6 +89,7 @@ class Gateway:
                 max_waiting=settings.max_queue,
                 queue_timeout=settings.queue_timeout_ms / 1000,
             )
+            self.limiter.put(build_quotas(settings))
 
             async def unused() -> None:
                 if before:
@@ -160,8 +161,9 @@ async def running(
         StartError: this host, or the settings of the catalogue or of AWS, cannot work.
         ListenError: the address cannot be listened on.
     """
-    dispatcher, generations = Dispatcher(), Generations()
+    dispatcher = Dispatcher()
     lasting = build_lasting(settings, dispatcher)
+    generations = Generations(lasting.limiter.free_share)
     async with AsyncExitStack() as stack:
         for part in (generations, lasting.ledger, lasting.abandoned):
             await stack.enter_async_context(aclosing(part))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from gateway.admission.quotas import Quota, QuotaRule, Quotas
 from gateway.bedrock.routing import Router
 from gateway.catalog.catalog import Catalog
 from gateway.catalog.choices import ModelOverride
@@ -86,8 +87,12 @@ def same_clients(one: Settings, other: Settings) -> bool:
     )
 
 
-def assemble(settings: Settings, clients: Mapping[str, BedrockClient]) -> Backend:
-    """Return what stands behind the server; pure.
+def assemble(
+    settings: Settings,
+    clients: Mapping[str, BedrockClient],
+    free_share: Callable[[str], float] = lambda _lane: 1.0,
+) -> Backend:
+    """Return what stands behind the server; pure. `free_share`: see `Router`.
 
     Raises:
         StartError: the settings of the catalogue or of the routes cannot work.
@@ -95,7 +100,7 @@ def assemble(settings: Settings, clients: Mapping[str, BedrockClient]) -> Backen
     from gateway.bedrock.targets import Target  # noqa: PLC0415 - see the module
     from gateway.bedrock.upstream import BedrockUpstream  # noqa: PLC0415 - see the module
 
-    router = build_router(settings, next(iter(clients.values())).region)
+    router = build_router(settings, next(iter(clients.values())).region, free_share)
     targets = {name: Target(name, clients[name], router.catalogs[name]) for name in router.catalogs}
     return Backend(
         targets,
@@ -106,7 +111,11 @@ def assemble(settings: Settings, clients: Mapping[str, BedrockClient]) -> Backen
     )
 
 
-def build_router(settings: Settings, default_region: str | None = None) -> Router:
+def build_router(
+    settings: Settings,
+    default_region: str | None = None,
+    free_share: Callable[[str], float] = lambda _lane: 1.0,
+) -> Router:
     """Return the routes, with a catalogue for each target; pure.
 
     `default_region` is that of the one target that AWS's variables describe, as far as it is known.
@@ -127,7 +136,7 @@ def build_router(settings: Settings, default_region: str | None = None) -> Route
         raise StartError(list(problems))
     catalogs = {name: by_region[region] for name, region in regions.items()}
     general = next(choices for _, choices in settings.target_lists())
-    router = Router(catalogs, general, settings.routing, settings.models)
+    router = Router(catalogs, general, settings.routing, settings.models, free_share)
     if found := router.problems():
         raise StartError(found)
     return router
@@ -163,6 +172,23 @@ def build_models_config(settings: Settings, catalog: Catalog) -> bytes:
         for name, provider in settings.providers.items()
     ]
     return orjson.dumps(models_config(catalog, providers, settings.default_provider))
+
+
+def build_quotas(settings: Settings) -> Quotas:
+    """Return what Bedrock gives, as far as the settings say."""
+    return Quotas(
+        QuotaRule(
+            pattern,
+            quota.targets,
+            Quota(
+                quota.tokens_per_minute,
+                quota.requests_per_minute,
+                quota.tokens_per_day,
+                quota.output_burndown,
+            ),
+        )
+        for pattern, quota in settings.quotas.items()
+    )
 
 
 def build_labels(settings: Settings, catalog: Catalog, other: str = "other") -> Callable[[str], str]:

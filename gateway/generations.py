@@ -64,10 +64,14 @@ class Clients:
 
 
 class Generations:
-    """The generation in force, and the ends of those before. `number` counts from 1."""
+    """The generation in force, and the ends of those before. `number` counts from 1.
 
-    def __init__(self) -> None:
+    `free_share` says how much of a lane is free, by which a route may choose.
+    """
+
+    def __init__(self, free_share: Callable[[str], float]) -> None:
         self.number = 0
+        self._free_share = free_share
         self._settings: Settings | None = None
         self._clients: Mapping[str, BedrockClient] = {}
         self._held = Clients()
@@ -82,13 +86,13 @@ class Generations:
             StartError: these settings cannot work; nothing has changed.
         """
         if self._settings is not None and composition.same_clients(self._settings, settings):
-            backend = composition.assemble(settings, self._clients)
+            backend = composition.assemble(settings, self._clients, self._free_share)
             put(backend, self.number + 1)
         else:
             held = Clients()
             try:
                 clients = await held.open(settings)
-                unused = put(composition.assemble(settings, clients), self.number + 1)
+                unused = put(composition.assemble(settings, clients, self._free_share), self.number + 1)
             except BaseException:
                 await held.close()
                 raise

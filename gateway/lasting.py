@@ -46,12 +46,14 @@ class Lasting:
 
 def build_lasting(settings: Settings, dispatcher: Dispatcher) -> Lasting:
     """Return it, as these settings say; to be called in the event loop."""
+    ledger = build_ledger(settings)
     limiter = ConcurrencyLimiter(
         max_running=settings.max_concurrency,
         max_waiting=settings.max_queue,
         queue_timeout=settings.queue_timeout_ms / 1000,
         order=settings.queue_order,
         adaptive=_adaptive(settings.adaptive),
+        ledger=ledger,
     )
     retries = build_retries(settings)
     abandoned = AbandonedAnswers(
@@ -64,7 +66,7 @@ def build_lasting(settings: Settings, dispatcher: Dispatcher) -> Lasting:
     drain = Drain(times)
     return Lasting(
         limiter=limiter,
-        ledger=build_ledger(settings),
+        ledger=ledger,
         abandoned=abandoned,
         retries=retries,
         bodies=BodyBudget(settings.max_bodies_bytes),

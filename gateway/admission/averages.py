@@ -39,3 +39,27 @@ class QuickestOfLate:
         """Take one more sample."""
         value = self.value
         self.value = sample if value is None or sample < value else value + (sample - value) / _MEMORY
+
+
+class Level:
+    """How full a bucket is that holds `limit` and empties by as much in `period` seconds."""
+
+    __slots__ = ("_at", "_limit", "_rate", "_value")
+
+    def __init__(self, limit: int, period: float) -> None:
+        self._limit = limit
+        self._rate = limit / period
+        self._value = 0.0
+        self._at = 0.0
+
+    def add(self, amount: int, now: float) -> None:
+        """Put so much in, or take it out."""
+        self._value = max(0.0, self._drained(now) + amount)
+        self._at = now
+
+    def free_share(self, now: float) -> float:
+        """Return how much of it is free, from 0 to 1."""
+        return max(0.0, 1.0 - self._drained(now) / self._limit)
+
+    def _drained(self, now: float) -> float:
+        return max(0.0, self._value - self._rate * (now - self._at))

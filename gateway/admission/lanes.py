@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.admission.aimd import AdaptiveLimit
-from gateway.admission.averages import MovingAverage, QuickestOfLate
+from gateway.admission.averages import Level, MovingAverage, QuickestOfLate
+from gateway.admission.quotas import MINUTE, Quotas
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Iterator, Sequence
 
     from gateway.admission.aimd import Adaptive
+    from gateway.admission.demand import Demand
+    from gateway.admission.line import Waiter
+    from gateway.admission.quotas import Quota
 
 _STALE_S: Final = 60.0
 """Seconds of idleness after which a limit is forgotten: whoever used up the quota has gone, or moved on."""
@@ -20,6 +25,8 @@ _FEW: Final = 512
 """Below this many lanes nobody looks for idle ones."""
 _PROBE_S: Final = 1.0
 """Seconds at least from one call that goes by whatever is expected to the next."""
+_FARTHEST: Final = 4.0
+"""How far estimates of input are corrected, either way: one odd answer must not close a lane."""
 
 
 class LaneState(NamedTuple):
@@ -35,9 +42,12 @@ class LaneState(NamedTuple):
 class Lane:
     """The calls to one model at one target."""
 
-    __slots__ = ("_first_byte", "_probed", "held", "idle_since", "limit", "name", "running", "waiting")
+    __slots__ = (
+        "_first_byte", "_input", "_level", "_output", "_probed", "_tokens", "closed_by", "held", "idle_since",
+        "limit", "name", "opening", "quota", "running", "shut", "told", "waiting",
+    )  # fmt: skip
 
-    def __init__(self, name: str | None, adaptive: Adaptive | None) -> None:
+    def __init__(self, name: str | None, adaptive: Adaptive | None, quota: Quota | None = None) -> None:
         self.name = name
         self.running = 0
         self.waiting = 0
@@ -50,6 +60,25 @@ class Lane:
         """Not the mean: of a short prompt and a long one in the same lane the mean says nothing, and whoever
         gives a short one the time that it needs would be refused because others ask long ones."""
         self._probed = 0.0
+        self.shut = False
+        """Whether nobody is let in: it is closed for want of quota, or one who waited is just trying."""
+        self.opening: asyncio.TimerHandle | None = None
+        """What opens it, where it is closed until a certain time."""
+        self.closed_by: Waiter | None = None
+        """Who found no room: when it goes, the next may find some."""
+        self.told: float | None = None
+        """When it was logged last that Bedrock throttles whom it should have room for."""
+        self._input = MovingAverage()
+        self._output = MovingAverage()
+        self._tokens = MovingAverage()
+        self._level: Level | None
+        self.put(quota)
+
+    def put(self, quota: Quota | None) -> None:
+        """Give it another quota."""
+        self.quota = quota
+        limit = None if quota is None else quota.tokens_per_minute
+        self._level = None if limit is None else Level(limit, MINUTE)
 
     @property
     def idle(self) -> bool:
@@ -58,6 +87,8 @@ class Lane:
 
     def has_room(self, now: float) -> bool:
         """Say whether one more may run; what was learnt long ago does not count."""
+        if self.shut:
+            return False
         limit = self.limit
         if limit.value is None:
             return True
@@ -86,11 +117,64 @@ class Lane:
         self._probed = now
         return True
 
-    def expected_wait(self, ahead: int) -> float | None:
+    # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
+
+    def corrected(self, demand: Demand) -> Demand:
+        """Return a demand with the input that its estimate has meant here of late."""
+        ratio = self._input.value
+        return demand if ratio is None else demand._replace(input_tokens=round(demand.input_tokens * ratio))
+
+    def expected_tokens(self, demand: Demand) -> float:
+        """Return what a demand is likely to come to, at least 1: few answers are as long as they may be."""
+        share = 1.0 if self._output.value is None else self._output.value
+        return max(1.0, self.corrected(demand).input_tokens + share * demand.max_tokens)
+
+    def learn(self, demand: Demand, read: int | None, written: int | None) -> None:
+        """Take note of what came of a demand, of which the input is as estimated, not as corrected."""
+        if read and demand.input_tokens:
+            self._input.add(min(_FARTHEST, max(1 / _FARTHEST, read / demand.input_tokens)))
+        if written is not None and demand.max_tokens:
+            self._output.add(min(1.0, written / demand.max_tokens))
+
+    def reserved(self, tokens: int, now: float) -> None:
+        """Take note that so many tokens of its quota were reserved."""
+        if self._level is not None:
+            self._level.add(tokens, now)
+
+    def settled(self, tokens: int, reserved: int, now: float) -> None:
+        """Take note that so many were used, and what had been reserved is free."""
+        if self._level is not None:
+            self._level.add(tokens - reserved, now)
+            self._tokens.add(tokens)
+
+    # ── what is to be expected ────────────────────────────────────────────────────────────────────────
+
+    def expected_wait(self, ahead: int, now: float) -> float | None:
         """Return the seconds until one more than `ahead` have had their turn; None where not known."""
-        if self.limit.value is None or self.held.value is None:
-            return None
-        return (ahead + 1) * self.held.value / self.limit.value
+        waits = []
+        if self.limit.value is not None and self.held.value is not None:
+            waits.append((ahead + 1) * self.held.value / self.limit.value)
+        if self.opening is not None:
+            waits.append(max(0.0, self.opening.when() - now) + ahead * self._pause())
+        return max(waits, default=None)
+
+    def _pause(self) -> float:
+        """Return the seconds from one turn to the next at the pace of the quota."""
+        quota, pause = self.quota, 0.0
+        if quota is not None and quota.tokens_per_minute is not None:
+            pause = (self._tokens.value or 0.0) * MINUTE / quota.tokens_per_minute
+        if quota is not None and quota.requests_per_minute is not None:
+            pause = max(pause, MINUTE / quota.requests_per_minute)
+        return pause
+
+    def free_share(self, now: float, slots: int) -> float:
+        """Return how much of it is free, from 0 to 1, as far as this process knows."""
+        if self.shut:
+            return 0.0
+        share = 1.0 - self.running / max(1.0, slots if self.limit.value is None else self.limit.value)
+        if self._level is not None:
+            share = min(share, self._level.free_share(now))
+        return max(0.0, share)
 
     def state(self) -> LaneState:
         """Return what others may see."""
@@ -99,11 +183,17 @@ class Lane:
         )
 
 
+def open_lanes(lanes: Sequence[Lane], first: Lane, now: float) -> Sequence[Lane]:
+    """Return those that have room, of which one is known to have it."""
+    return [first, *(lane for lane in lanes if lane is not first and lane.has_room(now))]
+
+
 class Lanes:
     """The lanes that are in use, and a bounded number of those that were."""
 
-    def __init__(self, adaptive: Adaptive | None) -> None:
+    def __init__(self, adaptive: Adaptive | None, quotas: Quotas | None = None) -> None:
         self._adaptive = adaptive
+        self._quotas = quotas or Quotas()
         self._lanes: dict[str, Lane] = {}
         self._sweep_at = _FEW
         self._unnamed = (Lane(None, None),)  # where those run who name no lane: it has no limit
@@ -119,13 +209,29 @@ class Lanes:
             self._sweep()
         return [self._lanes.get(name) or self._new(name) for name in names]
 
+    def known(self, name: str) -> Lane | None:
+        """Return the lane of this name if there is one."""
+        return self._lanes.get(name)
+
+    @property
+    def have_quotas(self) -> bool:
+        """Whether quotas are known of any lane there may be."""
+        return bool(self._quotas)
+
+    def put(self, quotas: Quotas) -> None:
+        """Put other quotas in force."""
+        self._quotas = quotas
+        for name, lane in self._lanes.items():
+            if (quota := quotas.of(name)) != lane.quota:
+                lane.put(quota)
+
     def _new(self, name: str) -> Lane:
-        lane = self._lanes[name] = Lane(name, self._adaptive)
+        lane = self._lanes[name] = Lane(name, self._adaptive, self._quotas.of(name))
         return lane
 
     def _sweep(self) -> None:
         """Forget idle lanes, of those with a limit the longest idle: as many steps as lanes came since."""
-        idle = [lane for lane in self if lane.idle]
+        idle = [lane for lane in self if lane.idle and not lane.shut]
         learnt = sorted(
             (lane for lane in idle if lane.limit.value is not None), key=lambda lane: -lane.idle_since
         )

@@ -1,42 +1,48 @@
-"""The one queue of the process: bounded in count and in time, and blocked by no single lane.
+"""The one queue of the process: bounded in count and in time, fair, and blocked by no single lane.
 
 A slot stands for one upstream stream and lives exactly as long as it does. Everything here happens on one
-event loop and no check is separated from its change by an `await`, so no lock is needed.
+event loop, and where a check and its change have an `await` between them, what was found is held before.
 
 The law that keeps it simple: nobody waits who could run. So whoever comes and finds room overtakes nobody.
+Where something is counted (a caller's limits, a lane's quota) there is one question more, to the ledger,
+which is asked with a slot in hand. Who finds no room in a lane's quota closes the lane and waits in the one
+queue; when it opens, whose turn it is asks, and nobody else meanwhile.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
-from gateway.admission.averages import MovingAverage
-from gateway.admission.lanes import Lanes
-from gateway.admission.line import WaitingLine
-from gateway.admission.slots import Slot
-from gateway.errors import DeadlineExceeded, Overloaded
+from gateway.admission.caller import ANONYMOUS
+from gateway.admission.lanes import open_lanes
+from gateway.admission.line import Turn
+from gateway.admission.reservations import Reservation, utc_now
+from gateway.admission.waiting import Order, WaitingRoom
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from gateway.admission.aimd import Adaptive
     from gateway.admission.demand import Ticket
     from gateway.admission.lanes import Lane, LaneState
-    from gateway.admission.line import Turn
-
-Order: TypeAlias = Literal["fifo", "newest_first"]
+    from gateway.admission.quotas import Quotas
+    from gateway.admission.slots import Slot
+    from gateway.ledger.charges import Ledger
 
 
 class ConcurrencyLimiter:
     """`max_running` slots; at most `max_waiting` requests wait, each for at most `queue_timeout` seconds.
 
-    A released slot is handed to a waiter directly: to the oldest, or with `newest_first`, while more wait
-    than half of the slots, to the youngest. Under overload the oldest has the least time left to make use of
-    an answer, and first come, first served would make everybody late (S35, R38).
+    A released slot is handed to a waiter directly. Priorities are strict, callers have it in turn by their
+    weights (`line`), and of one caller the oldest goes first; or with `newest_first`, while more wait than
+    half of the slots, the youngest: under overload the oldest has the least time left to make use of an
+    answer, and first come, first served would make everybody late (S35, R38).
 
-    `adaptive` gives each lane a limit that follows Bedrock's throttles; None: none.
+    `adaptive` gives each lane a limit that follows Bedrock's throttles; None: none. `quotas` are those of
+    Bedrock that are known; `ledger` counts them and the callers' limits, and without one nothing is counted.
+    `today` gives the time in UTC, by which budgets are those of a day.
     """
 
     def __init__(
@@ -47,17 +53,25 @@ class ConcurrencyLimiter:
         queue_timeout: float,
         order: Order = "fifo",
         adaptive: Adaptive | None = None,
+        ledger: Ledger | None = None,
+        quotas: Quotas | None = None,
+        today: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.max_running = max_running
-        self.max_waiting = max_waiting
-        self.queue_timeout = queue_timeout
-        self.order = order
-        self.running = 0
-        """Slots in use, those just handed to a waiter included."""
-        self._lanes = Lanes(adaptive)
-        self._line = WaitingLine()
-        self._held = MovingAverage()
-        self.now = asyncio.get_running_loop().time
+        self._room = WaitingRoom(
+            max_running=max_running,
+            max_waiting=max_waiting,
+            queue_timeout=queue_timeout,
+            order=order,
+            adaptive=adaptive,
+            quotas=quotas,
+        )
+        self._pool = self._room.pool
+        self._has_quotas = bool(quotas)
+        self._ledger = ledger
+        self._today = today
+        self.now = self._pool.now
+        if ledger is not None:
+            ledger.on_room(self._pool.doors.room)
 
     def __repr__(self) -> str:
         return (
@@ -66,196 +80,165 @@ class ConcurrencyLimiter:
         )
 
     @property
+    def running(self) -> int:
+        """Slots in use, those just handed to a waiter included."""
+        return self._pool.running
+
+    @property
+    def max_running(self) -> int:
+        """How many slots there are."""
+        return self._pool.max_running
+
+    @property
+    def order(self) -> Order:
+        """Who goes first of those of one caller."""
+        return self._room.order
+
+    @property
+    def max_waiting(self) -> int:
+        """How many may wait."""
+        return self._room.max_waiting
+
+    @property
     def waiting(self) -> int:
         """Requests in the queue that have neither a slot nor given up."""
-        return len(self._line)
+        return len(self._room.line)
 
     @property
     def lanes(self) -> list[LaneState]:
         """The lanes that are known at present."""
-        return [lane.state() for lane in self._lanes]
+        return self._pool.states()
 
     async def acquire(
-        self,
-        lanes: Sequence[str] = (),
-        *,
-        deadline: float | None = None,
-        ticket: Ticket | None = None,  # noqa: ARG002 - counting comes
+        self, lanes: Sequence[str] = (), *, deadline: float | None = None, ticket: Ticket | None = None
     ) -> Slot:
         """Take a slot in the first of `lanes` that has room, waiting for one if need be.
 
         `deadline` is on the loop's clock. Who cannot keep it, by what slots and first bytes took of late,
-        is refused now instead of being served too late (R34).
+        is refused now instead of being served too late (R34). `ticket` says whose request it is and what it
+        may use, and is told of its wait.
 
         Raises:
             Overloaded: the queue is full, no slot came free in time, or there is too little time left.
             DeadlineExceeded: the deadline has passed.
+            RateLimited, BudgetExhausted: the caller has used up what it has of its own.
+            InvalidRequest: the request may use more than there ever is.
         """
-        now = self.now()
-        wanted = self._lanes.named(lanes)
-        latest = math.inf if deadline is None else self._latest_start(wanted, deadline, now)
-        slot = self._take(wanted, now)
-        return await self._wait(wanted, latest, now) if slot is None else slot
+        pool = self._pool
+        now = pool.now()
+        wanted = pool.lanes.named(lanes)
+        caller = ANONYMOUS if ticket is None else ticket.caller
+        latest = math.inf
+        if deadline is not None:
+            latest = self._room.expectations.latest_start(wanted, caller, deadline, now)
+        slot = pool.take(wanted, now)
+        if ticket is not None and (self._has_quotas or caller is not ANONYMOUS):
+            reservation = self._reservation(ticket, wanted)
+            if reservation is not None:
+                return await self._admit(slot, wanted, latest, reservation)
+        return await self._wait(wanted, latest, ticket) if slot is None else slot
 
     def try_acquire(self, lanes: Sequence[str] = ()) -> Slot | None:
-        """Take a slot if there is room for it now."""
-        return self._take(self._lanes.named(lanes), self.now())
+        """Take a slot if there is room for it now; what is done with it has been reserved with another."""
+        return self._pool.take(self._pool.lanes.named(lanes), self.now())
 
     def resize(self, *, max_running: int, max_waiting: int, queue_timeout: float) -> None:
         """Change the limits: nobody who runs or waits is refused, whoever comes later finds the new ones."""
-        self.max_running = max_running
-        self.max_waiting = max_waiting
-        self.queue_timeout = queue_timeout
-        self._hand_over()
+        room = self._room
+        self._pool.max_running, room.max_waiting, room.queue_timeout = max_running, max_waiting, queue_timeout
+        room.hand_over()
 
-    # ── what slots tell ───────────────────────────────────────────────────────────────────────────────
+    def put(self, quotas: Quotas) -> None:
+        """Put other quotas in force; what has been reserved is settled as it was reserved."""
+        self._has_quotas = bool(quotas)
+        self._pool.put(quotas)
 
-    def taken_back(self, lane: Lane, held: float, held_in_lane: float) -> None:
-        """A slot came back, after so many seconds in all and in its last lane."""
-        self._held.add(held)
-        self.running -= 1
-        self._leave_lane(lane, held_in_lane)
-        if self._line:
-            self._hand_over()
+    def free_share(self, lane: str) -> float:
+        """Return how much of a lane is free, from 0 to 1, as far as this process knows."""
+        return self._pool.free_share(lane)
 
-    def moved(self, lane: Lane, name: str, held: float) -> Lane | None:
-        """Move a slot out of a lane into the named one, if that has room."""
-        (target,) = self._lanes.named((name,))
-        if target is lane:
-            return lane
-        if not target.has_room(self.now()):
+    async def _wait(self, lanes: Sequence[Lane], latest: float, ticket: Ticket | None) -> Slot:
+        now = self.now()
+        waiter = self._room.join(lanes, ticket, now)
+        try:
+            return await self._room.turn_of(waiter, latest)
+        except BaseException:
+            self._room.leave(waiter)
+            if (slot := waiter.turn.slot) is not None:
+                slot.release()
+            raise
+
+    # ── what is counted ───────────────────────────────────────────────────────────────────────────────
+
+    def _reservation(self, ticket: Ticket, lanes: Sequence[Lane]) -> Reservation | None:
+        """Return what a request reserves with, None where nothing of it is counted."""
+        if self._ledger is None:
             return None
-        target.running += 1
-        self._leave_lane(lane, held)
-        self._hand_over()
-        return target
-
-    def throttled(self, lane: Lane, sent_in: int) -> None:
-        """Bedrock throttled a call of this lane."""
-        lane.limit.throttled(lane.running, sent_in)
-
-    def answered(self, lane: Lane, first_byte: float) -> None:
-        """Bedrock began to answer a call of this lane."""
-        lane.answered(first_byte, self.now())
-        if lane.limit.succeeded(lane.running, self.max_running):
-            self._hand_over()
-
-    # ── running and waiting ───────────────────────────────────────────────────────────────────────────
-
-    def _take(self, lanes: Sequence[Lane], now: float) -> Slot | None:
-        if self.running < self.max_running:
-            for lane in lanes:
-                if lane.has_room(now):
-                    self.running += 1
-                    lane.running += 1
-                    return Slot(self, lane, now)
+        if ticket.caller.rules.counted or any(lane.quota is not None for lane in lanes):
+            return Reservation(self._ledger, ticket, self.now, self._today)
         return None
 
-    def _leave_lane(self, lane: Lane, held: float) -> None:
-        lane.held.add(held)
-        lane.running -= 1
-        if not lane.running:
-            lane.idle_since = self.now()
-
-    def _hand_over(self) -> None:
-        """Give what is free to those who wait."""
-        now = self.now()
-        while self.running < self.max_running:
-            first = self._line.first(now, newest=self._newest_first)
-            if first is None:
-                return
-            turn, lane = first
-            self._line.leave(turn)
-            self.running += 1
-            lane.running += 1
-            turn.set_result(Slot(self, lane, now))
-
-    async def _wait(self, lanes: Sequence[Lane], latest: float, now: float) -> Slot:
-        if self.waiting >= self.max_waiting:
-            raise self._overloaded(
-                f"{self._cause(lanes, now)} and the queue of {self.max_waiting} is full.", lanes
-            )
-        patience = self.queue_timeout
-        turn = self._line.join(lanes)
-        timer = turn.get_loop().call_at(min(now + patience, latest), self._send_away, turn)
+    async def _admit(
+        self, slot: Slot | None, lanes: Sequence[Lane], latest: float, reservation: Reservation
+    ) -> Slot:
+        """Reserve with this slot, or with one that comes free."""
         try:
-            slot = await turn
+            if slot is None:
+                return await self._wait_counted(lanes, latest, reservation)
+            tried = open_lanes(lanes, slot.seat, self.now())
+            seconds = await self._try(slot, tried, reservation)
+            return await self._wait_counted(lanes, latest, reservation, tried, seconds) if seconds else slot
         except BaseException:
-            self._give_up(turn)
+            reservation.settle()
+            self._room.hand_over()
             raise
-        finally:
-            timer.cancel()
-        if slot is not None:
-            return slot
-        within = f"within {patience:g} s" if now + patience <= latest else "in the time that the caller gives"
-        raise self._overloaded(f"No slot came free {within}.", lanes)
 
-    def _send_away(self, turn: Turn) -> None:
-        """Tell who waits that the time is up, unless a slot was handed over at this very instant."""
-        if not turn.done():
-            self._line.leave(turn)
-            turn.set_result(None)
+    async def _try(self, slot: Slot, lanes: Sequence[Lane], reservation: Reservation) -> float:
+        """Reserve in one of these; return 0.0, or in how many seconds to try again: the slot is back then."""
+        try:
+            seconds = await reservation.of_lanes(lanes)
+        except BaseException:
+            slot.put_back()
+            raise
+        if seconds:
+            slot.put_back()
+        else:
+            slot.reserve(reservation)
+        return seconds
 
-    def _give_up(self, turn: Turn) -> None:
-        """Leave the queue; a slot that was handed over at this very instant goes on to the next waiter."""
-        self._line.leave(turn)
-        if turn.done() and not turn.cancelled():
-            slot = turn.result()
-            if slot is not None:
-                slot.release()
-
-    # ── what is to be expected ────────────────────────────────────────────────────────────────────────
-
-    @property
-    def _newest_first(self) -> bool:
-        return self.order == "newest_first" and self.waiting > self.max_running / 2
-
-    def _latest_start(self, lanes: Sequence[Lane], deadline: float, now: float) -> float:
-        """Return when a slot is of use at the latest, or refuse who would come too late even so."""
-        if deadline <= now:
-            raise DeadlineExceeded("The time that the caller gave has passed.")
-        left, first_byte = deadline - now, min(lane.expected_first_byte for lane in lanes)
-        wait = self._expected_wait(lanes, now, newest=self._newest_first) or 0.0
-        if first_byte > left >= wait and any(lane.lets_one_try(now) for lane in lanes):
-            return deadline
-        if wait + first_byte <= left:
-            return deadline - first_byte
-        if not wait:
-            raise DeadlineExceeded(
-                f"{left * 1000:.1f} ms are too short for any answer: "
-                f"the first byte took {first_byte * 1000:.0f} ms or more of late."
-            )
-        raise self._overloaded(
-            f"{left * 1000:.1f} ms are too short for an answer now: a slot takes about {wait * 1000:.0f} ms, "
-            f"the first byte {first_byte * 1000:.0f} ms or more.",
-            lanes,
-        )
-
-    def _expected_wait(self, lanes: Sequence[Lane], now: float, *, newest: bool = False) -> float | None:
-        """Return the seconds until one more would get a slot, by the rate at which they came free of late.
-
-        Slots come free as often as there are slots in the mean time for which one is held. None: no slot
-        has come back yet, so nobody knows.
-        """
-        waits = [
-            0.0 if lane.has_room(now) else lane.expected_wait(0 if newest else lane.waiting) for lane in lanes
-        ]
-        in_lane = min((wait for wait in waits if wait is not None), default=None)
-        if self.running < self.max_running:
-            return in_lane
-        if self._held.value is None:
-            return None
-        ahead = 0 if newest else self._line.able_to_run(now)
-        return max((ahead + 1) * self._held.value / self.max_running, in_lane or 0.0)
-
-    def _cause(self, lanes: Sequence[Lane], now: float) -> str:
-        if any(lane.has_room(now) for lane in lanes):
-            return f"All {self.max_running} slots are in use"
-        return "Bedrock takes no more calls to this model at present"
-
-    def _overloaded(self, message: str, lanes: Sequence[Lane]) -> Overloaded:
-        """Return the refusal, with the time that whoever comes now would wait."""
-        wait = self._expected_wait(lanes, self.now())
-        return Overloaded(
-            message, retry_after=max(1, math.ceil(self.queue_timeout if wait is None else wait))
-        )
+    async def _wait_counted(
+        self,
+        lanes: Sequence[Lane],
+        latest: float,
+        reservation: Reservation,
+        closed: Sequence[Lane] = (),
+        seconds: float = 0.0,
+    ) -> Slot:
+        """Wait for a slot and for quota; `closed` had none for it, and may have in so many `seconds`."""
+        doors, now = self._pool.doors, self.now()
+        waiter = self._room.join(lanes, reservation.ticket, now, counted=True)
+        doors.close(closed, seconds, waiter)
+        try:
+            if reservation.lacks_caller:
+                self._room.hand_over()
+                await reservation.of_caller()
+            doors.overtaken(waiter)
+            while True:
+                waiter.busy = False
+                self._room.hand_over()
+                slot = await self._room.turn_of(waiter, latest)
+                seconds = await self._try(slot, waiter.tried, reservation)
+                doors.tried(waiter.tried)
+                if not seconds:
+                    self._room.leave(waiter)
+                    self._room.hand_over()
+                    return slot
+                doors.close(waiter.tried, seconds, waiter)
+                self._room.line.put_back(waiter)
+                waiter.turn = Turn(waiter, self._room.leave)
+        except BaseException:
+            self._room.leave(waiter)
+            if (left := waiter.turn.slot) is not None:
+                left.put_back()
+            doors.tried(waiter.tried)
+            raise

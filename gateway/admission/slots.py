@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from gateway.admission.demand import Used
     from gateway.admission.lanes import Lane
+    from gateway.admission.reservations import Reservation
 
 
 class SlotOwner(Protocol):
@@ -19,6 +20,12 @@ class SlotOwner(Protocol):
 
     def taken_back(self, lane: Lane, held: float, held_in_lane: float) -> None:
         """A slot came back, after so many seconds in all and in its last lane."""
+
+    def put_back(self, lane: Lane) -> None:
+        """A slot came back that was not used."""
+
+    def reseat(self, lane: Lane, other: Lane) -> None:
+        """A slot that has not been used yet is for another lane."""
 
     def moved(self, lane: Lane, name: str, held: float) -> Lane | None:
         """Move a slot out of a lane into the named one, if that has room."""
@@ -33,11 +40,12 @@ class SlotOwner(Protocol):
 class Slot:
     """Held for as long as the upstream stream lives; a context manager that gives it back.
 
-    The process has so many of them in all, and each lane a limit of its own (`aimd`). Everything here is
-    synchronous: nothing can be cancelled half way (R35).
+    The process has so many of them in all, and each lane a limit of its own (`aimd`). What was reserved for
+    the call is settled with the release. Everything here is synchronous: nothing can be cancelled half way
+    (R35).
     """
 
-    __slots__ = ("_entered", "_lane", "_owner", "_released", "_round", "_since")
+    __slots__ = ("_entered", "_lane", "_owner", "_released", "_round", "_since", "counted", "reservation")
 
     def __init__(self, owner: SlotOwner, lane: Lane, now: float) -> None:
         self._owner = owner
@@ -45,6 +53,9 @@ class Slot:
         self._round = lane.limit.round
         self._since = self._entered = now
         self._released = False
+        self.counted = False
+        """Whether anybody wants to know what the call used."""
+        self.reservation: Reservation | None = None
 
     def __repr__(self) -> str:
         return f"<Slot in {self.lane}{', released' if self._released else ''}>"
@@ -61,22 +72,39 @@ class Slot:
         self.release()
 
     @property
-    def counted(self) -> bool:
-        """Whether anybody wants to know what the call used."""
-        return False
-
-    @property
     def lane(self) -> str | None:
         """The lane in which the call is to be sent: the first of those asked for that had room."""
         return self._lane.name
 
+    @property
+    def seat(self) -> Lane:
+        """The lane itself."""
+        return self._lane
+
+    def reserve(self, reservation: Reservation) -> None:
+        """Hold this too; it may be for another lane."""
+        self.reservation, self.counted = reservation, True
+        if (lane := reservation.lane) is not None and lane is not self._lane:
+            self._owner.reseat(self._lane, lane)
+            self._lane, self._round = lane, lane.limit.round
+
+    def put_back(self) -> None:
+        """Give it back unused; it taught nothing. More than once does no more."""
+        if not self._released:
+            self._released = True
+            self._owner.put_back(self._lane)
+
     def used(self, used: Used) -> None:
-        """Tell what the call took, before the release, which settles it; else it took nothing."""
+        """Tell what the call took, before the release, which settles it; untold, it took nothing."""
+        if self.reservation is not None:
+            self.reservation.used = used
 
     def release(self) -> None:
         """Give it back: to a waiter, or to nobody. More than once does no more."""
         if not self._released:
             self._released = True
+            if self.reservation is not None:
+                self.reservation.settle()
             now = self._owner.now()
             self._owner.taken_back(self._lane, now - self._since, now - self._entered)
 
@@ -88,6 +116,8 @@ class Slot:
         found = self._owner.moved(self._lane, lane, now - self._entered)
         if found is None:
             return False
+        if self.reservation is not None and found is not self._lane:
+            self.reservation.move(found)
         self._lane, self._round, self._entered = found, found.limit.round, now
         return True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway.catalog.model_id import parse, shown
 from gateway.catalog.residency import elsewhere, inside
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.catalog.catalog import Catalog, Rules
     from gateway.catalog.model import Api, Model
     from gateway.settings import ModelSettings, RoutingSettings, TargetChoice
+    from gateway.settings.sections import Order
 
 MAX_KEPT = 1_000
 """Lists in memory: callers choose the names, so their number is bounded."""
@@ -35,6 +36,11 @@ class Place:
     weight: float
     body: int
 
+    @property
+    def lane(self) -> str:
+        """As `UpstreamCall.lane`."""
+        return f"{self.target}/{self.model.id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -42,16 +48,20 @@ class Route:
 
     places: tuple[Place, ...]
     bodies: tuple[Model, ...]
-    weighted: bool
+    order: Order
+    free_share: Callable[[str], float]
     fallback: bool = False
 
     def drawn(self, rng: Random) -> Sequence[Place]:
         """Return the places in the order for one request.
 
-        Weighted: each comes first as often as its weight says, and so on among the rest.
+        Weighted: each comes first as often as its weight says, and so on among the rest. Headroom: those come
+        first of whose lane the larger share is free; of those with the same, as listed.
         """
-        if not self.weighted or len(self.places) == 1:
+        if self.order == "ordered" or len(self.places) == 1:
             return self.places
+        if self.order == "headroom":
+            return sorted(self.places, key=lambda place: -self.free_share(place.lane))
         return sorted(self.places, key=lambda place: rng.expovariate(place.weight))
 
 
@@ -59,7 +69,7 @@ class Router:
     """Knows the routes of every model.
 
     `catalogs` goes by target and has its region; `preferred` is the first target's. `general` is the list of
-    targets for models without one of their own.
+    targets for models without one of their own. `free_share` says how much of a lane is free, from 0 to 1.
     """
 
     def __init__(
@@ -68,8 +78,10 @@ class Router:
         general: tuple[TargetChoice, ...],
         routing: RoutingSettings,
         models: Mapping[str, ModelSettings],
+        free_share: Callable[[str], float] = lambda _lane: 1.0,
     ) -> None:
         self.catalogs = catalogs
+        self._free_share = free_share
         self._general = general
         self._routing = routing
         self._models = models
@@ -168,7 +180,7 @@ class Router:
             places.append(Place(choice.target, model, choice.weight, bodies.index(written)))
         if first is not None and not places:
             raise first
-        return Route(tuple(places), tuple(bodies), self._order(name) == "weighted")
+        return Route(tuple(places), tuple(bodies), self._order(name), self._free_share)
 
     def _check_place(self, model_id: str, target: str) -> None:
         """Refuse what its own name says is not to be had there; one target alone may have AWS's own words."""
@@ -188,7 +200,7 @@ class Router:
     def _choices(self, asked: str) -> tuple[TargetChoice, ...]:
         return next((model.targets for model in self._said(asked) if model.targets), self._general)
 
-    def _order(self, asked: str) -> Literal["ordered", "weighted"]:
+    def _order(self, asked: str) -> Order:
         return next((model.order for model in self._said(asked) if model.order), self._routing.order)
 
     def _fallback_models(self, asked: str) -> tuple[str, ...]:

@@ -40,8 +40,11 @@ class Card:
 
     `family` is whose native body the model speaks (`converse`: none), None for a model that does not
     complete chats. `takes` and `gives` are modalities: text, image, audio, video, embedding, score.
-    `context` and `max_output_tokens` are in tokens, None where no figure is known. Unless the line says
-    otherwise a model streams, takes `sampling` parameters (temperature, top_p, top_k) and `system` text.
+    `context` and `max_output_tokens` are in tokens, None where no figure is known. `output_burndown` is what
+    a token of output takes from a quota: AWS documents 5 for Claude Opus 4, Sonnet 4 and Sonnet 3.7 ("How
+    tokens are counted in Amazon Bedrock"), and the Claude models after them are taken to be alike. Unless
+    the line says otherwise a model streams, takes `sampling` parameters (temperature, top_p, top_k) and
+    `system` text.
     `one_sampling`: of temperature and top_p it takes only one. `tools`, `reasoning` and `caching` (a prompt
     cache) are false unless the line says so. `profiles` are the geo prefixes of its inference profiles.
     `on_demand` says whether the base id can be called, None where that is not known for certain.
@@ -56,6 +59,7 @@ class Card:
     family: Family | None = None
     context: int | None = None
     max_output_tokens: int | None = None
+    output_burndown: int = 1
     streaming: bool = True
     sampling: bool = True
     one_sampling: bool = False

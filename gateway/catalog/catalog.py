@@ -115,6 +115,7 @@ class Catalog:
             sampling=card is None or card.sampling,
             one_sampling=card is not None and card.one_sampling,
             max_output_tokens=None if card is None else card.max_output_tokens,
+            output_burndown=1 if card is None else card.output_burndown,
             takes=None if card is None else card.takes,
             features=(UNKNOWN if card is None else card.features).corrected(override.features),
             prices=self._prices_of(found),
@@ -170,6 +171,8 @@ class Catalog:
             native_family=native_family(known, found.card),
             api=api,
             streaming=streaming,
+            max_output_tokens=None if found.card is None else found.card.max_output_tokens,
+            output_burndown=1 if found.card is None else found.card.output_burndown,
             prices=self._prices_of(found),
             timeouts=found.override.timeouts,
         )

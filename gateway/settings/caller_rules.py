@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from gateway.settings.sections import Regions, Section
+from gateway.settings.sections import Count, Regions, Section
 
 Usd = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=1_000_000_000_000)]
 
 
 class CallerRuleSettings(Section):

@@ -21,6 +21,7 @@ from gateway.settings.callers import CallerSettings, ambiguous, unknowable
 from gateway.settings.credentials import MAX_CHAINED_S, CredentialSettings, too_long
 from gateway.settings.drain import DrainSettings
 from gateway.settings.placeholders import TomlFile
+from gateway.settings.quotas import QuotaSettings
 from gateway.settings.redis import RedisSettings
 from gateway.settings.sections import (
     AdaptiveSettings,
@@ -132,6 +133,8 @@ class Settings(BaseSettings):
     targets: dict[str, TargetSettings] = Field(default_factory=dict)
     """Where Bedrock may be called; without any, the one target `default` that AWS's variables describe."""
     routing: RoutingSettings = RoutingSettings()
+    quotas: dict[str, QuotaSettings] = Field(default_factory=dict[str, QuotaSettings])
+    """What Bedrock gives, by pattern of model ids: requests wait for it instead of being throttled."""
     providers: dict[str, ProviderSettings] = Field(default_factory=dict)
     """What `/models/config` lists; by default the catalogue."""
     default_provider: str | None = None

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 OperationChoice = Literal["auto", "invoke", "converse"]
-Order = Literal["ordered", "weighted"]
+Order = Literal["ordered", "weighted", "headroom"]
+"""As listed · each first as often as its weight says · the one first that has the largest share free."""
 Regions = Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z0-9*?-]+$")], ...], Field(min_length=1)]
 """Patterns of regions, such as `eu-*`."""
+Count = Annotated[int, Field(ge=1, le=1_000_000_000_000)]
 Milliseconds = Annotated[int, Field(gt=0, le=86_400_000)]
 
 

@@ -19,7 +19,7 @@ from tests import virtual_clock
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from gateway.admission.queue import Order
+    from gateway.admission.waiting import Order
 
 T = TypeVar("T")
 Task: TypeAlias = asyncio.Task[Slot]

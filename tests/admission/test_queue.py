@@ -243,7 +243,7 @@ async def who_leaves_leaves_nothing(limiter: ConcurrencyLimiter) -> None:
     waiters[0].cancel()
     await asyncio.sleep(6)
     assert [type(waiter.exception()) for waiter in waiters[1:]] == [Overloaded, Overloaded]
-    assert not limiter._line._groups
+    assert not any(limiter._room.line._ranks)
 
 
 async def all_waiters_cancelled(limiter: ConcurrencyLimiter) -> None:

@@ -82,6 +82,7 @@ def test_a_card_gives_limits_and_what_the_model_refuses() -> None:
         streaming=True,
         sampling=False,
         max_output_tokens=128000,
+        output_burndown=5,
         takes=("text", "image"),
         features=load_cards()["anthropic.claude-opus-4-7"].features,
         prices=load_prices()["eu.anthropic.claude-opus-4-7"],

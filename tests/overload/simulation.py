@@ -14,8 +14,8 @@ from gateway.errors import Overloaded
 from tests import virtual_clock
 
 if TYPE_CHECKING:
-    from gateway.admission.queue import Order
     from gateway.admission.slots import Slot
+    from gateway.admission.waiting import Order
 
 LANE = "here/model"
 

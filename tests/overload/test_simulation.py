@@ -11,7 +11,7 @@ from tests.overload.cancels import cancel_at_random
 from tests.overload.simulation import follow, overload
 
 if TYPE_CHECKING:
-    from gateway.admission.queue import Order
+    from gateway.admission.waiting import Order
 
 SEEDS = range(2)  # few, for CI's time
 

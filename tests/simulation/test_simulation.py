@@ -70,7 +70,7 @@ def _lost_release(patch: pytest.MonkeyPatch) -> None:
 
 def _double_move(patch: pytest.MonkeyPatch) -> None:
     def move(slot: Slot, lane: str) -> bool:
-        slot._lane = slot._owner._lanes.named((lane,))[0]  # type: ignore[attr-defined]
+        slot._lane = slot._owner.lanes.named((lane,))[0]  # type: ignore[attr-defined]
         return True
 
     patch.setattr(Slot, "move", move)
