@@ -76,7 +76,8 @@ class Gateway:
             upstream_connections=len(settings.places()) * (settings.max_concurrency + POOL_HEADROOM),
         ):
             raise StartError(problems)
-        callers = await open_callers(settings, self._host)  # of the start: it is there that we listen
+        # the host is that of the start: it is there that we listen
+        callers = await open_callers(settings, self._host, self._callers())
 
         def put(backend: Backend, number: int) -> Callable[[], Awaitable[object]]:
             before = [exchange.over for exchange in self._dispatcher.exchanges]
@@ -100,10 +101,13 @@ class Gateway:
 
         await self._generations.open(settings, put)
 
+    def _callers(self) -> Callers | None:
+        return self._dispatcher.services.callers if self._generations.number else None
+
     def watched(self) -> Iterable[Watched]:
         """Return what may change outside of the settings in force."""
-        callers = self._dispatcher.services.callers
-        return () if callers is None or callers.key_file is None else (callers.key_file,)
+        callers = self._callers()
+        return () if callers is None else callers.watched
 
     async def drain(self, *, propagation: bool = True) -> None:
         """Prepare the end of the `running` block: see `Drain.wait`."""

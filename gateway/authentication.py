@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import fields
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -12,22 +13,19 @@ from gateway.admission.caller import Caller, CallerRules
 from gateway.composition import StartError
 from gateway.identity.callers import Callers, Known
 from gateway.identity.key_file import KeyFile, KeyFileError
+from gateway.settings import is_loopback
 
 if TYPE_CHECKING:
-    from gateway.settings import CallerSettings, Settings
+    from gateway.identity.jwks import KeySet
+    from gateway.identity.tokens import Tokens
+    from gateway.settings import CallerSettings, IssuerSettings, Settings
 
 _HOW: Final = (
     "give callers keys (`bedrock-gateway keys create`, keys_file or GATEWAY_KEYS_FILE; or "
     "callers.NAME.key_sha256), or listen on 127.0.0.1"
 )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to what listens there; a name is not looked up."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+FIRST_KEYS_S: Final = 5.0
+"""How long a start, or a reload, waits for the keys of new issuers."""
 
 
 def exposure(settings: Settings, host: str) -> list[str]:
@@ -42,7 +40,11 @@ def exposure(settings: Settings, host: str) -> list[str]:
 
 def authenticates(settings: Settings) -> bool:
     """Whether a caller has to prove who it is, by more than an access key id."""
-    return settings.keys_file is not None or any(caller.key_sha256 for caller in settings.callers.values())
+    return (
+        settings.keys_file is not None
+        or bool(settings.auth.issuers)
+        or any(caller.key_sha256 for caller in settings.callers.values())
+    )
 
 
 def check_openness(settings: Settings) -> None:
@@ -71,6 +73,8 @@ def build_callers(settings: Settings, host: str) -> Callers | None:
                 Caller(name, _rules(caller)),
                 tuple(bytes.fromhex(digest) for digest in caller.key_sha256),
                 caller.access_key_ids,
+                caller.subjects,
+                caller.groups,
             )
             for name, caller in settings.callers.items()
         ),
@@ -81,8 +85,10 @@ def build_callers(settings: Settings, host: str) -> Callers | None:
     return callers
 
 
-async def open_callers(settings: Settings, host: str) -> Callers | None:
-    """Return who may ask, with the keys of the file.
+async def open_callers(settings: Settings, host: str, before: Callers | None = None) -> Callers | None:
+    """Return who may ask, with the keys of the file, and of the issuers as far as they answer.
+
+    What is known of an issuer stays, where its settings are those of `before`.
 
     Raises:
         StartError: everybody could ask from elsewhere, or the keys cannot be read.
@@ -95,7 +101,44 @@ async def open_callers(settings: Settings, host: str) -> Callers | None:
             await callers.key_file.open()
         except KeyFileError as error:
             raise StartError([f"keys_file (GATEWAY_KEYS_FILE): {error}"]) from error
+    if callers is not None and settings.auth.issuers:
+        callers.tokens = _tokens(settings, callers, before)
+        # they may be away, and a process that starts must not wait for them long: later looks go on trying
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_KEYS_S):
+                await asyncio.gather(*(keys.look() for keys in callers.tokens.key_sets))
     return callers
+
+
+def _tokens(settings: Settings, callers: Callers, before: Callers | None) -> Tokens:
+    # cryptography takes 10 MB, which nobody pays who has no issuers
+    from gateway.identity.jwks import KeySet, Source  # noqa: PLC0415
+    from gateway.identity.tokens import Issuer, Tokens  # noqa: PLC0415
+
+    known: dict[Source, KeySet] = {}
+    if before is not None and before.tokens is not None:
+        known = {keys.source: keys for keys in before.tokens.key_sets}
+
+    def issuer(section: IssuerSettings) -> Issuer:
+        source = Source(
+            issuer=section.issuer,
+            jwks_url=section.jwks_url,
+            token_file=section.jwks_token_file,
+            ca_file=section.jwks_ca_file,
+            refresh_s=section.refresh_s,
+        )
+        return Issuer(
+            name=section.issuer,
+            keys=known.get(source) or KeySet(source),
+            audiences=section.audience,
+            algorithms=section.algorithms,
+            caller_claim=section.caller_claim,
+            groups_claim=section.groups_claim,
+            subject_prefix=section.subject_prefix,
+            leeway_s=section.leeway_s,
+        )
+
+    return Tokens(map(issuer, settings.auth.issuers), callers.subjects)
 
 
 def _rules(caller: CallerSettings) -> CallerRules:

@@ -1,7 +1,7 @@
-"""Who is calling, by the headers that every client sends: a key, or AWS's signature.
+"""Who is calling, by the headers that every client sends: a key, a token, or AWS's signature.
 
-A key proves who calls. Of a signature only the access key id is read: it *names* a caller, and proves
-nothing, because a gateway that does not have the secret cannot check a signature.
+A key proves who calls, and so does an issuer's token. Of a signature only the access key id is read: it
+*names* a caller, and proves nothing: a gateway that does not have the secret cannot check a signature.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from gateway.errors import Unauthenticated
 from gateway.identity.keys import UNKNOWN, Keyring
+from gateway.identity.subjects import Member, Subjects, is_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from gateway.admission.caller import Caller
     from gateway.identity.key_file import KeyFile
+    from gateway.identity.tokens import Tokens
+    from gateway.identity.watching import Watched
 
 AUTHORIZATION: Final = "Authorization"
 API_KEY: Final = "x-api-key"
 _SIGV4: Final = "AWS4-HMAC-SHA256"
 _CREDENTIAL: Final = "Credential="
 _MISSING: Final = (
-    "This gateway serves known callers only: send a key (`Authorization: Bearer …` or `x-api-key`)."
+    "This gateway serves known callers only: send a key or a token (`Authorization: Bearer …` or "
+    "`x-api-key`)."
 )
 _UNPROVEN: Final = (
     "This gateway cannot check AWS signatures, and takes none for proof: send a key as a Bearer token "
@@ -38,11 +42,13 @@ class Headers(Protocol):
 
 
 class Known(NamedTuple):
-    """A caller, and what it is known by: SHA-256 digests of its keys, and access key ids."""
+    """A caller, and what it is known by: SHA-256 digests of its keys, access key ids, what tokens prove."""
 
     caller: Caller
     digests: tuple[bytes, ...] = ()
     access_key_ids: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 class Callers:
@@ -54,7 +60,9 @@ class Callers:
             {known.caller.name: known.caller for known in callers},
             ((digest, known.caller) for known in callers for digest in known.digests),
         )
+        self.subjects = Subjects(Member(known.caller, known.subjects, known.groups) for known in callers)
         self.key_file: KeyFile | None = None
+        self.tokens: Tokens | None = None
         self._trusting = trust_access_key_ids
         self._by_access_key: Mapping[str, Caller] = {
             identifier: known.caller for known in callers for identifier in known.access_key_ids
@@ -81,9 +89,18 @@ class Callers:
             return self._of_signature(rest)
         raise Unauthenticated(_MISSING, param=AUTHORIZATION)
 
+    @property
+    def watched(self) -> tuple[Watched, ...]:
+        """What may change outside of the settings."""
+        files = () if self.key_file is None else (self.key_file,)
+        return (*files, *(() if self.tokens is None else self.tokens.key_sets))
+
     def _of_key(self, text: str, param: str) -> Caller:
-        caller = self.keyring.find(text.strip().encode("utf-8", "surrogateescape"), param)
+        text = text.strip()
+        caller = self.keyring.find(text.encode("utf-8", "surrogateescape"), param)
         if caller is None:
+            if self.tokens is not None and is_token(text):
+                return self.tokens.caller(text, param)
             raise Unauthenticated(UNKNOWN, param=param)
         return caller
 

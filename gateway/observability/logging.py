@@ -43,7 +43,7 @@ FIELDS = frozenset(
         "fallback", "lane", "state",
         "exchanges", "interrupted", "cut", "generation", "settings",
         "worker", "pid", "workers", "exit_code", "signal",
-        "host", "path", "keys", "callers",  # who may ask
+        "host", "path", "keys", "callers", "issuer",  # who may ask
     }
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ with every problem listed, and no value of a secret is ever part of a message.
 """
 
 from gateway.settings.attribution import AttributionSettings
-from gateway.settings.auth import AuthSettings
+from gateway.settings.auth import AuthSettings, IssuerSettings, is_loopback
 from gateway.settings.aws import AwsSettings
 from gateway.settings.callers import CallerSettings
 from gateway.settings.credentials import CredentialSettings, RoleSettings
@@ -43,6 +43,7 @@ __all__ = [
     "DefaultSettings",
     "DrainSettings",
     "ExplicitSettings",
+    "IssuerSettings",
     "ListedModel",
     "LogSettings",
     "MetricsSettings",
@@ -59,5 +60,6 @@ __all__ = [
     "TimeoutSettings",
     "config_file",
     "forget_environment",
+    "is_loopback",
     "load",
 ]

@@ -34,11 +34,15 @@ class CallerSettings(CallerRuleSettings):
     access_key_ids: tuple[AccessKeyId, ...] = ()
     """AWS's access key ids that it signs with. They name it and prove nothing: the gateway cannot check a
     signature without its secret."""
+    subjects: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """What tokens and certificates prove, such as `system:serviceaccount:team-a:*`: `*` is anything."""
+    groups: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Groups of tokens; whoever is in one of them is this caller."""
 
     @property
     def known(self) -> bool:
         """Whether anything here says who it is."""
-        return bool(self.key_sha256 or self.access_key_ids)
+        return bool(self.key_sha256 or self.access_key_ids or self.subjects or self.groups)
 
 
 def unknowable(callers: Mapping[str, CallerSettings]) -> Iterable[str]:
@@ -46,14 +50,22 @@ def unknowable(callers: Mapping[str, CallerSettings]) -> Iterable[str]:
     for name, caller in callers.items():
         if not caller.known:
             yield (
-                f"callers.{name}: needs key_sha256, access_key_ids, or keys in a keys_file "
+                f"callers.{name}: needs key_sha256, subjects, groups, access_key_ids, or keys in a keys_file "
                 "(GATEWAY_KEYS_FILE): nothing says who it is"
             )
 
 
+def unprovable(callers: Mapping[str, CallerSettings], *, tokens: bool) -> Iterable[str]:
+    """Name the callers of subjects and groups where nothing proves any."""
+    for name, caller in callers.items():
+        for field in ("subjects", "groups"):
+            if getattr(caller, field) and not tokens:
+                yield f"callers.{name}.{field}: nothing proves them: there are no auth.issuers"
+
+
 def ambiguous(callers: Mapping[str, CallerSettings]) -> Iterable[str]:
     """Name the callers that share a key; which of them would it be?"""
-    for field in ("key_sha256", "access_key_ids"):
+    for field in ("key_sha256", "access_key_ids", "subjects", "groups"):
         known = Counter(known for caller in callers.values() for known in getattr(caller, field))
         names = [
             name

@@ -17,7 +17,7 @@ from pydantic_settings import (
 from gateway.settings.attribution import AttributionSettings, name_problems
 from gateway.settings.auth import AuthSettings
 from gateway.settings.aws import AwsSettings
-from gateway.settings.callers import CallerSettings, ambiguous, unknowable
+from gateway.settings.callers import CallerSettings, ambiguous, unknowable, unprovable
 from gateway.settings.credentials import MAX_CHAINED_S, CredentialSettings, too_long
 from gateway.settings.drain import DrainSettings
 from gateway.settings.placeholders import TomlFile
@@ -220,7 +220,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _callers_can_be_known(self) -> Self:
-        if self.keys_file is None and (problems := list(unknowable(self.callers))):
+        problems = [*unprovable(self.callers, tokens=bool(self.auth.issuers))]
+        if self.keys_file is None:
+            problems += unknowable(self.callers)
+        if problems:
             raise ValueError("\n".join(problems))
         return self
 

@@ -21,6 +21,8 @@ NOT_TO_SERVE = (
     "unittest",
     "sqlite3",
     "redis",
+    "jwt",
+    "cryptography",
 )
 
 SERVE = "import gateway.app, gateway.commands.serve, gateway.bedrock.targets, gateway.bedrock.upstream"

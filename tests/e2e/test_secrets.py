@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -12,11 +13,16 @@ from pydantic import SecretStr
 
 from gateway import app
 from gateway.emulator import Emulator, EmulatorSettings
-from gateway.settings import AwsSettings
+from gateway.identity.key_file import edited
+from gateway.identity.keys import new_key
+from gateway.settings import AwsSettings, CallerSettings
 from tests.harness import CLAUDE, FAMILIES, LLAMA, Caller, lines, settings_for
 
 if TYPE_CHECKING:
     import io
+    from pathlib import Path
+
+    from tests.harness import StartGateway
 
 CANARY = "CANARY-7f3a"
 ENDINGS = (
@@ -106,3 +112,37 @@ async def test_however_it_ends(model: str, log: io.StringIO) -> None:
     assert CANARY not in log.getvalue()
     told = [answer[answer.index('{"') :] for answer in answers if CANARY in answer]
     assert told == []
+
+
+async def test_what_callers_prove_themselves_with(
+    emulator: Emulator, start: StartGateway, log: io.StringIO, tmp_path: Path
+) -> None:
+    """Keys and tokens, right, wrong, of another kind or broken, are in no line and in no answer."""
+    made = new_key("team-a", now=datetime.now(UTC))
+    file = tmp_path / "keys.json"
+    with edited(file) as editing:
+        editing.keys.append(made.stored)
+    secret = made.key.partition(".")[2]
+    sent = (
+        made.key, made.key + CANARY, f"bgw_{made.stored.id}.{CANARY}", f"bgw_{CANARY}",
+        f"{CANARY}.{CANARY}.{CANARY}",
+        f"eyJhbGciOiJub25lIn0.{CANARY}.", f"{CANARY} {CANARY}", f"{CANARY}\xff",
+    )  # fmt: skip
+    async with start(emulator, callers={"team-a": CallerSettings()}, keys_file=file) as caller:
+        statuses = []
+        for value in sent:
+            for headers in (
+                {"Authorization": f"Bearer {value}"}, {"x-api-key": value},
+                {"Authorization": f"Basic {value}"},
+                {"Authorization": f"AWS4-HMAC-SHA256 Credential={value}/x/y, Signature={CANARY}"},
+            ):  # fmt: skip
+                url = f"{caller.url}/chat/completions"
+                async with caller.session.post(url, json=_body(LLAMA, "deltas=1"), headers=headers) as answer:
+                    statuses.append(answer.status)
+                    text = str(answer.headers) + await answer.text()
+                    assert secret not in text
+                    assert answer.status == 200 or CANARY not in text
+    assert statuses == [200, 200] + [401] * (len(statuses) - 2)
+    assert lines(log)
+    assert secret not in log.getvalue()
+    assert CANARY not in log.getvalue()

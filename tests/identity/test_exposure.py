@@ -47,6 +47,7 @@ def test_loopback(host: str) -> None:
         ),
         ({"callers": {"a": KEYED}}, None),
         ({"keys_file": FILE}, None),
+        ({"auth": {"issuers": [{"issuer": "https://i.example", "audience": "a"}]}}, None),
     ],
 )
 def test_elsewhere(host: str, settings: dict[str, Any], words: str | None) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HASH = "ab" * 32
+ISSUER = '[[auth.issuers]]\nissuer = "https://issuer.example"\naudience = "gateway"\n'
 
 
 def test_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,10 +34,22 @@ def test_nobody_is_named() -> None:
     assert build_callers(Settings(), "127.0.0.1") is None
 
 
+def test_issuers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the file or the environment; one audience needs no list, and loopback no TLS."""
+    (tmp_path / "gateway.toml").write_text(ISSUER + '[callers.a]\nsubjects = ["x"]\ngroups = ["y"]\n')
+    [one] = load().auth.issuers
+    assert (one.audience, one.algorithms, one.caller_claim) == (("gateway",), ("RS256", "ES256"), "sub")
+    monkeypatch.setenv(
+        "GATEWAY_AUTH__ISSUERS", '[{"issuer": "http://127.0.0.1:8080", "audience": ["a", "b"]}]'
+    )
+    [one] = load().auth.issuers
+    assert (one.issuer, one.audience) == ("http://127.0.0.1:8080", ("a", "b"))
+
+
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        ("[callers.a]\n", "needs key_sha256, access_key_ids, or keys in a keys_file"),
+        ("[callers.a]\n", "needs key_sha256, subjects, groups, access_key_ids, or keys in a keys_file"),
         ('[callers.a]\nkey_sha256 = ["CANARY-a-key-itself"]', "String should match pattern"),
         (f'[callers.a]\nkey_sha256 = ["{sha256().hexdigest()}"]', "hash of an empty key"),
         ('[callers.a]\naccess_key_ids = ["a b"]', "String should match pattern"),
@@ -48,6 +61,26 @@ def test_nobody_is_named() -> None:
             '[callers.a]\naccess_key_ids = ["AKIA"]\n[callers.b]\naccess_key_ids = ["AKIA"]',
             "callers: a, b: one of access_key_ids is there twice",
         ),
+        (
+            '[callers.a]\nsubjects = ["x"]',
+            "callers.a.subjects: nothing proves them: there are no auth.issuers",
+        ),
+        ('[callers.a]\ngroups = ["x"]', "callers.a.groups: nothing proves them"),
+        (
+            ISSUER + '[callers.a]\nsubjects = ["x"]\n[callers.b]\nsubjects = ["x"]',
+            "callers: a, b: one of subjects is there twice",
+        ),
+        (ISSUER.replace("https", "http"), "needs to be an https URL"),
+        (ISSUER.replace("https://issuer.example", "issuer"), "needs to be an https URL"),
+        (ISSUER.replace("https://issuer.example", "https://"), "needs to be an https URL"),
+        (ISSUER + 'jwks_url = "http://elsewhere/keys"', "needs to be an https URL"),
+        (ISSUER.replace("audience", "# audience"), "auth.issuers.0.audience .*: Field required"),
+        (ISSUER.replace('"gateway"', "[]"), "audience .*: Tuple should have at least 1 item"),
+        (ISSUER + 'algorithms = ["HS256"]', "algorithms.0 .*: Input should be 'RS256'"),
+        (ISSUER + 'algorithms = ["none"]', "algorithms.0 .*: Input should be 'RS256'"),
+        (ISSUER + "algorithms = []", "algorithms .*: Tuple should have at least 1 item"),
+        (ISSUER + ISSUER, "issuer 'https://issuer.example' is there twice: list all audiences"),
+        (ISSUER + ISSUER.replace("issuer.", "other."), "subject_prefix '' is there twice: give each its own"),
     ],
 )
 def test_what_cannot_work(file: str, words: str, tmp_path: Path) -> None:

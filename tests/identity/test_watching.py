@@ -30,7 +30,31 @@ async def test_it_goes_on(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> 
             if looked == 3:
                 enough.set()
 
-    async with watching(lambda: (Broken(), Sound())), asyncio.timeout(60):
+    broken, sound = Broken(), Sound()
+    async with watching(lambda: (broken, sound)), asyncio.timeout(60):
         await enough.wait()
     assert lines(log, "defect")[0]["task"] == "watching"
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_one_that_hangs_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is looked at once, and not again before that look has ended; it ends with the block."""
+    monkeypatch.setattr("gateway.identity.watching.SECONDS", 0.0)
+    counts, enough = {"hanging": 0, "sound": 0}, asyncio.Event()
+
+    class Hanging:
+        async def look(self) -> None:
+            counts["hanging"] += 1
+            await asyncio.Event().wait()
+
+    class Sound:
+        async def look(self) -> None:
+            counts["sound"] += 1
+            if counts["sound"] == 5:
+                enough.set()
+
+    hanging, sound = Hanging(), Sound()
+    async with watching(lambda: (hanging, sound)), asyncio.timeout(60):
+        await enough.wait()
+    assert counts["hanging"] == 1
     assert len(asyncio.all_tasks()) == 1
