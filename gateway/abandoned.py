@@ -32,8 +32,13 @@ class AbandonedAnswers:
         """How many answers are being read at the moment."""
         return len(self._tasks)
 
-    def adopt(self, stream: CompletionStream, opened: OpenCompletion, settle: Callable[[], None]) -> bool:
-        """Read this answer on if there is room, and say whether there was.
+    def adopt(
+        self,
+        stream: CompletionStream | asyncio.Task[CompletionStream],
+        opened: OpenCompletion,
+        settle: Callable[[], None],
+    ) -> bool:
+        """Read this answer on if there is room, and say whether there was; a task gives one that is to begin.
 
         If so, `opened` (slot and connection) is taken over and closed in the end, and `settle` is called
         behind that, whatever happens.
@@ -59,13 +64,19 @@ class AbandonedAnswers:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _drain(
-        self, stream: CompletionStream, opened: OpenCompletion, settle: Callable[[], None]
+        self,
+        stream: CompletionStream | asyncio.Task[CompletionStream],
+        opened: OpenCompletion,
+        settle: Callable[[], None],
     ) -> None:
+        until = asyncio.get_running_loop().time() + self.seconds
         try:
-            async with aclosing(opened):
-                with suppress(GatewayError, TimeoutError):
-                    async with asyncio.timeout(self.seconds):
-                        while await stream.next_batch() is not None:
-                            pass
+            with suppress(GatewayError, TimeoutError):
+                if isinstance(stream, asyncio.Task):
+                    async with asyncio.timeout_at(until):  # what it has taken it gives back itself
+                        stream = await stream
+                async with aclosing(opened), asyncio.timeout_at(until):
+                    while await stream.next_batch() is not None:
+                        pass
         finally:
             settle()

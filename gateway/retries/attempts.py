@@ -175,7 +175,7 @@ class Attempts(Generic[C]):
             GatewayError: there is none; it is the failure that says most of all attempts.
         """
         self._note(fault)
-        if len(self.trail.lanes) < self._retries.max_attempts:
+        if len(self.trail.lanes) < self._retries.max_attempts and not self.trail.given_up:
             paid = False
             for calls, pause in [plan for plan in self._plans(fault) if self._is_possible(*plan)]:
                 if not self._costs_nobody(fault, calls):

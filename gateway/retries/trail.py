@@ -20,6 +20,13 @@ class Trail:
     """Whether the last call gave its first events."""
     parts: list[Trail] = field(default_factory=list)
     """Of a request that is several calls side by side: none of them is another's retry."""
+    given_up: bool = False
+    """Nobody waits for an answer any more: what has been sent may come to its end, nothing is sent again."""
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a call has been sent, and neither failed nor gave its first events."""
+        return not self.answered and len(self.lanes) > len(self.faults)
 
     def join(self, part: Trail) -> None:
         """Add what was tried for a part of the request."""

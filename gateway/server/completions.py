@@ -109,7 +109,7 @@ class _Completion:
     async def __aenter__(self) -> CompletionStream:
         log = self._exchange.log
         try:
-            self._stream = stream = await self._opened.__aenter__()
+            self._stream = stream = await self._open()
         except asyncio.CancelledError:
             if self._exchange.timing.admitted is not None:  # it may have been sent, and has told nothing
                 log.add(usage_accuracy="unknown")
@@ -117,10 +117,14 @@ class _Completion:
         finally:
             log.trail = self._trail
             log.add(**self._trail.facts())
+        self._log_stream(stream)
+        return stream
+
+    def _log_stream(self, stream: CompletionStream) -> None:
+        log = self._exchange.log
         if stream.model is not self._asked:
             _log_model(log, stream.model)
         log.add(completion_id=stream.id, upstream_request_id=stream.upstream_request_id)
-        return stream
 
     async def __aexit__(
         self,
@@ -136,11 +140,54 @@ class _Completion:
         finally:
             _log_answer(self._exchange, self._stream)
 
+    async def _open(self) -> CompletionStream:
+        """Open the answer: where answers are drained, in a task that the caller's leaving does not end."""
+        exchange, opened = self._exchange, self._opened
+        if not exchange.services.abandoned.max_running:
+            return await opened.__aenter__()
+        opening = asyncio.ensure_future(opened.__aenter__())
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            if not self._is_adopted_unopened(opening):
+                opening.cancel()
+                await asyncio.wait((opening,))
+                if _outcome(opening) is not None:  # it came in the very moment
+                    await opened.aclose()
+            raise
+
+    def _is_adopted_unopened(self, opening: asyncio.Task[CompletionStream]) -> bool:
+        """Hand over what has been sent and tells nothing yet; Bedrock bills it all the same (S36)."""
+        exchange = self._exchange
+        if exchange.interrupted or not (self._trail.in_flight or opening.done()):
+            return False
+        self._trail.given_up = True
+        settle = partial(self._settle_unopened, opening)
+        if not exchange.services.abandoned.adopt(opening, self._opened, settle):
+            return False
+        exchange.log.hold()
+        return True
+
+    def _settle_unopened(self, opening: asyncio.Task[CompletionStream]) -> None:
+        exchange = self._exchange
+        exchange.log.add(**self._trail.facts())
+        stream = _outcome(opening)
+        if stream is not None:
+            self._log_stream(stream)
+            _log_answer(exchange, stream)
+        exchange.log.let_go()
+
     def _is_adopted(self) -> bool:
         """Hand the answer over, if it is the caller who has left and others are there to read it on."""
         exchange, stream = self._exchange, self._stream
         settle = partial(_settle, exchange, stream)
         return not exchange.interrupted and exchange.services.abandoned.adopt(stream, self._opened, settle)
+
+
+def _outcome(opening: asyncio.Task[CompletionStream]) -> CompletionStream | None:
+    """Return what an opening that is over gave; None where it failed or was given up."""
+    failed = opening.cancelled() or opening.exception() is not None
+    return None if failed else opening.result()
 
 
 def _settle(exchange: Exchange, stream: CompletionStream) -> None:

@@ -98,6 +98,69 @@ async def test_drain_of_a_unary_answer(emulator: Emulator, start: StartGateway, 
     assert (line["outcome"], line["usage_accuracy"]) == ("disconnected", "final")
 
 
+@on_both_loops
+@pytest.mark.parametrize("path", ["/chat/completions", "/chat/completions/stream"])
+async def test_drain_of_an_answer_that_has_not_begun(
+    emulator: Emulator, start: StartGateway, log: io.StringIO, path: str
+) -> None:
+    """Bedrock is at work already, and bills it: it is drained too, and told of by its own id."""
+    async with start(emulator, on_disconnect="drain") as caller:
+        body = ask("[[emulator deltas=10 first_byte_ms=300]]")
+        task = asyncio.create_task(caller.session.post(f"{caller.url}{path}", json=body))
+        await emulator.wait_active(1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await _until(lambda: bool(lines(log)))
+        assert caller.gateway.limiter.running == 0
+
+    [line], [call] = lines(log), emulator.calls
+    assert (line["outcome"], line["usage_accuracy"]) == ("disconnected", "final")
+    assert (line["upstream_request_id"], call.outcome) == (call.request_id, "complete")
+    assert call.billed is not None
+    assert (line["input_tokens"], line["output_tokens"]) == (call.billed.input, call.billed.output)
+
+
+async def test_a_drain_sends_nothing_again(emulator: Emulator, start: StartGateway, log: io.StringIO) -> None:
+    """What fails before its first event when the caller has left was the last attempt."""
+    async with start(emulator, on_disconnect="drain") as caller:
+        body = ask("[[emulator first_byte_ms=200 garbage=0]]")
+        task = asyncio.create_task(caller.complete(body))
+        await emulator.wait_active(1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await _until(lambda: bool(lines(log)))
+        assert caller.gateway.limiter.running == 0
+
+    [line] = lines(log)
+    assert (line["outcome"], line["usage_accuracy"], line["attempts"]) == ("disconnected", "unknown", 1)
+    assert len(emulator.calls) == 1
+
+
+async def test_who_leaves_the_queue_is_not_drained(
+    emulator: Emulator, start: StartGateway, log: io.StringIO
+) -> None:
+    """Nothing has been sent, so nothing is: of two with one slot only the first reaches Bedrock."""
+    async with start(
+        emulator, on_disconnect="drain", max_concurrency=2, abandoned_max_answers=1, queue_timeout_ms=60_000
+    ) as caller:
+        slow = ask("[[emulator deltas=1 first_byte_ms=60000]]")
+        running = [asyncio.create_task(caller.complete(slow)) for _ in range(2)]
+        await emulator.wait_active(2)
+        waiting = asyncio.create_task(caller.complete(ask()))
+        await _until(lambda: caller.gateway.limiter.waiting == 1)
+        waiting.cancel()
+        await _until(lambda: caller.gateway.limiter.waiting == 0 and len(lines(log)) == 1)
+        for task in running:  # one is drained, there is no room for the other
+            task.cancel()
+        await emulator.wait_active(1)
+        await _until(lambda: caller.gateway.limiter.running == 1)
+
+    assert [line["outcome"] for line in lines(log)] == ["disconnected"] * 3
+    assert [line.get("usage_accuracy") for line in lines(log)] == [None, "unknown", "unknown"]
+    await emulator.wait_active(0)
+    assert len(emulator.calls) == 2
+
+
 async def test_drains_are_bounded_in_number(
     emulator: Emulator, start: StartGateway, log: io.StringIO
 ) -> None:
