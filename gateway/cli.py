@@ -29,6 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from gateway.commands import demo  # noqa: PLC0415
 
         return demo.run(port=options.port, once=options.once)
+    if options.command == "chat":
+        from gateway.commands import chat  # noqa: PLC0415
+
+        return chat.run(options.url, _body(options), raw=options.raw)
+    return _administer(options)
+
+
+def _administer(options: argparse.Namespace) -> int:
+    """Run one of the commands that look at settings and data, and serve nobody."""
     if options.command == "models":
         from gateway.commands import models  # noqa: PLC0415
 
@@ -37,13 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from gateway.commands import keys  # noqa: PLC0415
 
         return keys.run(options)
-    if options.command == "check":
-        from gateway.commands import check  # noqa: PLC0415
+    if options.command == "iam":
+        from gateway.commands import iam  # noqa: PLC0415
 
-        return check.run(models=options.model, calls=options.calls, json=options.json)
-    from gateway.commands import chat  # noqa: PLC0415
+        return iam.run(role=options.role, account=options.account, guardrails=options.guardrail)
+    from gateway.commands import check  # noqa: PLC0415
 
-    return chat.run(options.url, _body(options), raw=options.raw)
+    return check.run(models=options.model, calls=options.calls, json=options.json)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_models(commands)
     _add_keys(commands)
+    _add_iam(commands)
     return parser
 
 
@@ -118,6 +128,17 @@ def _add_keys(commands: Any) -> None:
     revoke.add_argument("id", metavar="ID", help="what stands between `bgw_` and the dot")
     for task in (create, list_, revoke):
         task.add_argument("--file", metavar="PATH", help="the keys file, where it is not GATEWAY_KEYS_FILE")
+
+
+def _add_iam(commands: Any) -> None:
+    iam = commands.add_parser("iam", help="print the IAM policy that the settings need, and nothing beyond")
+    iam.add_argument(
+        "--role", metavar="ARN", help="of this role, which the settings assume, instead of the gateway's own"
+    )
+    iam.add_argument("--account", default="*", metavar="ID", help="AWS account of profiles (default any)")
+    iam.add_argument(
+        "--guardrail", action="append", default=[], metavar="ID", help="id or ARN that callers may name"
+    )
 
 
 def _body(options: argparse.Namespace) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import orjson
 from gateway.bedrock.clocks import Clocks
 from gateway.bedrock.exceptions import FOREIGN, from_exception
 from gateway.bedrock.sending import Message, send
+from gateway.catalog.iam import Place
 from gateway.catalog.model_id import parse
 from gateway.catalog.profiles import advice
 from gateway.domain import CompletionRequest, EmbeddingInput, EmbeddingRequest, TextPart, Usage
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 WORD = "Hi"
 MAX_COUNTED = 65_536
 """Bytes of an answer of CountTokens."""
-PARTITIONS = (("us-gov-", "aws-us-gov"), ("cn-", "aws-cn"))
 
 
 C = TypeVar("C", UpstreamCall, EmbeddingCall)
@@ -156,16 +156,11 @@ class Prober:
 
 def resource(model_id: str, region: str) -> str:
     """Return the ARNs that a policy must name for a model; `*` is for any account."""
-    partition = next((name for prefix, name in PARTITIONS if region.startswith(prefix)), "aws")
-    known = parse(model_id)
+    place, known = Place(region, "*"), parse(model_id)
     if known.kind == "geo-profile":
-        return (
-            f"arn:{partition}:bedrock:{region}:*:inference-profile/{model_id} and "
-            f"arn:{partition}:bedrock:*::foundation-model/{known.base_id}"
-        )
-    if known.kind == "base":
-        return f"arn:{partition}:bedrock:{region}::foundation-model/{model_id}"
-    return model_id
+        profile, model = place.owned("inference-profile", model_id), place.model(str(known.base_id), "*")
+        return f"{profile} and {model}"
+    return place.model(model_id) if known.kind == "base" else model_id
 
 
 def _countable(model: Model) -> bool:
