@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from gateway.attribution import AttributedCalls, SessionCalls
 from gateway.catalog.cards import load_cards
 from gateway.catalog.model_id import parse, shown
 from gateway.catalog.residency import inside, outside
-from gateway.codecs.output_limits import named, with_limit
+from gateway.codecs.output_limits import OF_THE_MODEL, limited, said, with_limit
 from gateway.codecs.parameters import DEFAULT_MAX_TOKENS
 from gateway.errors import Forbidden, InvalidRequest, UnknownModel
 from gateway.wire import json
@@ -210,12 +210,23 @@ class PermittedCalls:
                 "ask it by Converse.",
                 param="model",
             )
-        found = named(value, family)
-        if found is not None:
-            self._limit(found[1], ".".join(found[0]))
+        if self._rules.max_tokens is not None:
+            for place, limit in said(value):
+                self._check(limit, ".".join(place))
+        elif any(place[0] == OF_THE_MODEL for place, _ in said(value)):
+            return body  # Bedrock takes one limit, and this one is in the model's own words
+        if limited(value, family):
             return body
-        limit = self._limit(None, "max_tokens")
-        return body if limit is None else json.dumps(with_limit(value, family, limit))
+        put = self._limit(None, "max_tokens")
+        return body if put is None else json.dumps(with_limit(value, family, put))
+
+    def _check(self, limit: Any, param: str) -> None:
+        if type(limit) is not int or limit < 0:
+            raise InvalidRequest(
+                f"{param}: give a whole number; this caller's limit is {self._whose('max_tokens')}.",
+                param=param,
+            )
+        self._limit(limit, param)
 
 
 def _writes(model: Model) -> bool:

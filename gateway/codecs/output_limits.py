@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from gateway.catalog.model import Family
 
@@ -36,16 +36,34 @@ PLACES: Final[Mapping[Family, tuple[Place, ...]]] = MappingProxyType(
 `converse` is the body of Converse, whatever the model."""
 
 
-def named(body: Mapping[str, Any], family: Family) -> tuple[Place, int] | None:
-    """Return the largest limit that a body names and where; None where it names none, or no whole number."""
-    found: tuple[Place, int] | None = None
-    for place in PLACES[family]:
-        value: Any = body
-        for name in place:
-            value = value.get(name) if type(value) is dict else None
-        if type(value) is int and (found is None or value > found[1]):
-            found = place, value
-    return found
+OF_THE_MODEL: Final = "additionalModelRequestFields"
+"""What Converse hands to the model beside its own fields, deep inside of them too."""
+_EVERY: Final = tuple(dict.fromkeys(place for places in PLACES.values() for place in places))
+_EVERYWHERE: Final = _EVERY + tuple((OF_THE_MODEL, *place) for place in _EVERY)
+
+
+def said(body: Mapping[str, Any]) -> Iterator[tuple[Place, Any]]:
+    """Yield all that a body says where any family reads a limit, with its place, number or not.
+
+    Whose words a body is in is a guess where a model has two languages, and what a server makes of two names
+    for one thing is its own business: a limit that may not be passed is looked for in all of them.
+    """
+    for place in _EVERYWHERE:
+        value = _at(body, place)
+        if value is not None:
+            yield place, value
+
+
+def limited(body: Mapping[str, Any], family: Family) -> bool:
+    """Whether a body says anything where its family reads its limit."""
+    return any(_at(body, place) is not None for place in PLACES[family])
+
+
+def _at(body: Mapping[str, Any], place: Place) -> Any:
+    value: Any = body
+    for name in place:
+        value = value.get(name) if type(value) is dict else None
+    return value
 
 
 def with_limit(body: Mapping[str, Any], family: Family, limit: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from gateway.catalog.model import Family
-from gateway.codecs.output_limits import PLACES, named, with_limit
+from gateway.codecs.output_limits import OF_THE_MODEL, PLACES, limited, said, with_limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,23 +27,30 @@ def test_what_is_put_in_is_found(family: Family) -> None:
     for body in ({}, {"a": 1}, {outer: {"temperature": 1}}, {outer: None}):
         before = repr(body)
         changed = with_limit(body, family, 7)
-        assert named(changed, family) == (PLACES[family][0], 7)
+        assert limited(changed, family)
+        assert (PLACES[family][0], 7) in said(changed)
         assert repr(body) == before
+    assert not limited({"a": 1, outer: None}, family)
     if len(PLACES[family][0]) > 1:
         assert with_limit({outer: {"temperature": 1}}, family, 7)[outer]["temperature"] == 1
 
 
 @pytest.mark.parametrize(
-    ("body", "family", "found"),
+    ("body", "found"),
     [
-        ({"max_tokens": 5, "max_completion_tokens": 9}, "openai_chat", (("max_completion_tokens",), 9)),
-        ({"inferenceConfig": {"max_new_tokens": 3}}, "nova", (("inferenceConfig", "max_new_tokens"), 3)),
-        ({"max_tokens": "5"}, "claude", None),
-        ({"max_tokens": True}, "claude", None),
-        ({"inferenceConfig": []}, "converse", None),
-        ({}, "titan", None),
+        ({"max_tokens": 5, "max_completion_tokens": 9}, {"max_tokens": 5, "max_completion_tokens": 9}),
+        ({"inferenceConfig": {"max_new_tokens": 3.5}}, {"inferenceConfig.max_new_tokens": 3.5}),
+        ({"max_tokens": "5"}, {"max_tokens": "5"}),
+        ({"max_gen_len": False}, {"max_gen_len": False}),
+        ({OF_THE_MODEL: {"max_tokens": 7}}, {f"{OF_THE_MODEL}.max_tokens": 7}),
+        (
+            {OF_THE_MODEL: {"inferenceConfig": {"max_new_tokens": 7, "topK": 1}}},
+            {f"{OF_THE_MODEL}.inferenceConfig.max_new_tokens": 7},
+        ),
+        ({"inferenceConfig": [], "max_tokens": None, OF_THE_MODEL: "max_tokens"}, {}),
+        ({}, {}),
     ],
 )
-def test_what_is_named(body: Mapping[str, Any], family: Family, found: object) -> None:
-    """The largest of several counts; what is no whole number is Bedrock's to refuse."""
-    assert named(body, family) == found
+def test_what_is_said(body: Mapping[str, Any], found: object) -> None:
+    """In whatever words, a number or not, in Converse's fields for the model too."""
+    assert {".".join(place): value for place, value in said(body)} == found

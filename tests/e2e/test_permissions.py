@@ -213,3 +213,50 @@ async def test_vectors_and_ranks_have_no_limit(emulator: Emulator, start: StartG
         assert (await post(caller, f"/model/{TITAN}/invoke", {"inputText": "x"}))[0] == 200
         status, text = await post(caller, "/rerank", rerank)
     assert status == 200, text
+
+
+NOVA = "us.amazon.nova-lite-v1:0"
+DEEPSEEK = "us.deepseek.r1-v1:0"
+ADDED = "additionalModelRequestFields"
+
+
+@pytest.mark.parametrize(
+    ("path", "said", "param"),
+    [
+        (f"{CLAUDE}/invoke", '"max_tokens":1e6', "max_tokens"),
+        (f"{CLAUDE}/invoke", '"max_tokens":"1000"', "max_tokens"),
+        (f"{CLAUDE}/invoke", '"max_tokens":true', "max_tokens"),
+        (f"{CLAUDE}/invoke", '"max_tokens":-1', "max_tokens"),
+        (f"{CLAUDE}/invoke", '"max_t\\u006fkens":1000', "max_tokens"),
+        (f"{CLAUDE}/invoke", '"max_tokens":5,"max_t\\u006fkens":1000', "body"),
+        (f"{NOVA}/invoke", '"inferenceConfig":{"max_new_tokens":1000.0}', "inferenceConfig.max_new_tokens"),
+        (f"{NOVA}/converse", f'"{ADDED}":{{"max_tokens":1000}}', f"{ADDED}.max_tokens"),
+        (
+            f"{NOVA}/converse-stream",
+            f'"inferenceConfig":{{"maxTokens":5}},"{ADDED}":{{"inferenceConfig":{{"max_new_tokens":1000}}}}',
+            f"{ADDED}.inferenceConfig.max_new_tokens",
+        ),
+        # an escape in `messages` hides which of its two languages this model is asked in
+        (f"{DEEPSEEK}/invoke", '"m\\u0065ssages":[],"max_completion_tokens":1000', "max_completion_tokens"),
+    ],
+)
+async def test_no_way_around_the_highest_limit(
+    path: str, said: str, param: str, emulator: Emulator, start: StartGateway
+) -> None:
+    """A limit that is no number, written in escapes, or in other words than the body's, is found."""
+    headers = {**HEADERS, "Content-Type": "application/json"}
+    async with start(emulator, callers=rules(max_tokens=100)) as caller:
+        url = f"{caller.url}/model/{path}"
+        async with caller.session.post(url, data=f"{{{said}}}", headers=headers) as response:
+            status, text = response.status, await response.text()
+    assert (status, len(emulator.calls)) == (400, 0), text
+    assert param == "body" or param in text
+
+
+async def test_a_default_in_the_models_words(emulator: Emulator, start: StartGateway) -> None:
+    """A default leaves alone what a body says, in whatever words; a highest limit stands beside them."""
+    body = {**converse(), "inferenceConfig": {}, ADDED: {"max_tokens": 50}}
+    for values, sent in (({"default_max_tokens": 7}, {}), ({"max_tokens": 60}, {"maxTokens": 60})):
+        async with start(emulator, callers=rules(**values)) as caller:
+            await post(caller, f"/model/{CLAUDE}/converse", body)
+        assert emulator.calls[-1].body["inferenceConfig"] == sent
