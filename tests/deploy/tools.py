@@ -39,3 +39,13 @@ def judged(*command: str, cwd: Path | None = None, **environment: str) -> tuple[
         text=True, check=False, timeout=PATIENCE_S,
     )  # fmt: skip
     return done.returncode, done.stdout
+
+
+def told(*command: str) -> str:
+    """Run a tool that must succeed, and return its standard output."""
+    done = subprocess.run(  # noqa: S603 - a tool of ours
+        command, env={"PATH": PLACES, "HOME": "/nonexistent"}, capture_output=True, text=True,
+        check=False, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
