@@ -7,8 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.admission.caller import ANONYMOUS
-from gateway.admission.demand import Ticket, Used
+from gateway.admission.demand import Used
 from gateway.domain import Usage
 from gateway.errors import GatewayError
 from gateway.retries.trail import Trail
@@ -16,7 +15,7 @@ from gateway.retries.trail import Trail
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from gateway.admission.caller import Caller
+    from gateway.admission.demand import Ticket
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.admission.slots import Slot
     from gateway.catalog.model import Model
@@ -50,14 +49,14 @@ async def embed(
     expires: float | None = None,
     allow_fallback: bool = True,
     trail: Trail | None = None,
-    caller: Caller = ANONYMOUS,
+    ticket: Ticket | None = None,
 ) -> Embeddings:
     """Run the calls and put their vectors together; each answer is also appended to `answers` as it comes.
 
     The request queues for one slot, as every request does. It works in more of them only where they are
     free at that moment: its own calls never fill the queue. Each call has its own second chances, not beyond
     `expires` (the loop's clock), and without `allow_fallback` at the first target alone; `trail` is told what
-    was tried. `caller` is whose limits count.
+    was tried. `ticket` says whose limits count.
 
     Raises:
         GatewayError: a call failed; the others are ended, for half a list of vectors is of no use.
@@ -70,7 +69,6 @@ async def embed(
 
     trail = trail or Trail()
     lanes = attempts(calls[0], trail).lanes()
-    ticket = Ticket(caller, [calls[0], *calls[0].elsewhere], calls)
     with ExitStack() as held:
         slots = [held.enter_context(await limiter.acquire(lanes, deadline=expires, ticket=ticket))]
         timing.mark_admitted()

@@ -117,6 +117,8 @@ class _Completion:
         finally:
             log.trail = self._trail
             log.add(**self._trail.facts())
+            if self._opened.ticket.position is not None:
+                log.add(**self._opened.ticket.facts())
         self._log_stream(stream)
         return stream
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from gateway.admission.demand import Ticket
 from gateway.dialects import vectors
 from gateway.dialects.bedrock_headers import NONE_TAKEN
 from gateway.domain import Embedded, Usage
@@ -51,6 +52,7 @@ async def run(exchange: Exchange, request: EmbeddingRequest) -> Embedding:
     log.add(model=model.id, provider=model.provider, family="embeddings", operation=model.api)
     answers: list[Embedded] = []
     trail = Trail()
+    ticket = Ticket(exchange.caller, [calls[0], *calls[0].elsewhere], calls)
     pictures = any(given.image is not None for given in request.inputs)
     try:
         answer = await embed(
@@ -63,7 +65,7 @@ async def run(exchange: Exchange, request: EmbeddingRequest) -> Embedding:
             expires=exchange.expires,
             allow_fallback=exchange.allows_fallback(),
             trail=trail,
-            caller=exchange.caller,
+            ticket=ticket,
         )
     finally:  # what was paid for is told, however the request ends
         counts = [done.input_tokens for done in answers]
@@ -71,7 +73,7 @@ async def run(exchange: Exchange, request: EmbeddingRequest) -> Embedding:
         # a picture has a price of its own, which no counter tells
         cost = None if pictures or not answers else model.cost_usd(_usage(total))
         log.trail = trail
-        log.add(input_tokens=total if answers else None, cost_usd=cost, **trail.facts())
+        log.add(input_tokens=total if answers else None, cost_usd=cost, **trail.facts(), **ticket.facts())
     log.add(upstream_request_id=",".join(answer.upstream_request_ids[:3]) or None)
     return Embedding(answer, cost)
 

@@ -47,8 +47,8 @@ def quotas(targets: Sequence[str] = ("*",), **quota: Any) -> Quotas:
 class Desk:
     """A limiter with a ledger; to be made in the event loop."""
 
-    def __init__(self, **options: Any) -> None:
-        self.ledger = LocalLedger(asyncio.get_running_loop().time)
+    def __init__(self, ledger: LocalLedger | None = None, **options: Any) -> None:
+        self.ledger = ledger or LocalLedger(asyncio.get_running_loop().time)
         self.today = TODAY
         given: dict[str, Any] = {"max_running": 10, "max_waiting": 10, "queue_timeout": 100.0}
         self.limiter = ConcurrencyLimiter(**given | options, ledger=self.ledger, today=lambda: self.today)

@@ -233,6 +233,21 @@ async def another_lane_has_room() -> None:
     assert (await later).move(LANE)
     assert [lane.running for lane in desk.limiter.lanes] == [1, 0]
     (await desk.ask(ANONYMOUS, call(target="there"))).release()
+    assert desk.limiter.now() == 0
+
+
+async def gone_at_the_hand_over() -> None:
+    """Who leaves in the instant in which it is to try takes neither slot nor lane with it."""
+    desk = Desk(quotas=quotas(tokens_per_minute=1_000), max_running=1)
+    slot = await desk.ask(ANONYMOUS)
+    first, second = desk.later(ANONYMOUS), desk.later(ANONYMOUS)
+    await settle()
+    slot.release()
+    first.cancel()
+    await settle()
+    assert (first.cancelled(), second.done(), desk.limiter.running) == (True, True, 1)
+    (await second).release()
+    assert desk.is_at_rest()
 
 
 async def moved_where_nothing_is_counted() -> None:
@@ -372,6 +387,7 @@ SCENES: list[Scene] = [
     who_goes_opens_the_lane,
     the_more_urgent_goes_first,
     another_lane_has_room,
+    gone_at_the_hand_over,
     moved_where_nothing_is_counted,
     requests_and_the_day,
     an_embedding_of_many_calls,
