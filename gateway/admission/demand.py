@@ -193,8 +193,9 @@ def _max_tokens(body: bytes) -> int | None:
 
 
 def _said(body: Any) -> int | None:
-    for place in (body, *(body.get(name) for name in _INSIDE)):
-        for name in _LIMITS if type(place) is dict else ():
+    places: list[Any] = [body, *(body.get(name) for name in _INSIDE)] if isinstance(body, dict) else []
+    for place in places:
+        for name in _LIMITS if isinstance(place, dict) else ():
             if type(limit := place.get(name)) is int:
                 return limit
     return None

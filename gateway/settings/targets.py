@@ -86,7 +86,7 @@ class RoutingSettings(Section):
     targets: tuple[TargetChoice, ...] = ()
     """By default all there are, in the order of the file."""
     order: Order = "ordered"
-    """`weighted`: an order is drawn for each request, by weight."""
+    """`weighted`: an order is drawn for each request, by weight; `headroom`: by what is free of the quota."""
     residency: Regions | None = None
     """Where prompts may be processed; by default anywhere."""
 

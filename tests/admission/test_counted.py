@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
+from gateway.admission.aimd import Adaptive
 from gateway.admission.caller import ANONYMOUS
 from gateway.admission.demand import Ticket, Used
 from gateway.admission.quotas import Quotas
@@ -236,6 +237,27 @@ async def another_lane_has_room() -> None:
     assert desk.limiter.now() == 0
 
 
+async def how_much_is_free() -> None:
+    """Of slots, of what throttles left, and of the quota: the least of them counts; closed, it is nothing."""
+    desk = Desk(quotas=quotas(("here",), tokens_per_minute=1_000), adaptive=Adaptive())
+    share = desk.limiter.free_share
+    assert (share(LANE), share("nowhere/x")) == (1.0, 1.0)
+    slot, other = await desk.ask(ANONYMOUS), await desk.ask(ANONYMOUS, call(target="there"))
+    assert (share(LANE), share(OTHER)) == (0.8, 0.9)
+    await asyncio.sleep(6)
+    assert share(LANE) == pytest.approx(0.9)
+    done(slot, 100, 180)
+    assert share(LANE) == pytest.approx(0.1)
+    other.throttled()
+    assert share(OTHER) == 0.0
+    waiting = desk.later(ANONYMOUS, call(100, 700))
+    await settle()
+    assert share(LANE) == 0.0
+    waiting.cancel()
+    await settle()
+    assert share(LANE) == pytest.approx(0.1)
+
+
 async def gone_at_the_hand_over() -> None:
     """Who leaves in the instant in which it is to try takes neither slot nor lane with it."""
     desk = Desk(quotas=quotas(tokens_per_minute=1_000), max_running=1)
@@ -388,6 +410,7 @@ SCENES: list[Scene] = [
     the_more_urgent_goes_first,
     another_lane_has_room,
     gone_at_the_hand_over,
+    how_much_is_free,
     moved_where_nothing_is_counted,
     requests_and_the_day,
     an_embedding_of_many_calls,

@@ -171,6 +171,27 @@ def test_one_model_may_be_weighted() -> None:
     assert drawn == {("east", "west", "east", "west"), ("west", "east", "east", "west")}
 
 
+# ── headroom ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_where_most_is_free() -> None:
+    """The target goes first of whose lane the larger share is free, of those that may serve the model."""
+    free = {f"east/{NOVA}": 0.2, f"west/{NOVA}": 0.2}
+    configured = settings(routing={"order": "headroom", "targets": ["east", "west"]})
+    router = build_router(configured, None, lambda lane: free.get(lane, 1.0))
+    made = BedrockUpstream({}, router, configured.bedrock, Random(0))  # noqa: S311 - no secret
+
+    def order(model: str) -> list[str]:
+        return [call.target for call in made.format(request(model))]
+
+    assert order(NOVA) == ["east", "west"]
+    free[f"west/{NOVA}"] = 0.3
+    assert order(NOVA) == ["west", "east"]
+    free[f"west/{NOVA}"] = 0.0
+    assert order(NOVA) == ["east", "west"]
+    assert order(f"{ARN}:provisioned-model/abc") == ["west"]
+
+
 # ── fallback models ───────────────────────────────────────────────────────────────────────────────────
 
 
