@@ -72,7 +72,7 @@ def build_lasting(settings: Settings, dispatcher: Dispatcher) -> Lasting:
         bodies=BodyBudget(settings.max_bodies_bytes),
         drain=drain,
         events=Events(),
-        monitoring=None if settings.metrics.port is None else Monitoring(dispatcher, drain),
+        monitoring=None if settings.metrics.port is None else Monitoring(dispatcher, drain, ledger),
     )
 
 

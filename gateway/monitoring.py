@@ -17,6 +17,7 @@ from gateway import __version__
 from gateway.bedrock.credentials.refresher import Refresher
 from gateway.bedrock.faults import CODES
 from gateway.errors import GatewayError
+from gateway.ledger.measures import of_ledger
 from gateway.observability.families import Family, of_events, of_requests
 from gateway.observability.loop_lag import LoopLag
 from gateway.observability.metrics import OTHER, RequestMetrics
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.bedrock.targets import Target
+    from gateway.ledger.charges import Ledger
     from gateway.observability.exposition import Exposition
     from gateway.retries.attempts import Retries
     from gateway.server.dispatch import Dispatcher
@@ -46,11 +48,12 @@ class Monitoring:
     `attach` tells it what serves, `put` which generation of settings is in force.
     """
 
-    def __init__(self, dispatcher: Dispatcher, drain: Drain) -> None:
+    def __init__(self, dispatcher: Dispatcher, drain: Drain, ledger: Ledger) -> None:
         self.requests = RequestMetrics(lambda _: OTHER, _faults())
         self.lag = LoopLag()
         self._dispatcher = dispatcher
         self._drain = drain
+        self._ledger = ledger
         self._serving: Serving | None = None
         self._label: Callable[[str], str] = lambda _: OTHER
         self._targets: Mapping[str, Target] = {}
@@ -94,6 +97,7 @@ class Monitoring:
                      services.abandoned.running)  # fmt: skip
         yield from _of_lanes(services.limiter, self._label)
         yield from _of_retries(services.retries, self._label)
+        yield from of_ledger(self._ledger)
         yield _gauge("gateway_body_bytes", "Bytes of request bodies held.", services.bodies.held)
         yield _gauge("gateway_body_bytes_limit", "Their limit, max_bodies_bytes.", services.bodies.limit)
         yield from self._of_connections()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gateway.ledger.measures import Measures
+
 Kind: TypeAlias = Literal["rate", "held", "spent"]
 State: TypeAlias = Literal["local", "shared", "degraded"]
 """In this process only · in Redis, for all replicas · here, with its share, until Redis is back."""
@@ -80,6 +82,10 @@ class Ledger(Protocol):
     @property
     def state(self) -> State:
         """Where it counts at present."""
+
+    @property
+    def measures(self) -> Measures:
+        """What is measured of it."""
 
     async def open(self) -> None:
         """Begin to count; never raises: what stands behind it may come later."""

@@ -16,18 +16,24 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, BusyLoadingError, NoScriptError, RedisError, ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis.asyncio.connection import AbstractConnection
 
+    from gateway.ledger.measures import Cause
+
 _HERE: Final = Path(__file__).parent
 
 
 class LinkError(Exception):
     """Redis cannot be used; says why, without a secret."""
+
+    def __init__(self, cause: Cause, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class Script(NamedTuple):
@@ -83,7 +89,7 @@ class Link:
         try:
             await self._connection.connect()
         except (RedisError, OSError) as error:
-            raise LinkError(_reason(error)) from error
+            raise _translated(error) from error
 
     async def run(self, calls: Sequence[Call]) -> list[Any]:
         """Run them in this order in one round trip, and return what each returned; refusals are `LinkError`.
@@ -100,7 +106,7 @@ class Link:
             again = await self._exchange([self._packed(calls[at]) for at in unknown])
             for at, reply in zip(unknown, again, strict=True):
                 replies[at] = reply
-        return [LinkError(_reason(it)) if isinstance(it, ResponseError) else it for it in replies]
+        return [_translated(it) if isinstance(it, ResponseError) else it for it in replies]
 
     async def close(self) -> None:
         """Close the connection; nothing that was sent is waited for."""
@@ -112,12 +118,12 @@ class Link:
     async def _exchange(self, commands: list[tuple[str | int, ...]]) -> list[Any]:
         connection = self._connection
         if connection is None:
-            raise LinkError("not connected")
+            raise LinkError("connection", "not connected")
         try:
             await connection.send_packed_command(connection.pack_commands(commands))
             return [await _reply(connection) for _ in commands]
         except (RedisError, OSError) as error:
-            raise LinkError(_reason(error)) from error
+            raise _translated(error) from error
 
     def _packed(self, call: Call) -> tuple[str | int, ...]:
         """Give the text of what was not given yet: SCRIPT LOAD may be forbidden (reliability.md R42)."""
@@ -134,5 +140,8 @@ async def _reply(connection: AbstractConnection) -> Any:
         return refusal
 
 
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _translated(error: Exception) -> LinkError:
+    refusals = (ResponseError, AuthenticationError, BusyLoadingError)
+    return LinkError(
+        "refusal" if isinstance(error, refusals) else "connection", f"{type(error).__name__}: {error}"
+    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.ledger.buckets import MICRO, Bucket
 from gateway.ledger.charges import Charge, Full, Grant, Granted, Refused
+from gateway.ledger.measures import Measures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -56,6 +57,7 @@ class LocalLedger:
 
     def __init__(self, clock: Callable[[], float], *, share: int = 1) -> None:
         self.share = share
+        self.measures = Measures()
         self._clock = clock
         self._ids = grant_ids()
         self._rates: dict[str, Bucket] = {}
@@ -70,16 +72,12 @@ class LocalLedger:
         """Always `local`."""
         return "local"
 
-    @property
-    def leases(self) -> int:
-        """How many things are held."""
-        return sum(self._held.values())
-
     async def open(self) -> None:
         """Nothing is to be opened."""
 
     async def reserve(self, order: Order) -> Verdict:
         """See `gateway.ledger.charges.Ledger`."""
+        self.measures.decided["here"] += 1
         return self.decide(order)
 
     def decide(self, order: Order) -> Verdict:
@@ -193,6 +191,7 @@ class LocalLedger:
         if charge.kind == "held":
             key = charge.key
             self._held[key] = held = self._held.get(key, 0) + units
+            self.measures.leases += units
             if held <= 0:
                 del self._held[key]
             return

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 BATCH: Final = 256
 """Scripts, or keys for one, that are sent at once: some milliseconds of Redis's time."""
-CONNECT_S: Final = 1.0
-"""For connecting, behind the requests' back: TLS and a password may take longer than a script."""
+BEHIND_S: Final = 1.0
+"""For what goes on behind the requests' back, such as connecting, with TLS and a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +59,27 @@ class Remote:
     async def connect(self) -> bool:
         """Connect anew; says whether Redis has lost what it knew when we were connected before."""
         try:
-            async with asyncio.timeout(CONNECT_S):
+            async with asyncio.timeout(BEHIND_S):
                 await self._link.open()
         except TimeoutError:
-            raise LinkError(f"no connection within {CONNECT_S:.0f} s") from None
+            raise LinkError("connection", f"no connection within {BEHIND_S:.0f} s") from None
         asked = scripts.renew(self.replica, secrets.token_hex(8), ())
-        _, epoch = await self._one(asked, "")
+        # Within the time that requests wait: whoever is slower would be given up by the first of them.
+        _, epoch = await self._one(asked, "", self._rules.timeout_s)
         before, self._epoch = self._epoch, epoch.decode()
         return before not in {"", self._epoch}
 
+    def renewals(self, leases: Sequence[tuple[Charge, str]]) -> list[Asked]:
+        """Return what says that this replica is alive and holds these leases."""
+        return [
+            scripts.renew(self.replica, "", leases[at : at + BATCH])
+            for at in range(0, max(1, len(leases)), BATCH)
+        ]
+
     async def renew(self, leases: Sequence[tuple[Charge, str]]) -> int:
-        """Say that this replica is alive and holds these leases; returns how many replicas are alive."""
-        replicas = 1
-        for at in range(0, max(1, len(leases)), BATCH):
-            asked = scripts.renew(self.replica, "", leases[at : at + BATCH])
-            replicas, _ = await self._one(asked, self._epoch)
-        return int(replicas)
+        """Say it; returns how many replicas are alive."""
+        replies = [await self._one(asked, self._epoch) for asked in self.renewals(leases)]
+        return int(replies[-1][0])
 
     async def raise_to(self, levels: Sequence[Charge]) -> None:
         """Let no count be lower than these are."""
@@ -94,13 +99,15 @@ class Remote:
         """Close the connection."""
         await self._link.close()
 
-    async def _one(self, asked: Asked, epoch: str) -> Any:
-        (reply,) = await self._run([asked], epoch)
+    async def _one(self, asked: Asked, epoch: str, within: float | None = None) -> Any:
+        (reply,) = await self._run([asked], epoch, within)
         if (error := failure(reply)) is not None:
             raise error
         return reply
 
-    async def _run(self, asked: Sequence[Asked], epoch: str) -> list[Any]:
+    async def _run(self, asked: Sequence[Asked], epoch: str, within: float | None = None) -> list[Any]:
+        # Requests have clocks of their own, which interrupt this; what nobody waits for may take longer.
+        within = max(BEHIND_S, self._rules.timeout_s) if within is None else within
         now = "" if self._clock is None else self._clock()
         head = (now, epoch, round(self._rules.lease_s * 1000))
         calls = [
@@ -112,11 +119,10 @@ class Remote:
             for it in asked
         ]
         try:
-            # Requests have clocks of their own, which interrupt this; what nobody waits for may take longer.
-            async with asyncio.timeout(2 * self._rules.timeout_s) as self._limit:
+            async with asyncio.timeout(within) as self._limit:
                 return await self._link.run(calls)
         except TimeoutError:
-            raise LinkError(f"no answer within {round(self._rules.timeout_s * 1000)} ms") from None
+            raise LinkError("timeout", f"no answer within {round(within * 1000)} ms") from None
         finally:
             self._limit = None
 

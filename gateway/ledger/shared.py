@@ -17,44 +17,23 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from gateway.ledger import scripts
+from gateway.ledger.ask import Ask
 from gateway.ledger.charges import Grant, Granted, Refused
 from gateway.ledger.holdings import Holdings, release
 from gateway.ledger.link import LinkError
 from gateway.ledger.local import LocalLedger, grant_ids
-from gateway.ledger.remote import BATCH, CONNECT_S, Lost, Remote, failure
+from gateway.ledger.remote import BATCH, BEHIND_S, Lost, Remote, failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.ledger.charges import Charge, Order, State, Verdict
+    from gateway.ledger.measures import Cause
     from gateway.ledger.remote import Rules
     from gateway.ledger.scripts import Asked
 
 REFUSED_S: Final = 1.0
 """When to ask again where nothing is given out without Redis."""
-
-
-class _Ask:
-    """A request that waits for Redis; it gets None where it is to be decided here."""
-
-    __slots__ = ("answer", "asked", "grant_id", "late", "order", "timer")
-
-    def __init__(self, grant_id: str, order: Order, answer: asyncio.Future[Verdict | None]) -> None:
-        self.grant_id = grant_id
-        self.order = order
-        self.asked = scripts.reserve(grant_id, order)
-        self.answer = answer
-        self.late = False
-        self.timer: asyncio.TimerHandle | None = None
-
-    def give(self, verdict: Verdict | None) -> bool:
-        """Answer; says whether somebody is there to take it."""
-        if self.timer is not None:
-            self.timer.cancel()
-        if self.answer.done():
-            return False
-        self.answer.set_result(verdict)
-        return True
 
 
 class SharedLedger:
@@ -65,15 +44,17 @@ class SharedLedger:
         self._loop = asyncio.get_running_loop()
         self._ids = grant_ids()
         self._here = LocalLedger(clock, share=rules.replicas)
+        self.measures = self._here.measures
         self._remote = remote
         self._holdings = Holdings(remote.replica)
         self._state: State = "degraded"
         self._outbox: deque[Asked] = deque()
-        self._waiting: deque[_Ask] = deque()
-        self._sent: list[_Ask] = []
+        self._waiting: deque[Ask] = deque()
+        self._sent: deque[Ask] = deque()
         self._wake = asyncio.Event()
         self._tried = asyncio.Event()
-        self._alone = self._closing = False
+        self._renewals: deque[Asked] = deque()
+        self._apart = self._closing = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -92,18 +73,22 @@ class SharedLedger:
         """See `gateway.ledger.charges.Ledger`."""
         if self._state != "shared":
             return self._decide(order)
-        ask = _Ask(next(self._ids), order, self._loop.create_future())
-        ask.timer = self._loop.call_later(self._rules.timeout_s, self._overdue, ask)
+        began = self._loop.time()
+        ask = Ask(next(self._ids), order, self._rules.timeout_s, self._overdue)
         self._waiting.append(ask)
         self._wake.set()
         try:
             verdict = await ask.answer
         except asyncio.CancelledError:
-            ask.timer.cancel()
+            ask.leave()
             if not ask.answer.cancelled() and isinstance(verdict := ask.answer.result(), Granted):
                 self._give_back(verdict.grant)
             raise
-        return self._decide(order) if verdict is None else verdict
+        self.measures.waits.observe(self._loop.time() - began)
+        if verdict is None:
+            return self._decide(order)
+        self.measures.decided["redis"] += 1
+        return verdict
 
     def move(self, grant: Grant, lane: tuple[Charge, ...]) -> Grant:
         """See `gateway.ledger.charges.Ledger`."""
@@ -127,17 +112,19 @@ class SharedLedger:
         self._closing = True
         if self._state == "shared":
             self._send([scripts.leave(self._remote.replica)])
-            await asyncio.wait([self._task], timeout=CONNECT_S)
+            await asyncio.wait([self._task], timeout=BEHIND_S)
         self._task.cancel()
         await asyncio.wait([self._task])
-        self._degrade("closed")
+        self._state = "degraded"
+        self._drop()
 
     def _decide(self, order: Order) -> Verdict:
+        self.measures.decided["here"] += 1
         if self._rules.refuse and order.common:
             return Refused(order.common[0], REFUSED_S)
         verdict = self._here.decide(order)
         if isinstance(verdict, Granted):
-            self._alone = True
+            self._apart = True
             self._holdings.enter(verdict.grant, verdict.alternative)
         return verdict
 
@@ -149,14 +136,8 @@ class SharedLedger:
             self._outbox.extend(asked)
             self._wake.set()
 
-    def _overdue(self, ask: _Ask) -> None:
-        """End the wait of all; but where this process itself is late, the answer may lie here already."""
-        spare = self._rules.timeout_s / 5
-        if not ask.late and ask.timer is not None and self._loop.time() > ask.timer.when() + spare:
-            ask.late = True
-            ask.timer = self._loop.call_later(spare, self._overdue, ask)
-            return
-        self._degrade(f"no answer within {round(self._rules.timeout_s * 1000)} ms")
+    def _overdue(self) -> None:
+        self._degrade("timeout", f"no answer within {round(self._rules.timeout_s * 1000)} ms")
         self._remote.interrupt()
 
     # ── what goes on behind them ──────────────────────────────────────────────────────────────────────
@@ -167,12 +148,12 @@ class SharedLedger:
                 await self._begin()
                 await self._serve()
             except Lost:
-                self._degrade("it has lost what it knew")
+                self._degrade("lost", "Redis has lost what it knew")
                 continue
             except LinkError as error:
-                self._degrade(str(error))
+                self._degrade(error.cause, str(error))
             except Exception as error:  # noqa: BLE001 - no fault of ours may keep requests waiting
-                self._degrade(f"{type(error).__name__}: {error}")
+                self._degrade("defect", f"{type(error).__name__}: {error}")
             finally:
                 await self._remote.close()
                 self._tried.set()
@@ -184,7 +165,7 @@ class SharedLedger:
         """Connect, tell Redis what it does not know, and let it count."""
         remote, here = self._remote, self._here
         lost = await remote.connect()
-        if self._alone or lost:
+        if self._apart or lost:
             if lost:
                 await remote.raise_to(here.levels())
                 self._outbox.extend(self._holdings.restore())
@@ -192,14 +173,19 @@ class SharedLedger:
             await remote.raise_to(here.levels())
             self._tell_all()
             await self._flush()
+            await remote.renew(self._holdings.leases())
             await asyncio.sleep(self._rules.grace_s)
             await remote.raise_to(here.levels())
-        here.share = max(self._rules.replicas, await remote.renew(()))
+        self._count(await remote.renew(self._holdings.leases()))
         self._tell_all()
-        self._alone = False
+        self._apart = False
         self._state = "shared"
         self._tried.set()
-        structlog.get_logger().info("ledger", state="shared", replicas=here.share)
+        structlog.get_logger().info("ledger", state="shared", replicas=self.measures.replicas)
+
+    def _count(self, replicas: int) -> None:
+        self.measures.replicas = replicas
+        self._here.share = max(self._rules.replicas, replicas)
 
     def _tell_all(self) -> None:
         self._outbox.extend(self._holdings.adopt())
@@ -209,14 +195,13 @@ class SharedLedger:
         renewal = self._loop.time() + self._rules.renew_s
         while self._state == "shared" and (self._outbox or not self._closing):
             self._wake.clear()
-            if not (self._outbox or self._waiting):
+            if not (self._outbox or self._waiting or self._renewals):
                 with suppress(TimeoutError):
                     async with asyncio.timeout_at(renewal):
                         await self._wake.wait()
             if self._loop.time() >= renewal:
                 renewal = self._loop.time() + self._rules.renew_s
-                replicas = await self._remote.renew(self._holdings.leases())
-                self._here.share = max(self._rules.replicas, replicas)
+                self._renewals += self._remote.renewals(self._holdings.leases())
             await self._trip()
 
     async def _flush(self) -> None:
@@ -227,22 +212,26 @@ class SharedLedger:
         """Send what waits, and hand out what comes back."""
         changes = list(islice(self._outbox, BATCH))
         taken = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-        self._sent = sent = [ask for ask in taken if not ask.answer.done()]
-        if not (changes or sent):
+        self._sent = sent = deque(ask for ask in taken if not ask.answer.done())
+        renewal = [self._renewals.popleft()] if self._renewals else []
+        if not (changes or sent or renewal):
             return
-        replies = await self._remote.run([*changes, *(ask.asked for ask in sent)])
+        replies = await self._remote.run([*changes, *renewal, *(ask.asked for ask in sent)])
         if self._sent is not sent:
-            raise LinkError("no answer in time")
-        self._sent = []
-        failures = [self._granted(*pair) for pair in zip(sent, replies[len(changes) :], strict=True)]
-        failures += map(failure, replies[: len(changes)])
-        for error in failures:
-            if error is not None:
-                raise error
+            raise LinkError("timeout", "no answer in time")
+        told = len(changes) + len(renewal)
+        errors = list(map(failure, replies[:told]))
+        for reply in replies[told:]:
+            errors.append(self._granted(sent[0], reply))
+            sent.popleft()  # only now: whoever was not answered will be, whatever goes wrong
+        for error in filter(None, errors):
+            raise error
         for _ in changes:
             self._outbox.popleft()
+        if renewal:
+            self._count(int(replies[told - 1][0]))
 
-    def _granted(self, ask: _Ask, reply: Any) -> Exception | None:
+    def _granted(self, ask: Ask, reply: Any) -> Exception | None:
         if (error := failure(reply)) is not None or reply[0] == b"late":
             ask.give(None)
             return error
@@ -252,20 +241,27 @@ class SharedLedger:
         number, levels = int(reply[1]), reply[2:]
         lane = ask.order.alternatives[number] if ask.order.alternatives else ()
         grant = Grant(ask.grant_id, ask.order.caller, ask.order.common, lane, shared=True)
-        self._holdings.enter(grant, number)
         self._here.learn(grant, levels)
+        self._holdings.enter(grant, number)
         if not ask.give(Granted(grant, number)):
             self._give_back(grant)
         return None
 
-    def _degrade(self, reason: str) -> None:
-        """Decide here from now on, also for all that wait; what they were granted meanwhile is given back."""
+    def _degrade(self, cause: Cause, reason: str) -> None:
+        """Decide here from now on, also for all that wait."""
+        self._apart = True
         if self._state == "shared" or not self._tried.is_set():
             self._state = "degraded"
-            structlog.get_logger().warning("ledger", state="degraded", reason=reason)
+            self.measures.outages[cause] += 1
+            structlog.get_logger().warning("ledger", state="degraded", cause=cause, reason=reason)
+        self._drop()
+
+    def _drop(self) -> None:
+        """Answer all that wait; what Redis granted or grants them nevertheless is given back."""
         for ask in self._sent:
             self._outbox.extend(release(ask.grant_id, ask.order))
         for ask in (*self._sent, *self._waiting):
             ask.give(None)
-        self._sent = []
+        self._sent = deque()
         self._waiting.clear()
+        self._renewals.clear()

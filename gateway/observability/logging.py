@@ -39,7 +39,7 @@ FIELDS = frozenset(
         # credentials and the clock
         "source", "failures", "seconds", "seconds_left", "task", "alarm",
         # the process
-        "url", "event_loop", "problems", "reason",
+        "url", "event_loop", "problems", "reason", "cause", "replicas", "share",
         "fallback", "lane", "state",
         "exchanges", "interrupted", "cut", "generation", "settings",
         "worker", "pid", "workers", "exit_code", "signal",

@@ -65,9 +65,8 @@ class Desk:
 
     def is_at_rest(self) -> bool:
         """Whether nothing is held of anything."""
-        return (self.limiter.running, self.limiter.waiting, self.ledger.leases, len(self.ledger._open)) == (
-            0, 0, 0, 0,
-        )  # fmt: skip
+        limiter, ledger = self.limiter, self.ledger
+        return not (limiter.running or limiter.waiting or ledger.measures.leases or ledger._open)
 
 
 def done(slot: Slot, read: int = 100, written: int = 100, cost: float | None = None) -> None:

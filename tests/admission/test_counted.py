@@ -119,7 +119,7 @@ async def a_caller_without_limits() -> None:
     """Nothing is counted, and nothing of its call is looked at."""
     desk = Desk()
     slot = await desk.ask(caller(priority="critical"), call())
-    assert (slot.counted, slot.reservation, desk.ledger.leases) == (False, None, 0)
+    assert (slot.counted, slot.reservation, desk.ledger.measures.leases) == (False, None, 0)
     slot.used(Used())
     slot.release()
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.ledger.charges import Charge, Granted, Order
 from gateway.ledger.link import Link
@@ -15,7 +14,12 @@ from gateway.ledger.shared import SharedLedger
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from tests.ledger.redis_server import RedisServer
+
+class Reached(Protocol):
+    """What has a URL."""
+
+    url: str
+
 
 PATIENT = Rules(timeout_s=20.0)
 """For tests in which Redis is well: that the machine stands still for a moment changes nothing."""
@@ -23,12 +27,11 @@ PATIENT = Rules(timeout_s=20.0)
 
 @asynccontextmanager
 async def replica(
-    server: RedisServer, *, server_clock: Callable[[], int] | None = None, **rules: Any
+    server: Reached, rules: Rules = PATIENT, server_clock: Callable[[], int] | None = None
 ) -> AsyncIterator[SharedLedger]:
     """Run one replica's ledger for as long as the block does."""
     clock = asyncio.get_running_loop().time
-    own = replace(PATIENT, **rules)
-    ledger = SharedLedger(Remote(Link(server.url), own, server_clock), own, clock)
+    ledger = SharedLedger(Remote(Link(server.url), rules, server_clock), rules, clock)
     await ledger.open()
     try:
         yield ledger

@@ -70,7 +70,7 @@ async def test_a_rate_refills_continuously(ledger: LocalLedger, clock: Clock) ->
     clock.now += 0.000_001
     granted(ledger, rate(1))
     assert refused(ledger, rate(30)).wait_s == 30.0
-    assert (ledger.state, ledger.leases) == ("local", 0)
+    assert (ledger.state, ledger.measures.leases) == ("local", 0)
     await ledger.aclose()
 
 
@@ -110,14 +110,14 @@ def test_the_first_alternative_that_fits(ledger: LocalLedger) -> None:
 def test_settled_with_what_was_used(ledger: LocalLedger, clock: Clock) -> None:
     """What was reserved and not used is there again, what was used beyond it is owed; once."""
     grant = granted(ledger, rate(60), held(1), spent(90)).grant
-    assert ledger.leases == 1
+    assert ledger.measures.leases == 1
     told: list[str] = []
     ledger.on_room(lambda: told.append("room"))
 
     ledger.settle(grant, [10, 1, 30], [])
     ledger.settle(grant, [0, 0, 0], [])
 
-    assert (told, ledger.leases) == (["room"], 0)
+    assert (told, ledger.measures.leases) == (["room"], 0)
     assert refused(ledger, rate(51)).wait_s == 1.0
     assert refused(ledger, spent(71)).wait_s == 600.0
     second = granted(ledger, rate(50), held(1), spent(70)).grant
