@@ -8,6 +8,7 @@ refused.
 from __future__ import annotations
 
 from dataclasses import replace
+from json import dumps
 from typing import TYPE_CHECKING, Final
 
 from gateway.errors import InvalidRequest
@@ -57,8 +58,8 @@ class AttributedCalls:
         """Make the calls; raises `InvalidRequest` where the request says another name."""
         if request.operation in INVOKED:
             given = request.headers.get(HEADER)
-            said = {} if given is None else _object(json.loads(given.encode()), HEADER)
-            header = json.dumps(self._joined(said, HEADER)).decode()
+            said = {} if given is None else _in_header(given)
+            header = _ascii(self._joined(said, HEADER))
             request = request._replace(headers={**request.headers, HEADER: header})
         calls = self._calls.relay(request)
         if request.operation not in CONVERSED:
@@ -70,8 +71,9 @@ class AttributedCalls:
     def _with_field(self, body: bytes) -> bytes:
         if f'"{FIELD}"'.encode() in body or b"\\u" in body:  # a name may be written in escapes
             value = _object(json.loads(body), "body")
-            said = _object(value.get(FIELD) or {}, FIELD)
-            return json.dumps({**value, FIELD: self._joined(said, FIELD)})
+            said = value.get(FIELD)
+            metadata = {} if said is None else _object(said, FIELD)
+            return json.dumps({**value, FIELD: self._joined(metadata, FIELD)})
         start = body.index(b"{") + 1
         separator = b"" if body[start:].lstrip().startswith(b"}") else b","
         return b'%s"%s":%s%s%s' % (body[:start], FIELD.encode(), self._member, separator, body[start:])
@@ -126,6 +128,19 @@ class SessionCalls:
 
     def _signed(self, calls: Sequence[UpstreamCall]) -> Sequence[UpstreamCall]:
         return [call._replace(caller=self._name) for call in calls]
+
+
+def _in_header(text: str) -> dict[str, str]:
+    try:
+        value = json.loads(text.encode())
+    except InvalidRequest as error:  # which speaks of a body
+        raise InvalidRequest(f"{HEADER}: send JSON that names each key once.", param=HEADER) from error
+    return _object(value, HEADER)
+
+
+def _ascii(metadata: Mapping[str, str]) -> str:
+    """Return JSON that a header may hold: its caller may have written anything in escapes."""
+    return dumps(metadata, separators=(",", ":")).replace("\x7f", "\\u007f")
 
 
 def _object(value: object, param: str) -> dict[str, str]:

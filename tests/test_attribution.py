@@ -104,10 +104,27 @@ def test_another_name_is_refused() -> None:
         relayed("invoke", b"{}", metadata='{"team":"theirs"}')
     with pytest.raises(InvalidRequest, match="who calls"):
         relayed("converse", b'{"requestMetadata":{"team":"theirs"}}')
-    with pytest.raises(InvalidRequest, match="JSON object"):
-        relayed("converse", b'{"requestMetadata":[1]}')
-    with pytest.raises(InvalidRequest, match="JSON object"):
-        relayed("invoke", b"{}", metadata="[]")
+
+
+@pytest.mark.parametrize("said", ["[1]", "[]", '""', "0", "false"])
+def test_what_is_no_metadata_is_refused(said: str) -> None:
+    """Nothing that a caller says is dropped, empty or not; the refusal says where it stood."""
+    with pytest.raises(InvalidRequest, match="requestMetadata: send a JSON object"):
+        relayed("converse", b'{"requestMetadata":%b}' % said.encode())
+    for metadata in (said, "{", '{"a":"1","a":"2"}'):
+        with pytest.raises(InvalidRequest) as caught:
+            relayed("invoke", b"{}", metadata=metadata)
+        assert caught.value.param == HEADER
+        assert caught.value.message.startswith(HEADER)
+
+
+def test_the_header_stays_ascii() -> None:
+    """Escapes in a caller's header stay escapes: no header holds anything else, and it is signed as it is."""
+    said = {"k": "\u00e9\u2028\x07\x7f"}
+    _, sent = relayed("invoke", b"{}", metadata=json.dumps(said))
+    assert sent[HEADER].isascii()
+    assert sent[HEADER].isprintable()
+    assert json.loads(sent[HEADER]) == {**said, "team": "ours"}
 
 
 def test_beside_the_rules() -> None:
