@@ -16,13 +16,14 @@ from gateway.catalog.model_id import parse, shown
 from gateway.catalog.residency import inside, outside
 from gateway.codecs.output_limits import OF_THE_MODEL, limited, said, with_limit
 from gateway.codecs.parameters import DEFAULT_MAX_TOKENS
-from gateway.errors import Forbidden, InvalidRequest, UnknownModel
+from gateway.errors import Forbidden, InvalidRequest
 from gateway.wire import json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gateway.admission.caller import Caller
+    from gateway.catalog.directory import ListedModel
     from gateway.catalog.model import Family, Model
     from gateway.domain import CompletionRequest, EmbeddingRequest
     from gateway.upstream import CallMaker, EmbeddingCall, RelayRequest, UpstreamCall
@@ -117,13 +118,9 @@ class PermittedCalls:
         """Return the model that is asked first for a name, allowed or not: the calls for it tell."""
         return self._upstream.asked(name)
 
-    def may_ask(self, name: str) -> bool:
+    def may_ask(self, model: ListedModel) -> bool:
         """Say whether a model of the list is one for this caller."""
-        try:
-            model = self._upstream.asked(name)
-        except (InvalidRequest, UnknownModel):  # it embeds, or is there for lists only
-            return self._matches(name)
-        return self._matches(name, model.id, model.base_id)
+        return self._matches(model.id, *model.behind)
 
     def count(self, name: str) -> Sequence[UpstreamCall]:
         """Make the calls that count the tokens of a prompt for a model; raises as `format` does."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from contextlib import AbstractAsyncContextManager
 
+    from gateway.catalog.directory import ListedModel
     from gateway.catalog.model import Family, Model
     from gateway.domain import CompletionRequest, Embedded, EmbeddingRequest, Event
 
@@ -182,7 +183,7 @@ class CallMaker(Protocol):
     def asked(self, name: str) -> Model:
         """Return the model that is asked first for a name; pure, and raises as `format` does."""
 
-    def may_ask(self, name: str) -> bool:
+    def may_ask(self, model: ListedModel) -> bool:
         """Whether a model of the list may be asked."""
 
     def count(self, name: str) -> Sequence[UpstreamCall]:

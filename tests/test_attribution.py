@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from gateway.admission.caller import Caller, CallerRules
 from gateway.bedrock.upstream import BedrockUpstream
+from gateway.catalog.directory import ListedModel
 from gateway.composition import build_router
 from gateway.domain import CompletionRequest, EmbeddingInput, EmbeddingRequest, Message, TextPart
 from gateway.errors import InvalidRequest
@@ -134,7 +135,7 @@ def test_beside_the_rules() -> None:
         "inferenceConfig": {"maxTokens": 9},
         "requestMetadata": {"team": "ours"},
     }
-    assert permitted().may_ask("anything")
+    assert permitted().may_ask(ListedModel("anything", "Anything", "anyone"))
 
 
 def test_names_that_aws_takes() -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gateway.bedrock.exchange import Exchange
     from gateway.bedrock.routing import Route, Router
     from gateway.bedrock.targets import Target
+    from gateway.catalog.directory import ListedModel
     from gateway.catalog.model import Api, Model
     from gateway.deadline import Deadline
     from gateway.domain import CompletionRequest, Embedded, EmbeddingRequest
@@ -130,9 +131,9 @@ class BedrockUpstream:
         """Return the model that is asked first; raises as `Router.routes` does."""
         return self._router.routes(name)[0].bodies[0]
 
-    def may_ask(self, name: str) -> bool:
+    def may_ask(self, model: ListedModel) -> bool:
         """Return true: what the operator does not allow anybody is not in the list."""
-        del name
+        del model
         return True
 
     def _calls(self, route: Route, request: CompletionRequest) -> list[UpstreamCall]:

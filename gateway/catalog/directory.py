@@ -27,6 +27,8 @@ class ListedModel:
     title: str
     provider: str
     end_of_life: str | None = None
+    behind: tuple[str, ...] = ()
+    """Its ids at Bedrock, by which a rule may name it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def _embedders(catalog: Catalog) -> Iterator[str]:
 
 def _listed(catalog: Catalog, name: str, model: Model) -> ListedModel:
     card = catalog.card(name)
+    behind = (model.id,) if model.base_id is None else (model.id, model.base_id)
     if card is None:
-        return ListedModel(name, name, model.provider)
-    return ListedModel(name, card.name, model.provider, card.end_of_life)
+        return ListedModel(name, name, model.provider, None, behind)
+    return ListedModel(name, card.name, model.provider, card.end_of_life, behind)

@@ -28,7 +28,7 @@ async def models_config(exchange: Exchange) -> Answer:
 
 async def list_models(exchange: Exchange) -> Answer:
     """`GET /v1/models`: in pages for Anthropic's clients, whole for OpenAI's."""
-    listed = [one for one in exchange.services.models.listed if exchange.upstream.may_ask(one.id)]
+    listed = [one for one in exchange.services.models.listed if exchange.upstream.may_ask(one)]
     if _speaks_anthropic(exchange):
         query = parse_qs(exchange.request.query, keep_blank_values=True)
         return _of_anthropic(
@@ -42,7 +42,7 @@ async def find_model(exchange: Exchange) -> Answer:
     """`GET /v1/models/{model}`: whatever a request could name, in the list or not."""
     speaks_anthropic = _speaks_anthropic(exchange)
     found = exchange.services.models.find(exchange.parameters["model"])
-    if not exchange.upstream.may_ask(found.id):
+    if not exchange.upstream.may_ask(found):
         raise UnknownModel(f"'{found.id}' is none of the models that this caller may ask.", param="model")
     if speaks_anthropic:
         return _of_anthropic(exchange, anthropic_models.model(found.id, found.title))

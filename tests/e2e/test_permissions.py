@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 KEY = "a-key"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 LLAMA = "us.meta.llama3-3-70b-instruct-v1:0"
+EMBED_PROFILE = "us.cohere.embed-v4:0"
 TITAN = "amazon.titan-embed-text-v2:0"
 MESSAGES = [{"role": "user", "content": "Hello"}]
 INVOKED: dict[str, Any] = {"anthropic_version": "bedrock-2023-05-31", "messages": MESSAGES}
@@ -106,6 +107,21 @@ async def test_lists(emulator: Emulator, start: StartGateway) -> None:
     assert all(name.startswith("us.anthropic.") or name == TITAN for name in names)
     assert TITAN in names
     assert found == [200, 200, 404]
+
+
+async def test_lists_of_vectors(emulator: Emulator, start: StartGateway) -> None:
+    """What embeds is shown by the same patterns that let it be asked: by its alias, profile and base id."""
+    aliases = {"vectors": TITAN}
+    listed, found = {"vectors", TITAN}, {EMBED_PROFILE}
+    for pattern, shown in (("amazon.titan-embed-*", listed), ("cohere.embed-v4*", found)):
+        async with start(emulator, callers=rules(allowed_models=[pattern]), aliases=aliases) as caller:
+            async with caller.session.get(f"{caller.url}/v1/models", headers=HEADERS) as response:
+                names = {model["id"] for model in (await response.json())["data"]}
+            assert shown & listed <= names
+            for name in shown:
+                assert (await post(caller, "/embeddings", {"model": name, "input": "x"}))[0] == 200
+                async with caller.session.get(f"{caller.url}/v1/models/{name}", headers=HEADERS) as response:
+                    assert response.status == 200
 
 
 async def test_embeddings(emulator: Emulator, start: StartGateway) -> None:

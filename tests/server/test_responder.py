@@ -76,9 +76,9 @@ class Script:
         del name
         return MODEL
 
-    def may_ask(self, name: str) -> bool:
+    def may_ask(self, model: ListedModel) -> bool:
         """Every name is a model."""
-        return bool(name)
+        return bool(model.id)
 
     def count(self, name: str) -> list[UpstreamCall]:
         """Nothing is counted here."""
