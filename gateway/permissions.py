@@ -14,15 +14,16 @@ from gateway.attribution import AttributedCalls, SessionCalls
 from gateway.catalog.cards import load_cards
 from gateway.catalog.model_id import parse, shown
 from gateway.catalog.residency import inside, outside
-from gateway.codecs.output_limits import OF_THE_MODEL, limited, said, with_limit
+from gateway.codecs.output_limits import HIGHEST, OF_THE_MODEL, limited, said, with_limit
 from gateway.codecs.parameters import DEFAULT_MAX_TOKENS
+from gateway.domain import Allowance
 from gateway.errors import Forbidden, InvalidRequest
 from gateway.wire import json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gateway.admission.caller import Caller
+    from gateway.admission.caller import Caller, CallerRules
     from gateway.catalog.directory import ListedModel
     from gateway.catalog.model import Family, Model
     from gateway.domain import CompletionRequest, EmbeddingRequest
@@ -79,6 +80,7 @@ class PermittedCalls:
         self._name = caller.name
         self._rules = caller.rules
         self._regions = regions
+        self._default = _default(caller.rules)
         self._refusals: dict[tuple[str, str, str], str | None] = {}
 
     def format(self, request: CompletionRequest) -> Sequence[UpstreamCall]:
@@ -88,19 +90,21 @@ class PermittedCalls:
             Forbidden: it may not ask this model, or not where it is served.
             InvalidRequest: more tokens than it may ask for.
         """
-        limit = self._limit(request.max_tokens, "max_tokens")
-        if limit != request.max_tokens:
-            request = replace(request, max_tokens=limit)
+        if request.max_tokens is not None:
+            self._within(request.max_tokens, "max_tokens")
+        elif self._default is not None:
+            request = replace(request, allowance=Allowance(self._default, self._rules.max_tokens))
         return self._allowed(request.model, self._upstream.format(request))
 
     def relay(self, request: RelayRequest) -> Sequence[UpstreamCall]:
         """Make the calls that this caller may make, with its limit in the body; raises as `format` does."""
         calls = self._allowed(request.model, self._upstream.relay(request))
         relay = calls[0].relay
-        unlimited = self._rules.max_tokens is None and self._rules.default_max_tokens is None
-        if unlimited or relay is None or request.operation == "count-tokens" or not _writes(calls[0].model):
+        counts = request.operation == "count-tokens"
+        if self._default is None or relay is None or counts or not _writes(calls[0].model):
             return calls
-        body = self._limited(request.body, relay.family)
+        known = [call.model.max_output_tokens for call in calls]
+        body = self._limited(request.body, relay.family, min(filter(None, known), default=None))
         return calls if body is request.body else [call._replace(body=body) for call in calls]
 
     def relay_guardrail(self, identifier: str, version: str, body: bytes) -> Sequence[UpstreamCall]:
@@ -182,24 +186,20 @@ class PermittedCalls:
 
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _limit(self, named: int | None, param: str) -> int | None:
-        """Return the limit to send: the one that is named, unless it is too high, or the rules' own."""
-        rules = self._rules
-        if named is None:
-            own = rules.default_max_tokens
-            if rules.max_tokens is None:
-                return own
-            return min(DEFAULT_MAX_TOKENS if own is None else own, rules.max_tokens)
-        if rules.max_tokens is not None and named > rules.max_tokens:
+    def _within(self, limit: int, param: str) -> None:
+        most = self._rules.max_tokens
+        if most is not None and limit > most:
             raise InvalidRequest(
-                f"{param}: {named} is more than this caller may ask for, which is {rules.max_tokens} "
+                f"{param}: {limit} is more than this caller may ask for, which is {most} "
                 f"({self._whose('max_tokens')}).",
                 param=param,
             )
-        return named
 
-    def _limited(self, body: bytes, family: Family | None) -> bytes:
-        """Return a body that names its limit as the rules want it; the same one where it does already."""
+    def _limited(self, body: bytes, family: Family | None, most: int | None) -> bytes:
+        """Return a body that names its limit as the rules want it; the same one where it does already.
+
+        `most`: what the models take, as far as that is known.
+        """
         value = json.loads(body)
         if family is None:
             raise Forbidden(
@@ -212,10 +212,11 @@ class PermittedCalls:
                 self._check(limit, ".".join(place))
         elif any(place[0] == OF_THE_MODEL for place, _ in said(value)):
             return body  # Bedrock takes one limit, and this one is in the model's own words
-        if limited(value, family):
+        default = self._default
+        if default is None or limited(value, family):
             return body
-        put = self._limit(None, "max_tokens")
-        return body if put is None else json.dumps(with_limit(value, family, put))
+        put = min(default, most or default, HIGHEST.get(family, default))
+        return json.dumps(with_limit(value, family, put))
 
     def _check(self, limit: Any, param: str) -> None:
         if type(limit) is not int or limit < 0:
@@ -223,7 +224,15 @@ class PermittedCalls:
                 f"{param}: give a whole number; this caller's limit is {self._whose('max_tokens')}.",
                 param=param,
             )
-        self._limit(limit, param)
+        self._within(limit, param)
+
+
+def _default(rules: CallerRules) -> int | None:
+    """Return the limit of a request that names none; None where no rule has anything to say of it."""
+    own, most = rules.default_max_tokens, rules.max_tokens
+    if most is None:
+        return own
+    return min(DEFAULT_MAX_TOKENS if own is None else own, most)
 
 
 def _writes(model: Model) -> bool:

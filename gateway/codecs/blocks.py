@@ -129,9 +129,14 @@ def inference_config(
 ) -> Block:
     """Return `inferenceConfig`: what the caller or the gateway's default says, nothing else."""
     config: Block = {}
-    limit = (
-        None if request.reasoning is not None and nova_decides(request, model) else max_tokens(request, model)
-    )
+    limit = None
+    if request.reasoning is None or not nova_decides(request, model):
+        limit = max_tokens(request, model)
+    elif request.allowance is not None and request.allowance.highest is not None:
+        raise InvalidRequest(
+            "reasoning: with an effort of high this model takes no limit of output, and this caller has one.",
+            param="reasoning",
+        )
     if limit is not None:
         config["maxTokens"] = limit
     for name, wire_name in (("temperature", "temperature"), ("top_p", "topP")):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.invocation import ChunkExtractor, Envelope, InvokedFamily
+from gateway.codecs.output_limits import HIGHEST
 from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences
 from gateway.codecs.prompts import BARRED, token_breaker
 from gateway.codecs.shapes import Json, load, malformed, optional_text, records, text
@@ -38,7 +39,7 @@ FAILED: Final = "ERROR"
 _TRANSCRIPTS: Final = Transcripts("Cohere Command", assistant="Chatbot")
 _END: Final = "<EOS_TOKEN>"
 _broken: Final = token_breaker(BARRED, r"<(?=(?i:[A-Z_]{1,40}_TOKEN)>)")
-_MAX_TOKENS: Final = 4096
+_MAX_TOKENS: Final = HIGHEST["cohere_command"]
 _TEMPERATURE: Final = 5
 _TOP_K: Final = 500
 _NAMES: Final = {"temperature": "temperature", "top_p": "p", "top_k": "k"}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.chat_messages import refuse_part, result_text
 from gateway.codecs.cohere_command import sampled
+from gateway.codecs.output_limits import HIGHEST
 from gateway.codecs.parameters import invoked, max_tokens, stop_sequences, tool_choice
 from gateway.codecs.turns import Turn, turns
 from gateway.domain import TextPart, ToolResultPart, ToolUsePart
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _FAMILY: Final = "cohere_command_r"
-_MAX_TOKENS: Final = 4000
+_MAX_TOKENS: Final = HIGHEST["cohere_command_r"]
 _TOP_P: Final = (0.01, 0.99)
 _ROLES: Final = {"user": "USER", "assistant": "CHATBOT"}
 _TYPES: Final = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from gateway.codecs.output_limits import HIGHEST
 from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences
 from gateway.codecs.prompts import BARRED, spoken_by_user_first, token_breaker, under_system
 from gateway.codecs.shapes import Json, optional_text, text
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gateway.domain import CompletionRequest
 
 _WHO: Final = "DeepSeek R1"
-_MAX_TOKENS: Final = 32_768
+_MAX_TOKENS: Final = HIGHEST["deepseek_r1"]
 _TAGS: Final = ("<think>", "</think>")
 
 _break_tokens = token_breaker(BARRED, r"<(?=/?think>)")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.chat_answers import ChatFamily, ChatWords
 from gateway.codecs.chat_messages import ChatShape, chat_messages, chat_tools
+from gateway.codecs.output_limits import HIGHEST
 from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences, tool_choice
 from gateway.codecs.turns import turns
 from gateway.errors import InvalidRequest
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 _WORDS: Final = ChatWords()
 _SHAPE: Final = ChatShape(lists=False, reasoning=False, choices={}, named_choice=False)
-_MAX_TOKENS: Final = 4096
+_MAX_TOKENS: Final = HIGHEST["jamba"]
 _TEMPERATURE: Final = 2
 _TOP_P: Final = (0.01, 1)
 _INSTRUCT: Final = "ai21.jamba-instruct"

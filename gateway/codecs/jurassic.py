@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.codecs.invocation import ChunkExtractor, Envelope, InvokedFamily
+from gateway.codecs.output_limits import HIGHEST
 from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences
 from gateway.codecs.shapes import Json, load, malformed, record, records, text
 from gateway.codecs.stops import finish_reason
@@ -32,7 +33,7 @@ STOP_REASONS: Final = {
     "length": FinishReason.LENGTH,
 }
 _TRANSCRIPTS: Final = Transcripts("Jurassic-2", assistant="Assistant")
-_MAX_TOKENS: Final = 8191
+_MAX_TOKENS: Final = HIGHEST["jurassic"]
 
 
 class JurassicExtractor(ChunkExtractor):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
+from gateway.codecs.output_limits import HIGHEST
 from gateway.codecs.parameters import invoked, max_tokens, sampling
 from gateway.codecs.prompts import BARRED, spoken, spoken_by_user_first, token_breaker
 from gateway.codecs.shapes import Json, count, optional_text, text
@@ -64,9 +65,11 @@ def _headed(start: str, end: str, turn_end: str) -> Callable[[CompletionRequest]
     return prompt
 
 
-_LLAMA_3: Final = _Generation(_headed("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"), 2048)
+_LLAMA_3: Final = _Generation(
+    _headed("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"), HIGHEST["llama"]
+)
 _GENERATIONS: Final = (
-    ("meta.llama2", _Generation(_llama_2, 2048)),
+    ("meta.llama2", _Generation(_llama_2, HIGHEST["llama"])),
     ("meta.llama4", _Generation(_headed("<|header_start|>", "<|header_end|>", "<|eot|>"), 8192)),
 )
 """By the beginning of the model's id; Llama 3 where it says nothing else, or cannot be told."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from gateway.codecs.output_limits import HIGHEST
 from gateway.codecs.parameters import invoked, max_tokens, sampling, stop_sequences
 from gateway.codecs.prompts import spoken_by_user_first, token_breaker, under_system
 from gateway.codecs.shapes import Json, optional_text, text
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.catalog.model import Model
     from gateway.domain import CompletionRequest
 
-_MAX_TOKENS: Final = 8192
+_MAX_TOKENS: Final = HIGHEST["mistral"]
 _TOP_K: Final = 200
 _LARGE: Final = "mistral.mistral-large"  # has no top_k
 

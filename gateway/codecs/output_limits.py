@@ -36,6 +36,18 @@ PLACES: Final[Mapping[Family, tuple[Place, ...]]] = MappingProxyType(
 `converse` is the body of Converse, whatever the model."""
 
 
+HIGHEST: Final[Mapping[Family, int]] = MappingProxyType(
+    {
+        "llama": 2048,
+        "mistral": 8192,
+        "cohere_command": 4096,
+        "cohere_command_r": 4000,
+        "jurassic": 8191,
+        "jamba": 4096,
+        "deepseek_r1": 32_768,
+    }
+)
+"""What InvokeModel takes of a family whatever the model (AWS's parameter reference); Llama 4 takes more."""
 OF_THE_MODEL: Final = "additionalModelRequestFields"
 """What Converse hands to the model beside its own fields, deep inside of them too."""
 _EVERY: Final = tuple(dict.fromkeys(place for places in PLACES.values() for place in places))

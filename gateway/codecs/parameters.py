@@ -48,7 +48,8 @@ def max_tokens(request: CompletionRequest, model: Model, highest: int | None = N
 
     The gateway's default is applied under InvokeModel, and for the families of `DEFAULTED` under Converse
     too, so that the operation makes no difference. For other families the model's own default stands there:
-    our figures of their maxima are not sure enough to send one that the caller did not ask for.
+    our figures of their maxima are not sure enough to send one that the caller did not ask for. What a
+    caller's rules allow it is sent to all.
     """
     if request.max_tokens is not None:
         if request.max_tokens < 1:
@@ -56,11 +57,13 @@ def max_tokens(request: CompletionRequest, model: Model, highest: int | None = N
         if highest is not None and request.max_tokens > highest:
             raise InvalidRequest(f"max_tokens must be between 1 and {highest}.", param="max_tokens")
         return request.max_tokens
-    if model.api == "converse" and model.native_family not in DEFAULTED:
+    if request.allowance is not None:
+        default = request.allowance.default
+    elif model.api == "converse" and model.native_family not in DEFAULTED:
         return None
-    return min(
-        model.max_output_tokens or DEFAULT_MAX_TOKENS, highest or DEFAULT_MAX_TOKENS, DEFAULT_MAX_TOKENS
-    )
+    else:
+        default = DEFAULT_MAX_TOKENS
+    return min(model.max_output_tokens or default, highest or default, default)
 
 
 def sampling(

@@ -150,15 +150,22 @@ def _budget(reasoning: Reasoning, request: CompletionRequest, model: Model) -> t
 
     An effort is a wish, so it gets no more than half of the limit; a budget is a figure, and stays.
     """
-    limit = request.max_tokens
+    limit, allowed = request.max_tokens, request.allowance
     most = limit or model.max_output_tokens or ENDLESS
+    usual = most
+    if limit is None and allowed is not None:
+        most = min(most, allowed.highest or most)
+        usual = min(most, allowed.default)
     if reasoning.effort is not None:
-        budget = max(LEAST, min(BUDGETS[reasoning.effort], most // 2))
+        budget = max(LEAST, min(BUDGETS[reasoning.effort], usual // 2))
     else:
         budget = reasoning.budget_tokens or 0
     if budget < LEAST:
         raise InvalidRequest(f"reasoning: Claude's smallest budget is {LEAST} tokens.", param="reasoning")
-    room = min(budget + DEFAULT_MAX_TOKENS, most) if limit is None else limit
+    answer = DEFAULT_MAX_TOKENS
+    if allowed is not None:  # the figure that the caller gives stands beside its default, not in it
+        answer = max(LEAST, allowed.default - budget) if reasoning.effort is not None else allowed.default
+    room = min(budget + answer, most) if limit is None else limit
     if budget >= room:
         raise InvalidRequest(
             f"{'reasoning' if limit is None else 'max_tokens'}: the limit of {room} tokens must be more than "

@@ -23,6 +23,7 @@ from gateway.domain.events import (
     Usage,
 )
 from gateway.domain.requests import (
+    Allowance,
     CachePoint,
     CacheTtl,
     CompletionRequest,
@@ -51,6 +52,7 @@ from gateway.domain.requests import (
 
 __all__ = [
     "UNTOLD",
+    "Allowance",
     "CachePoint",
     "CacheTtl",
     "Citation",

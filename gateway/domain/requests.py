@@ -154,6 +154,17 @@ class Guardrail:
     stream_mode: Literal["sync", "async"] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Tokens of an answer where the caller names no limit: what its rules give it, and the most of theirs.
+
+    The model's own maximum stands before the first, which is nobody's wish; `highest` None: there is none.
+    """
+
+    default: int
+    highest: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionRequest:
     """One question to one model. `None` and the empty tuple mean: the caller said nothing about it."""
@@ -180,6 +191,8 @@ class CompletionRequest:
     metadata: Mapping[str, str] = field(default_factory=dict)
     provider: str | None = None
     """Callers of the earlier system name the provider beside the model; it must agree with the model."""
+    allowance: Allowance | None = None
+    """None: the caller has no rules about it."""
 
     @property
     def system_text(self) -> str | None:

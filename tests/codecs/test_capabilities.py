@@ -15,6 +15,7 @@ from gateway.catalog.features import Features
 from gateway.catalog.model import Model
 from gateway.codecs import CODECS, structured
 from gateway.domain import (
+    Allowance,
     CachePoint,
     CompletionRequest,
     DocumentPart,
@@ -123,6 +124,7 @@ ASKED: dict[str, tuple[CompletionRequest, CompletionRequest, str]] = {
         replace(TOOLED, tools=(replace(TOOL, cache=CachePoint("1h")),)),
         "tools[0].cache",
     ),
+    "allowance": (PLAIN, replace(PLAIN, allowance=Allowance(7)), "max_tokens"),
     "description of a form": (
         FORMED,
         replace(FORMED, response_format=ResponseFormat(SCHEMA, "a", "d")),
