@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatchcase
+from typing import Final
 
 import pytest
 
@@ -22,7 +24,9 @@ from gateway.catalog.iam import (
 from gateway.catalog.model_id import parse
 from gateway.catalog.profiles import profile_ids
 from gateway.catalog.residency import REACH
+from tests.harness import ROOT
 
+MODELS: Final = ROOT.parent / "shared" / "reference" / "bedrock-models.json"
 EAST = Place("us-east-1", "123456789012")
 OWN = "arn:aws:bedrock:us-east-1:123456789012:"
 CLAUDE = "anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -217,6 +221,16 @@ def test_a_profile_may_lead_wherever_residency_knows_it_to(geo: str) -> None:
     for source in REACH[geo]:
         patterns = destinations(geo, source)
         assert [one for one in REACH[geo] if not any(fnmatchcase(one, shell) for shell in patterns)] == []
+
+
+@pytest.mark.skipif(not MODELS.is_file(), reason="the reference list of models is absent")
+def test_no_geography_of_the_facts_is_unknown() -> None:
+    """Each prefix that AWS's price lists have leads to regions that are known, not to all of them."""
+    rows = json.loads(MODELS.read_text())["models"]
+    geos = {row["geo_prefix"] for row in rows if row.get("geo_prefix")}
+
+    assert len(geos) >= 8
+    assert [geo for geo in geos if "*" in destinations(geo, "us-east-1")] == []
 
 
 def test_every_profile_of_the_catalogue_is_let_through_by_its_geography() -> None:
