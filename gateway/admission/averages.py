@@ -7,6 +7,8 @@ from typing import Final
 _MEMORY: Final = 32
 """The samples that the average reaches back: at fewer it jumps with every long answer."""
 
+_DEVIATIONS: Final = 3
+
 
 class MovingAverage:
     """Exponentially weighted; the first samples weigh alike. `value` is None before the first."""
@@ -25,6 +27,37 @@ class MovingAverage:
         if self._count < _MEMORY:
             self._count += 1
         self.value += (sample - self.value) / self._count
+
+
+class HighRatio:
+    """About the most that comes of an estimate, as a factor. `value` is None before the first sample.
+
+    Large estimates weigh more: of small ones a fixed overhead is the larger part, and large ones would be
+    reckoned too small by their mean. To the mean come three mean deviations, as TCP reckons its timeouts:
+    whoever reserves too little is throttled, whoever reserves too much gets it back at the end.
+    """
+
+    __slots__ = ("_actual", "_deviation", "_estimate")
+
+    def __init__(self) -> None:
+        self._estimate = MovingAverage()
+        self._actual = MovingAverage()
+        self._deviation = MovingAverage()
+
+    @property
+    def value(self) -> float | None:
+        """What an estimate is to be multiplied by."""
+        estimate, actual, deviation = self._estimate.value, self._actual.value, self._deviation.value
+        if estimate is None or actual is None or deviation is None:
+            return None
+        return (actual + _DEVIATIONS * deviation) / estimate
+
+    def add(self, estimate: float, actual: float) -> None:
+        """Take one more sample; an estimate is above 0."""
+        self._estimate.add(estimate)
+        self._actual.add(actual)
+        mean = (self._actual.value or 0.0) / (self._estimate.value or 1.0)
+        self._deviation.add(abs(actual - mean * estimate))
 
 
 class QuickestOfLate:

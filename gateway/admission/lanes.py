@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from gateway.admission.aimd import AdaptiveLimit
-from gateway.admission.averages import Level, MovingAverage, QuickestOfLate
+from gateway.admission.averages import HighRatio, Level, MovingAverage, QuickestOfLate
 from gateway.admission.quotas import MINUTE, Quotas
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Lane:
         """Who found no room: when it goes, the next may find some."""
         self.told: float | None = None
         """When it was logged last that Bedrock throttles whom it should have room for."""
-        self._input = MovingAverage()
+        self._input = HighRatio()
         self._output = MovingAverage()
         self._tokens = MovingAverage()
         self._level: Level | None
@@ -120,7 +120,7 @@ class Lane:
     # ── tokens ────────────────────────────────────────────────────────────────────────────────────────
 
     def corrected(self, demand: Demand) -> Demand:
-        """Return a demand with the input that its estimate has meant here of late."""
+        """Return a demand with the input that its estimate has meant here of late, at most as a rule."""
         ratio = self._input.value
         return demand if ratio is None else demand._replace(input_tokens=round(demand.input_tokens * ratio))
 
@@ -132,7 +132,8 @@ class Lane:
     def learn(self, demand: Demand, read: int | None, written: int | None) -> None:
         """Take note of what came of a demand, of which the input is as estimated, not as corrected."""
         if read and demand.input_tokens:
-            self._input.add(min(_FARTHEST, max(1 / _FARTHEST, read / demand.input_tokens)))
+            estimate = demand.input_tokens
+            self._input.add(estimate, min(_FARTHEST * estimate, max(estimate / _FARTHEST, read)))
         if written is not None and demand.max_tokens:
             self._output.add(min(1.0, written / demand.max_tokens))
 

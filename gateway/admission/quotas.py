@@ -23,12 +23,17 @@ if TYPE_CHECKING:
 
 MINUTE: Final = 60.0
 DAY: Final = 86_400.0
+_ON_THE_WAY_S: Final = 0.5
+"""Seconds that a call may take to Bedrock, connection and all."""
 MICRO: Final = 1_000_000
 _KEPT: Final = DAY
 """How long a budget's counter is kept behind the end of its period."""
 
-Measure: TypeAlias = Literal["requests", "streams", "tokens", "day", "month"]
-"""What a charge counts: requests · requests at a time · tokens · micro-dollars of the day, of the month."""
+THOUSAND: Final = 1_000
+
+Measure: TypeAlias = Literal["requests", "streams", "tokens", "calls", "day", "month"]
+"""What a charge counts: requests · requests at a time · tokens · thousandths of calls to Bedrock, so that a
+part of one can be kept free · micro-dollars of the day, of the month."""
 
 
 class Quota(NamedTuple):
@@ -89,8 +94,28 @@ class Amounts(NamedTuple):
     def of(self, measures: Sequence[Measure]) -> tuple[int, ...]:
         """Return the amount for each charge; what is held comes free whatever its amount."""
         requests, tokens, cost = self
-        by = {"requests": requests, "streams": 0, "tokens": tokens, "day": cost, "month": cost}
+        by = {
+            "requests": requests,
+            "streams": 0,
+            "tokens": tokens,
+            "calls": THOUSAND * requests,
+            "day": cost,
+            "month": cost,
+        }
         return tuple([by[measure] for measure in measures])
+
+
+def _rate(key: str, limit: int, amount: int, period_s: float) -> Charge:
+    """Return the charge of a quota of Bedrock's, whose bucket is not filled to the brim.
+
+    What is reserved here comes to Bedrock later, so that its bucket, once empty, has run for less long than
+    this one: at the brim that is a throttle for every other request. The bucket fills up as fast as ever, so
+    that this costs half a second of the first burst. What is larger than that has the whole bucket.
+    """
+    less = limit - max(1, round(limit * _ON_THE_WAY_S / period_s))
+    if amount > less:
+        return Charge("rate", key, limit, amount, period_s)
+    return Charge("rate", key, less, amount, period_s * less / limit)
 
 
 def of_lane(quota: Quota, lane: str, demand: Demand) -> Counted:
@@ -98,15 +123,14 @@ def of_lane(quota: Quota, lane: str, demand: Demand) -> Counted:
     found: list[tuple[Charge, Measure]] = []
     tokens = demand.input_tokens + demand.max_tokens
     if quota.tokens_per_minute is not None and tokens:
-        found.append(
-            (Charge("rate", f"quota/{lane}/tokens", quota.tokens_per_minute, tokens, MINUTE), "tokens")
-        )
+        found.append((_rate(f"quota/{lane}/tokens", quota.tokens_per_minute, tokens, MINUTE), "tokens"))
     if quota.requests_per_minute is not None:
         limit = quota.requests_per_minute
         calls = min(limit, demand.calls)  # an embedding of many calls waits for as many as there can be
-        found.append((Charge("rate", f"quota/{lane}/requests", limit, calls, MINUTE), "requests"))
+        charge = _rate(f"quota/{lane}/requests", limit * THOUSAND, calls * THOUSAND, MINUTE)
+        found.append((charge, "calls"))
     if quota.tokens_per_day is not None and tokens:
-        found.append((Charge("rate", f"quota/{lane}/day", quota.tokens_per_day, tokens, DAY), "tokens"))
+        found.append((_rate(f"quota/{lane}/day", quota.tokens_per_day, tokens, DAY), "tokens"))
     return _counted(found)
 
 

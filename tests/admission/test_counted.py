@@ -146,7 +146,7 @@ async def waiting_for_quota() -> None:
     await desk.ask(ANONYMOUS)
     ticket = Ticket(ANONYMOUS, [call()])
     slot = await desk.limiter.acquire([LANE], ticket=ticket)
-    assert desk.limiter.now() == pytest.approx(20, abs=0.1)
+    assert desk.limiter.now() == pytest.approx(20, abs=1)
     assert (slot.lane, desk.limiter.running, ticket.position) == (LANE, 2, 0)
     assert ticket.facts()["queue_position"] == 0
 
@@ -159,7 +159,7 @@ async def settled_with_the_burndown() -> None:
     await settle()
     assert not later.done()
     await later
-    assert desk.limiter.now() == pytest.approx(10, abs=0.1)
+    assert desk.limiter.now() == pytest.approx(10, abs=1)
     desk = Desk(quotas=quotas(tokens_per_minute=600, output_burndown=1))
     done(await desk.ask(ANONYMOUS), 100, 80)
     await desk.ask(ANONYMOUS)
@@ -186,7 +186,7 @@ async def small_ones_do_not_pass() -> None:
     await settle()
     assert (big.done(), small.done()) == (False, False)
     await big
-    assert desk.limiter.now() == pytest.approx(30, abs=0.1)
+    assert desk.limiter.now() == pytest.approx(30, abs=1)
     assert not small.done()
     await small
 
@@ -290,12 +290,12 @@ async def requests_and_the_day() -> None:
     for _ in range(2):
         (await desk.ask(ANONYMOUS)).release()
     await desk.ask(ANONYMOUS)
-    assert desk.limiter.now() == pytest.approx(30, abs=0.1)
+    assert desk.limiter.now() == pytest.approx(30, abs=1)
     desk = Desk(quotas=quotas(tokens_per_day=86_400), queue_timeout=200.0)
     done(await desk.ask(ANONYMOUS, call(100, 86_300)), 100, 17_260)
     start = desk.limiter.now()
     await desk.ask(ANONYMOUS, call(60, 40))
-    assert desk.limiter.now() - start == pytest.approx(100, abs=0.1)
+    assert desk.limiter.now() - start == pytest.approx(100, abs=1)
 
 
 async def an_embedding_of_many_calls() -> None:
@@ -306,7 +306,7 @@ async def an_embedding_of_many_calls() -> None:
     slot.used(Used(10, 0, 0, 0, None))
     slot.release()
     await desk.ask(ANONYMOUS)
-    assert desk.limiter.now() == pytest.approx(60, abs=0.1)
+    assert desk.limiter.now() == pytest.approx(60, abs=1)
 
 
 async def throttled_all_the_same() -> None:

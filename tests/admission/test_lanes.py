@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
 from gateway.admission.aimd import Adaptive
+from gateway.admission.averages import HighRatio
 from gateway.admission.queue import ConcurrencyLimiter
 from gateway.admission.slots import Slot
 from gateway.errors import Overloaded
@@ -273,3 +275,23 @@ def test_adaptive_is_checked(wrong: dict[str, Any]) -> None:
     """A limit that could reach nothing, or never shrink, is refused."""
     with pytest.raises(ValueError, match="floor must be at least 1 and decrease between 0 and 1"):
         Adaptive(**wrong)
+
+
+def test_a_high_ratio_is_seldom_exceeded() -> None:
+    """Large estimates decide, small ones with their overhead do not; what scatters is reckoned higher."""
+    ratio = HighRatio()
+    assert ratio.value is None
+    for _ in range(20):
+        ratio.add(100, 60)
+        ratio.add(10_000, 9_900)
+    assert ratio.value is not None
+    assert 0.98 < ratio.value < 1.05
+
+    chance = random.Random(1)  # noqa: S311 - a seed, no secret
+    ratio, exceeded = HighRatio(), 0
+    for _ in range(500):
+        estimate = chance.randint(50, 10_000)
+        actual = estimate * chance.gauss(1.2, 0.1)
+        exceeded += ratio.value is not None and actual > ratio.value * estimate
+        ratio.add(estimate, actual)
+    assert exceeded < 15

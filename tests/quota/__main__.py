@@ -1,7 +1,7 @@
 """`python -m tests.quota`: who gets what out of a quota, all at once and each with an account of its own.
 
-Every way is offered the same requests, twice what the quota can carry, for one minute that is not measured
-(its bucket is full at first) and some that are. Each has an emulator of its own in its own process, which
+Every way is offered the same requests, twice what the quota can carry, for two minutes that are not measured
+(the bucket is full at first) and some that are. Each has an emulator of its own in its own process, which
 reserves and settles as Bedrock does; a gateway is a process too. A table and JSON on standard output; exit
 status 1 where a figure is not kept:
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tests.quota.offered import Offer
 
 MINUTE: Final = 60.0
+WARM_UP: Final = 2 * MINUTE
 MOST_THROTTLED: Final = 0.01
 LEAST_THROTTLED: Final = 0.30
 LEAST_USED: Final = 0.95
@@ -47,7 +48,7 @@ LEAST_USED: Final = 0.95
 async def run(options: argparse.Namespace) -> dict[str, Any]:
     """Run all columns at once and return the figures."""
     quota = Quota(tokens_per_minute=options.tokens_per_minute, shape=options.shape)
-    marks = [MINUTE, MINUTE * (1 + options.minutes)]
+    marks = [WARM_UP, WARM_UP + MINUTE * options.minutes]
     per_second = options.load * options.tokens_per_minute / MINUTE
     with tempfile.TemporaryDirectory() as folder:
         async with AsyncExitStack() as stack:
@@ -69,7 +70,7 @@ async def run(options: argparse.Namespace) -> dict[str, Any]:
 def figures_of(to: Column, offered: Sequence[Offer], quota: int) -> dict[str, Any]:
     """Return the figures of one column, of the measured time; waits are of requests that came in it."""
     counted = to.counts[-1].since(to.counts[0])
-    measured = [offer for offer in offered if offer.due >= MINUTE]
+    measured = [offer for offer in offered if offer.due >= WARM_UP]
     waits = sorted(to.waited[one.number] for one in measured if one.number in to.waited)
     return {
         "calls": counted.requests,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 
 from tests.quota.clients import backing_off, standard
+from tests.quota.far_end import Omniscient
 from tests.quota.offered import BURNDOWN
-from tests.quota.omniscient import Omniscient
 from tests.quota.processes import emulator, gateway
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def start(stack: AsyncExitStack, name: str, quota: Quota, folder: Path) ->
         knows = Omniscient(quota, asyncio.get_running_loop().time)
 
         async def look() -> Counted:
-            return Counted(knows.answered, 0, knows.used)
+            return Counted(knows.far_end.requests - knows.far_end.throttled, 0, knows.far_end.used)
 
         return Column(name, knows, look)
     upstream = url = await stack.enter_async_context(emulator({"*": asdict(quota)}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,18 +30,17 @@ _PACE_MS: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One request, `due` seconds after the start. `settled` is what a quota will have lost by its answer."""
+    """One request, `due` seconds after the start."""
 
     number: int
     due: float
     body: dict[str, Any]
-    settled: int
     max_tokens: int | None
 
 
 def text_of(tokens: int, words: str) -> str:
     """Return a text of so many tokens that begins with `words`."""
-    return (words + "lorem ipsum " * tokens)[: tokens * CHARS_PER_TOKEN]
+    return (words + "lorem ipsum " * (tokens // 3 + 1))[: tokens * CHARS_PER_TOKEN]
 
 
 def offers(per_second: float, seed: int) -> Iterator[Offer]:
@@ -52,28 +51,46 @@ def offers(per_second: float, seed: int) -> Iterator[Offer]:
     number = 0
     while True:
         due += chance.expovariate(per_second / mean)
-        yield _offer(number, due, chance)
+        yield _offer(number, due, _draw(chance))
         number += 1
 
 
 def _mean_settled(seed: int) -> float:
     chance = random.Random(seed + 1)  # noqa: S311 - a seed, no secret
-    sample = [_offer(number, 0.0, chance).settled for number in range(5000)]
+    sample = [_draw(chance).settled for _ in range(5000)]
     return math.fsum(sample) / len(sample)
 
 
-def _offer(number: int, due: float, chance: random.Random) -> Offer:
+class _Drawn(NamedTuple):
+    """What chance decides of a request: tokens of its prompt, deltas of its answer, and so on."""
+
+    prompt: int
+    answer: int
+    limit: int | None
+    shared: str | None
+
+    @property
+    def settled(self) -> int:
+        """What a quota will have lost by its answer, but for what is written to the cache once."""
+        return self.prompt + BURNDOWN * self.answer * DELTA_TOKENS
+
+
+def _draw(chance: random.Random) -> _Drawn:
     prompt = max(20, min(12_000, round(chance.lognormvariate(6.3, 1.0))))
     answer = max(1, min(120, round(chance.lognormvariate(3.2, 0.7))))
-    limits = [limit for limit in _MAX_TOKENS if limit >= answer * DELTA_TOKENS]
-    limit = None if chance.random() < _UNLIMITED else chance.choice(limits)
-    words = f"[[emulator first_byte_ms={_FIRST_BYTE_MS} pace_ms={_PACE_MS} deltas={answer} "
+    limit = chance.choice([limit for limit in _MAX_TOKENS if limit >= answer * DELTA_TOKENS])
+    unlimited, cached = chance.random() < _UNLIMITED, chance.random() < _CACHED
+    return _Drawn(prompt, answer, None if unlimited else limit, chance.choice(_SHARED) if cached else None)
+
+
+def _offer(number: int, due: float, drawn: _Drawn) -> Offer:
+    words = f"[[emulator first_byte_ms={_FIRST_BYTE_MS} pace_ms={_PACE_MS} deltas={drawn.answer} "
     words += f"delta_chars={DELTA_TOKENS * CHARS_PER_TOKEN}]] {number} "
-    body: dict[str, Any] = {"messages": [{"role": "user", "content": [{"text": text_of(prompt, words)}]}]}
-    settled = prompt + BURNDOWN * answer * DELTA_TOKENS
-    if limit is not None:
-        body["inferenceConfig"] = {"maxTokens": limit}
-    if chance.random() < _CACHED:
-        shared = text_of(_SHARED_TOKENS, chance.choice(_SHARED))
+    text = text_of(drawn.prompt, words)
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": [{"text": text}]}]}
+    if drawn.limit is not None:
+        body["inferenceConfig"] = {"maxTokens": drawn.limit}
+    if drawn.shared is not None:
+        shared = text_of(_SHARED_TOKENS, drawn.shared)
         body["system"] = [{"text": shared}, {"cachePoint": {"type": "default"}}]
-    return Offer(number, due, body, settled, limit)
+    return Offer(number, due, body, drawn.limit)
