@@ -88,7 +88,7 @@ class RelayReader(StreamReader):
             characters += keep(heard, events)
         if not self._begun:
             data = self._held + data
-            if not (heard or len(data) > MOST_HELD):
+            if not (heard or characters or len(data) > MOST_HELD):
                 self._held = data
                 return
             self._held, self._begun = b"", True

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 async def models_config(exchange: Exchange) -> Answer:
-    """`GET /models/config`: providers and their models, as bytes that were rendered once at the start."""
+    """`GET /models/config`: providers and their models, as bytes that are rendered at its first use."""
     return rendered_json(exchange.services.models_config(), exchange.log.request_id)
 
 

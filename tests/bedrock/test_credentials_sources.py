@@ -307,9 +307,10 @@ async def test_nothing_anywhere(world: World, log: io.StringIO) -> None:
         with pytest.raises(UpstreamDenied):
             await client.credentials.current()
 
-    assert [line["detail"] for line in lines(log, "credentials_not_renewed")] == [
+    # a slow start leaves time for a second attempt, which says the same
+    assert {line["detail"] for line in lines(log, "credentials_not_renewed")} == {
         "no source of the default chain gave credentials"
-    ]
+    }
 
 
 async def test_container_refuses(world: World, monkeypatch: pytest.MonkeyPatch, log: io.StringIO) -> None:

@@ -271,6 +271,24 @@ def test_nothing_is_passed_on_before_the_model_speaks() -> None:
     assert events == []
 
 
+@pytest.mark.parametrize("framing", [None, Lines()])
+def test_the_first_words_are_passed_on_where_nothing_is_counted(framing: Lines | None) -> None:
+    """A Claude whose `message_start` has no counters is not held back until it has said 16 KB."""
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hello"}}
+    reader, given = reader_of(_relay("claude", framing), {}), list[int]()
+    for chunk in (
+        {"type": "message_start", "message": {"id": "m"}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        delta,
+        delta,
+    ):
+        events: list[Any] = []
+        reader.feed(_event("chunk", chunk), events)
+        given.append(_passed(events).count(b"\n") if framing else len(list(split_frames(_passed(events)))))
+
+    assert given == [0, 0, 3, 1]
+
+
 def test_an_answer_that_says_nothing_is_passed_on_whole() -> None:
     """What was held back comes with the end; an endless beginning is not held."""
     data = _event("messageStart", {"role": "assistant"}) + _event("messageStop", {"stopReason": "end_turn"})
