@@ -167,3 +167,15 @@ def test_a_chunk_that_is_no_event() -> None:
     [end] = events_of(relayed(frames([["x"]])))
 
     assert end["error"]["details"] == {"error_code": "upstream_protocol"}
+
+
+def test_a_frame_that_is_no_chunk() -> None:
+    """Whatever it holds, it is none of Claude's events, and Anthropic's clients do not see it."""
+    chunks = ANSWERS["text"]
+    headers = HEADERS | {":event-type": "novelty"}
+    payloads = [json.dumps(chunk, separators=(",", ":")).encode() for chunk in chunks]
+    strange = [encode(headers, payload) for payload in payloads if b"content_block" in payload]
+    assert any(payload in ClaudeEvents.known for payload in payloads)
+    first, *rest = frames(chunks)
+
+    assert relayed([first, *strange, *rest]) == relayed([first, *rest])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.bedrock.reader import StreamReader
+from gateway.bedrock.reader import StreamReader, UnaryReader
 from gateway.bedrock.relay_reader import reader_of
 from gateway.codecs import CODECS
 from gateway.completion import fold
@@ -62,10 +62,14 @@ def _relay(family: Family | None, framing: Lines | None = None) -> Relay:
 
 def _read(pieces: list[bytes], relay: Relay) -> list[Event]:
     reader, events = reader_of(relay, {}), list[Any]()
-    for piece in pieces:
-        reader.feed(piece, events)
+    _feed(reader, pieces, events)
     reader.close(events)
     return events
+
+
+def _feed(reader: StreamReader | UnaryReader, pieces: list[bytes], events: list[Event]) -> None:
+    for piece in pieces:
+        reader.feed(piece, events)
 
 
 def _passed(events: list[Event]) -> bytes:
@@ -213,6 +217,20 @@ def test_how_much_is_said(name: str, framing: Lines | None) -> None:
 
 
 @pytest.mark.parametrize("framing", [None, Lines()])
+@pytest.mark.parametrize("text", ["", "a", "ab", "abc"])
+def test_hardly_anything_is_said(text: str, framing: Lines | None) -> None:
+    """However few characters a read says, they never count for less than none."""
+    first = list(split_frames(ANSWERS["claude"][1]))[:2]
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+    reader, events = reader_of(_relay("claude", framing), {}), list[Any]()
+    _feed(reader, [*first, *[_event("chunk", delta, p="ab")] * 8], events)
+
+    said = [event.characters for event in events if isinstance(event, PassedOn)]
+    assert min(said) >= 0
+    assert abs(sum(said) - 8 * len(text)) <= 16
+
+
+@pytest.mark.parametrize("framing", [None, Lines()])
 def test_arguments_are_said_too(framing: Lines | None) -> None:
     """A tool's call costs tokens as a text does."""
     call = {"toolUse": {"toolUseId": "t", "name": "write"}}
@@ -329,6 +347,62 @@ def test_faults(frame: bytes, error: type[GatewayError], framing: Lines | None) 
     assert not any(isinstance(event, Stop) for event in events)
 
 
+@pytest.mark.parametrize("framing", [None, Lines()])
+def test_what_a_broken_payload_counts_is_not_heard(framing: Lines | None) -> None:
+    """Nothing of it is passed on, so nothing of it is accounted for."""
+    frames = list(split_frames(ANSWERS["claude"][1]))
+    metrics = {"amazon-bedrock-invocationMetrics": {"cacheReadInputTokenCount": 7}}
+    again = _event("chunk", {"type": "message_start", "message": {}, **metrics})
+    reader, events = reader_of(_relay("claude", framing), {}), list[Any]()
+
+    with pytest.raises(UpstreamProtocolError):
+        reader.feed(b"".join(frames[:5]) + again, events)
+
+    assert [event.cache_read_tokens for event in events if isinstance(event, Usage)] == [None]
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("framing", [None, Lines()])
+def test_a_frame_that_is_not_whole_behind_the_end(name: str, framing: Lines | None) -> None:
+    """What it was to tell is lost, and that is told."""
+    family, data = ANSWERS[name]
+    with pytest.raises(UpstreamProtocolError, match="inside a frame"):
+        _read([data, data[:20]], _relay(family, framing))
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@pytest.mark.parametrize("framing", [None, Lines()])
+def test_a_usual_delta_is_known_by_its_headers_too(name: str, framing: Lines | None) -> None:
+    """In a frame that tells of a failure, or of something new, the same bytes are none."""
+    family, data = ANSWERS[name]
+    frames = list(split_frames(data))[:12]
+    messages: list[Any] = []
+    Decoder().feed(frames[-1], messages)
+    payload = messages[0].payload
+    failure = encode({":exception-type": "throttlingException", ":message-type": "exception"}, payload)
+    novelty = encode({":event-type": "novelty", ":message-type": "event"}, payload)
+    for behind in (failure, novelty + failure, novelty + novelty + failure):
+        for reads in ([*frames, behind], [b"".join([*frames, behind])]):
+            reader, events = reader_of(_relay(family, framing), {}), list[Any]()
+            with pytest.raises(UpstreamThrottled):
+                _feed(reader, reads, events)
+            if framing is None:
+                assert _passed(events) == b"".join(frames) + novelty * behind.count(novelty)
+            assert reader.unknown == ({"event:novelty"} if novelty in behind else set())
+
+
+@pytest.mark.parametrize("framing", [None, Lines()])
+def test_no_delta_behind_the_end(framing: Lines | None) -> None:
+    """What was usual in an answer is a fault behind it."""
+    frames = list(split_frames(ANSWERS["claude"][1]))
+    for reads in ([*frames, frames[4]], [b"".join([*frames, frames[4]])]):
+        reader, events = reader_of(_relay("claude", framing), {}), list[Any]()
+        with pytest.raises(UpstreamProtocolError):
+            _feed(reader, reads, events)
+        if framing is None:
+            assert _passed(events) == b"".join(frames)
+
+
 FOUND = {"sensitiveInformationPolicy": {"regexes": [{"name": "Number", "match": "secret", "action": "NONE"}]}}
 TRACE = {
     "guardrail": {
@@ -345,7 +419,9 @@ def test_the_unmasked_text_does_not_leave(framing: Lines | None) -> None:
     start = _event("messageStart", {"role": "assistant"})
     stop = _event("messageStop", {"stopReason": "guardrail_intervened"})
     said = _event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "***"}, "p": "ab"})
-    data = start + said + stop + _event("metadata", {"usage": {"inputTokens": 1}, "trace": TRACE})
+    quoting = {"contentBlockIndex": 0, "delta": {"text": "***"}, "trace": TRACE, "p": "ab"}
+    data = start + said * 3 + _event("contentBlockDelta", quoting) + said + stop
+    data += _event("metadata", {"usage": {"inputTokens": 1}, "trace": TRACE})
     events = _read([data], _relay("converse", framing))
     assert b"secret" not in _passed(events)
     assert b'{"match":"caller"}' in _passed(events)

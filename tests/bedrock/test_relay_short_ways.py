@@ -84,7 +84,8 @@ def test_both_ways_agree_on_what_is_nearly_usual() -> None:
         body = start + claude_chunk(payload)
         expected = framed(AllFed(extractor_of("claude")), "claude", body)
         assert framed(extractor_of("claude"), "claude", body) == expected
-    for chunk in (b"{}", b'{"bytes":"e30="', b'{"bytes":"eyJ0eXBlIjoiY29udGVudF9ibG9ja19kZWx0YSI="}'):
+    broken = b'{"bytes":"%b","p":' % b64encode(claude_delta(b'"so"'))
+    for chunk in (b"{}", broken, b'{"bytes":"e30="', b'{"bytes":"eyJ0eXBlIjoiY29udGVudF9ibG9ja19kZWx0YSI="}'):
         body = start + usual_frame("chunk", chunk)
         expected = framed(AllFed(extractor_of("claude")), "claude", body)
         assert framed(extractor_of("claude"), "claude", body) == expected
