@@ -152,6 +152,7 @@ class KeyFile:
         self.path = path
         self._keyring = keyring
         self._seen: object = None
+        self._refused = ""
 
     async def open(self) -> None:
         """Read it; one that is not there yet has no keys.
@@ -168,16 +169,23 @@ class KeyFile:
             self._take(await asyncio.to_thread(read, self.path))
 
     async def look(self) -> None:
-        """Read it again where it has changed; a broken one changes nothing, and is told of once."""
+        """Read it again where it has changed; a broken one changes nothing, and is told of once.
+
+        One that cannot be read now is tried again: what it holds may revoke a key.
+        """
         seen = await asyncio.to_thread(_signature, self.path)
         if seen == self._seen:
             return
-        self._seen = seen
         try:
             keys = await asyncio.to_thread(read, self.path)
         except KeyFileError as error:
-            structlog.get_logger().error("keys_file_refused", reason=f"{error}; the keys of before stay")
+            if not isinstance(error.__cause__, OSError):
+                self._seen = seen
+            if str(error) != self._refused:
+                structlog.get_logger().error("keys_file_refused", reason=f"{error}; the keys of before stay")
+            self._refused = str(error)
             return
+        self._seen, self._refused = seen, ""
         self._take(keys)
         structlog.get_logger().info("keys_read", path=str(self.path), keys=len(keys))
 

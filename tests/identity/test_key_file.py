@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.admission.caller import Caller
+from gateway.errors import Unauthenticated
 from gateway.identity import key_file
 from gateway.identity.key_file import KeyFile, KeyFileError
 from gateway.identity.keys import Keyring, new_key
@@ -176,6 +177,34 @@ async def test_a_gateway_reads_it_again(tmp_path: Path, log: io.StringIO) -> Non
     await file.look()
     assert ring.find(MADE.key.encode(), "x") is None
     assert [line["keys"] for line in lines(log, "keys_read")] == [2, 0]
+
+
+async def test_one_that_cannot_be_read_now(
+    tmp_path: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read as soon as it can be, though it does not change again: it may revoke a key. Told of once."""
+    path, ring = tmp_path / "keys.json", Keyring({"a": Caller("a")}, [])
+    with key_file.edited(path) as editing:
+        editing.keys.append(MADE.stored)
+    file = KeyFile(path, ring)
+    await file.open()
+    with key_file.edited(path) as editing:
+        editing.keys[0] = MADE.stored._replace(revoked=NOW)
+
+    def fails(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", fails)
+        for _ in range(2):
+            await file.look()
+    assert ring.find(MADE.key.encode(), "x") == Caller("a")
+    assert [line["reason"] for line in lines(log, "keys_file_refused")] == [
+        f"{path}: cannot be read (Too many open files); the keys of before stay"
+    ]
+    await file.look()
+    with pytest.raises(Unauthenticated, match="revoked"):
+        ring.find(MADE.key.encode(), "x")
 
 
 async def test_a_broken_one_is_no_beginning(tmp_path: Path) -> None:
