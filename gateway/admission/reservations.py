@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from gateway.admission.demand import Used, micro_dollars
-from gateway.admission.quotas import MICRO, UNCOUNTED, Amounts, of_caller, of_lane, renewed_in
+from gateway.admission.quotas import MICRO, MINUTE, UNCOUNTED, Amounts, of_caller, of_lane, renewed_in
 from gateway.domain import Usage
 from gateway.errors import BudgetExhausted, InvalidRequest, RateLimited
 from gateway.ledger.charges import Full, Granted, Order
@@ -98,7 +98,7 @@ class Reservation:
         if not isinstance(verdict, Full):
             raise self._refusal(verdict)
         if verdict.wait_s == math.inf:
-            raise _never_fits([charge for each in counted for charge in each.charges])
+            raise _never_fits(lanes, counted)
         return max(verdict.wait_s, 0.001)
 
     def move(self, lane: Lane) -> None:
@@ -224,10 +224,17 @@ def _usd(micro: int) -> str:
     return f"{micro / MICRO:,.6f}".rstrip("0").rstrip(".")
 
 
-def _never_fits(charges: Sequence[Charge]) -> InvalidRequest:
-    charge = max(charges, key=lambda each: each.amount / each.limit)
+def _never_fits(lanes: Sequence[Lane], counted: Sequence[Counted]) -> InvalidRequest:
+    charge, quota = next(
+        (charge, lane.quota)
+        for lane, each in zip(lanes, counted, strict=True)
+        for charge in each.charges
+        if charge.amount > charge.limit and lane.quota is not None
+    )
+    minute = charge.period_s <= MINUTE
+    limit = quota.tokens_per_minute if minute else quota.tokens_per_day
     return InvalidRequest(
         f"This request may use up to {charge.amount:,} tokens, and Bedrock's quota for this model is "
-        f"{charge.limit:,} in {charge.period_s:,.0f} s here: ask for fewer max_tokens.",
+        f"{limit:,} {'a minute' if minute else 'a day'} here: ask for fewer max_tokens.",
         param="max_tokens",
     )

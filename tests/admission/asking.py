@@ -27,11 +27,14 @@ LANE, OTHER = f"here/{MODEL}", f"there/{MODEL}"
 TODAY = datetime(2026, 11, 21, 18, 0, tzinfo=UTC)
 
 
+SONNET = Catalog(region="us-east-1").resolve(MODEL)
+
+
 def call(read: int = 100, written: int = 100, target: str = "here") -> UpstreamCall:
     """Return a call whose demand is so many tokens in and out."""
     body = orjson.dumps({"max_tokens": written, "text": ""})
     body = body[:-2] + b"x" * (4 * read - len(body)) + b'"}'
-    return UpstreamCall(Catalog(region="us-east-1").resolve(MODEL), body, {}, target=target)
+    return UpstreamCall(SONNET, body, {}, target=target)
 
 
 def caller(name: str = "team", **rules: Any) -> Caller:

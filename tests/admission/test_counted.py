@@ -76,7 +76,7 @@ async def a_request_that_never_fits() -> None:
     )
     assert error.param == "max_tokens"
     desk.limiter.put(quotas(tokens_per_minute=150))
-    await refused(desk, InvalidRequest, "Bedrock's quota for this model is 150 in 60 s")
+    await refused(desk, InvalidRequest, "Bedrock's quota for this model is 150 a minute")
     assert desk.is_at_rest()
 
 
