@@ -13,10 +13,11 @@ import yaml
 from gateway import authentication
 from gateway.settings import load
 from tests.deploy.exported import exported, unknown_names
-from tests.deploy.tools import judged, tool
+from tests.deploy.tools import judged
 from tests.deploy.topology import COMPOSE, KEY, PROMETHEUS, services
 from tests.faults.reverse_proxies import NAMES
 from tests.harness import ROOT
+from tests.programs import debian
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,9 +32,7 @@ each = pytest.mark.parametrize("name", sorted(services()))
 
 def test_docker_compose_finds_no_fault() -> None:
     """`docker-compose config`: Debian has version 1; nothing here is of version 2 only."""
-    code, said = judged(
-        tool("docker-compose", "apt-get install docker-compose"), "-f", str(COMPOSE), "config", "-q"
-    )
+    code, said = judged(debian("docker-compose"), "-f", str(COMPOSE), "config", "-q")
 
     assert (code, said) == (0, "")
 
@@ -80,7 +79,7 @@ def test_the_settings_can_be_read(name: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_promtool_finds_no_fault() -> None:
     """`promtool check config`."""
     code, said = judged(
-        tool("promtool", "apt-get install prometheus"),
+        debian("promtool", "prometheus"),
         "check",
         "config",
         "--lint=all",
@@ -101,7 +100,7 @@ def test_the_expressions_are_promql(tmp_path: Path) -> None:
     rules = [{"record": f"panel:{n}", "expr": expression} for n, expression in enumerate(_expressions())]
     file = tmp_path / "rules.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
-    code, said = judged(tool("promtool", "apt-get install prometheus"), "check", "rules", str(file))
+    code, said = judged(debian("promtool", "prometheus"), "check", "rules", str(file))
 
     assert code == 0, said
 

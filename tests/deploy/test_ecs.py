@@ -10,8 +10,9 @@ import yaml
 from gateway import authentication
 from gateway.settings import Settings, load
 from tests.deploy.test_image import instructions
-from tests.deploy.tools import judged, tool
+from tests.deploy.tools import judged
 from tests.harness import ROOT
+from tests.programs import program
 
 TEMPLATE: Final = ROOT / "deploy" / "ecs" / "template.yaml"
 SHA256: Final = "a" * 64
@@ -65,7 +66,7 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
 def test_cfn_lint_finds_no_fault() -> None:
     """Types, properties, values, references, and where they may stand; its warnings count, too."""
     code, said = judged(
-        tool("cfn-lint", "requirements-dev.lock"), "--non-zero-exit-code", "informational", str(TEMPLATE)
+        program("cfn-lint", "requirements-dev.lock"), "--non-zero-exit-code", "informational", str(TEMPLATE)
     )
 
     assert (code, said) == (0, "")

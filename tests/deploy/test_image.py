@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from gateway.settings import Settings
-from tests.deploy.tools import judged, tool
+from tests.deploy.tools import judged
 from tests.harness import ROOT
 from tests.ports import free_port
+from tests.programs import program
 
 if TYPE_CHECKING:
     import ssl
@@ -35,7 +36,7 @@ def instructions() -> list[tuple[str, str]]:
 
 def test_hadolint_finds_no_fault() -> None:
     """Its one exception stands in the file, with the reason."""
-    code, said = judged(tool("hadolint", "requirements-dev.lock"), "--no-color", str(DOCKERFILE))
+    code, said = judged(program("hadolint", "requirements-dev.lock"), "--no-color", str(DOCKERFILE))
 
     assert (code, said) == (0, "")
 

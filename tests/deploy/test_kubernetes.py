@@ -13,8 +13,9 @@ from gateway import authentication
 from gateway.settings import Settings, load
 from tests.deploy.exported import exported
 from tests.deploy.test_image import instructions
-from tests.deploy.tools import judged, told, tool
+from tests.deploy.tools import judged, told
 from tests.harness import ROOT
+from tests.programs import debian, program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +42,7 @@ def _built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     text = file.read_text()
     assert BASE in text
     file.write_text(text.replace(BASE, "bases:\n  - ../../base\nresources:\n"))
-    kubectl = tool("kubectl", "apt-get install kubernetes-client")
+    kubectl = debian("kubectl", "kubernetes-client")
     return request.param, told(kubectl, "kustomize", str(overlay))
 
 
@@ -64,7 +65,7 @@ def test_each_object_obeys_its_schema(built: tuple[str, str], tmp_path: Path) ->
     file = tmp_path / f"{overlay}.yaml"
     file.write_text(text)
     code, said = judged(
-        tool("kubernetes-validate", "requirements-dev.lock"), "--strict", "--quiet", str(file)
+        program("kubernetes-validate", "requirements-dev.lock"), "--strict", "--quiet", str(file)
     )
 
     assert code == 0, said

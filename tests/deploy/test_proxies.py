@@ -12,9 +12,10 @@ import aiohttp
 import pytest
 
 from gateway.settings import DrainSettings, Settings
-from tests.faults.reverse_proxies import HAPROXY, NAMES, NGINX, haproxy, nginx, program
+from tests.faults.reverse_proxies import HAPROXY, NAMES, NGINX, haproxy, nginx
 from tests.harness import ask, lines
 from tests.ports import free_port
+from tests.programs import debian
 
 if TYPE_CHECKING:
     import io
@@ -272,7 +273,7 @@ def test_a_drain_is_noticed_in_time() -> None:
 def test_haproxy_finds_no_fault() -> None:
     """`haproxy -c`; without the names of the other containers, which nobody here knows."""
     known = dict.fromkeys(("GATEWAY_1", "GATEWAY_2", "GATEWAY_3"), "127.0.0.1:8080")
-    command = [program("haproxy"), "-c", "-f", str(HAPROXY)]
+    command = [debian("haproxy"), "-c", "-f", str(HAPROXY)]
     checked = subprocess.run(command, env=known, capture_output=True, text=True, check=False)  # noqa: S603
 
     assert (checked.returncode, "WARNING" in checked.stderr) == (0, False), checked.stderr
@@ -283,7 +284,7 @@ def test_nginx_finds_no_fault(tmp_path: Path) -> None:
     config = tmp_path / "nginx.conf"
     text = re.sub(r"gateway-[0-9]:", "127.0.0.1:", NGINX.read_text())
     config.write_text(text.replace(" /tmp/", f" {tmp_path}/"))
-    command = [program("nginx"), "-t", "-p", str(tmp_path), "-c", str(config), "-e", "stderr"]
+    command = [debian("nginx"), "-t", "-p", str(tmp_path), "-c", str(config), "-e", "stderr"]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
 
     assert checked.returncode == 0, checked.stderr

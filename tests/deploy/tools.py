@@ -1,34 +1,18 @@
-"""The tools that judge the files of `deploy/`: programs of Debian, and those of the dev environment."""
+"""What the tools say that judge the files of `deploy/`."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import pytest
-
-from tests.clients.packages import required
+from tests.programs import PLACES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-PLACES: Final = os.pathsep.join([str(Path(sys.executable).parent), os.defpath, "/usr/sbin"])
 PATIENCE_S: Final = 120.0
 """Against hanging only."""
-
-
-def tool(name: str, comes_from: str) -> str:
-    """Return the path of a program; where it is missing CI fails, and others skip the test."""
-    found = shutil.which(name, path=PLACES)
-    if found is None:
-        missing = f"{name} is not installed: {comes_from}"
-        assert not required(), missing
-        pytest.skip(missing)
-    return found
 
 
 def judged(*command: str, cwd: Path | None = None, **environment: str) -> tuple[int, str]:

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 import yaml
 
-from tests.faults.reverse_proxies import NAMES, Balancer, haproxy, program, running
+from tests.faults.reverse_proxies import NAMES, Balancer, haproxy, running
 from tests.harness import ROOT
 from tests.lifecycle.load import Ledger, load
 from tests.lifecycle.processes import PATIENCE_S, Process, Replica, seen
 from tests.ports import free_port
+from tests.programs import debian
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -97,7 +98,7 @@ async def running_topology(
         redis = addresses.port("redis:6379")
         command = [str(part) for part in services()["redis"]["command"]]
         own = ["--port", str(redis), "--bind", "127.0.0.1", "--dir", str(folder)]
-        stack.enter_context(running([program(command[0]), *command[1:], *own], (), {}))
+        stack.enter_context(running([debian(command[0]), *command[1:], *own], (), {}))
         emulator = await _emulator(addresses)
         stack.push_async_callback(emulator.close)
         await _connected(redis)
@@ -126,7 +127,7 @@ def _prometheus(addresses: Addresses, balancer: Balancer, port: int, folder: Pat
     config = folder / "prometheus.yml"
     config.write_text(addresses.told(text))
     return [
-        program("prometheus"),
+        debian("prometheus"),
         f"--config.file={config}",
         f"--storage.tsdb.path={folder / 'prometheus'}",
         f"--web.listen-address=127.0.0.1:{port}",

@@ -8,7 +8,6 @@ already, so nobody waits for them to start and nobody takes their port.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,9 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-import pytest
-
 from tests.harness import ROOT
+from tests.programs import debian
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -98,7 +96,7 @@ def haproxy(gateway_urls: Sequence[str], **environment: str) -> Iterator[Balance
             **PATIENT,
             **environment,
         }
-        command = [program("haproxy"), "-db", "-q", "-f", str(HAPROXY)]
+        command = [debian("haproxy"), "-db", "-q", "-f", str(HAPROXY)]
         with running(command, (callers, operators), given):
             urls = (f"http://127.0.0.1:{one.getsockname()[1]}" for one in (callers, operators))
             yield Balancer(*urls)
@@ -115,14 +113,6 @@ def _replaced(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-def program(name: str) -> str:
-    """Return its path; Debian keeps it where a user's PATH does not lead."""
-    found = shutil.which(name, path=os.defpath + ":/usr/sbin:/usr/local/sbin")
-    if found is None:
-        pytest.skip(f"{name} is not installed: apt-get install {name}")
-    return found
-
-
 @contextmanager
 def listening() -> Iterator[socket.socket]:
     """Give a socket that a child process can accept from."""
@@ -137,7 +127,7 @@ def _nginx(text: str, listener: socket.socket, folder: Path) -> Iterator[None]:
     log = str(folder / "nginx.error.log")
     # its default user could not write into `folder`
     directives = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")
-    command = [program("nginx"), "-p", str(folder), "-c", str(config), "-e", log, "-g", directives]
+    command = [debian("nginx"), "-p", str(folder), "-c", str(config), "-e", log, "-g", directives]
     # so nginx takes a socket over from the process before it; here there is none
     with running(command, (listener,), {"NGINX": f"{listener.fileno()};"}):
         yield

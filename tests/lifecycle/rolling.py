@@ -1,7 +1,8 @@
-"""`python -m tests.lifecycle.rolling`: a rolling restart behind HAProxy under load, and what became of it.
+"""`python -m tests.lifecycle.rolling`: a rolling restart behind a proxy under load, and what became of it.
 
 Prints one JSON object. Each round restarts every gateway, one after the other: SIGTERM, its end, its start,
-its readiness. With `--kills N` the gateways are then killed in turn with SIGKILL, N times.
+its readiness. With `--kills N` the gateways are then killed in turn with SIGKILL, N times. With `--nginx` the
+proxy is nginx instead of HAProxy, and nothing is killed: nginx does not say whom it takes for usable.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ import argparse
 import asyncio
 import json
 import sys
+import tempfile
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.faults.reverse_proxies import NAMES
+from tests.faults.reverse_proxies import NAMES, nginx
 from tests.lifecycle.load import Ledger, load, struck
 from tests.lifecycle.processes import Replica, balanced, emulator, environment, seen
 from tests.ports import free_port
@@ -62,14 +65,10 @@ def _figures(ledger: Ledger) -> dict[str, object]:
 
 
 async def roll(*, rounds: int, kills: int, callers: int = CALLERS) -> Outcome:
-    """Restart and kill gateways under load."""
+    """Restart and kill gateways behind HAProxy under load."""
     started = time.monotonic()
     async with AsyncExitStack() as stack:
-        bedrock = await stack.enter_async_context(emulator())
-        replicas = [Replica(name, environment(bedrock, GATEWAY_PORT=str(free_port()))) for name in NAMES]
-        for replica in replicas:
-            stack.push_async_callback(replica.close)
-        await asyncio.gather(*(replica.start() for replica in replicas))
+        replicas = await _started(stack)
         balancer = stack.enter_context(balanced(replicas))
         async with load(balancer.url, callers) as rolling:
             for _ in range(rounds):
@@ -87,14 +86,48 @@ async def roll(*, rounds: int, kills: int, callers: int = CALLERS) -> Outcome:
         return Outcome(rolling, killing, [one.name for one in killed], codes, time.monotonic() - started)
 
 
+async def _started(stack: AsyncExitStack) -> list[Replica]:
+    bedrock = await stack.enter_async_context(emulator())
+    replicas = [Replica(name, environment(bedrock, GATEWAY_PORT=str(free_port()))) for name in NAMES]
+    for replica in replicas:
+        stack.push_async_callback(replica.close)
+    await asyncio.gather(*(replica.start() for replica in replicas))
+    return replicas
+
+
+async def roll_behind_nginx(folder: Path, *, rounds: int, callers: int = CALLERS) -> Outcome:
+    """Restart gateways behind nginx under load.
+
+    It learns that a gateway is there again when it tries, 2 s after the last refusal: the next gateway to be
+    ended says only later that it is going, and listens for longer.
+    """
+    started = time.monotonic()
+    async with AsyncExitStack() as stack:
+        replicas = await _started(stack)
+        url = stack.enter_context(nginx([one.url for one in replicas], folder))
+        async with load(url, callers) as rolling:
+            for _ in range(rounds):
+                for replica in replicas:
+                    await replica.restart()
+        codes = [code for replica in replicas for code in replica.exit_codes]
+        return Outcome(rolling, Ledger(), [], codes, time.monotonic() - started)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it, print the figures, and return 0 where no request failed in the restarts, and none silently."""
     parser = argparse.ArgumentParser(prog="python -m tests.lifecycle.rolling", description=__doc__)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--callers", type=int, default=CALLERS)
+    parser.add_argument("--nginx", action="store_true")
     options = parser.parse_args(arguments)
-    outcome = asyncio.run(roll(rounds=options.rounds, kills=options.kills, callers=options.callers))
+    with tempfile.TemporaryDirectory() as folder:
+        rolling = (
+            roll_behind_nginx(Path(folder), rounds=options.rounds, callers=options.callers)
+            if options.nginx
+            else roll(rounds=options.rounds, kills=options.kills, callers=options.callers)
+        )
+        outcome = asyncio.run(rolling)
     sys.stdout.write(json.dumps(outcome.figures(), indent=2) + "\n")
     return 1 if outcome.rolling.failures or outcome.killing.silent else 0
 
