@@ -11,6 +11,8 @@ from dataclasses import replace
 from json import dumps
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 from gateway.errors import InvalidRequest
 from gateway.wire import json
 
@@ -70,7 +72,7 @@ class AttributedCalls:
 
     def _with_field(self, body: bytes) -> bytes:
         if f'"{FIELD}"'.encode() in body or b"\\u" in body:  # a name may be written in escapes
-            value = _object(json.loads(body), "body")
+            value = _object(orjson.loads(body), "body")  # which was checked where it came in
             said = value.get(FIELD)
             metadata = {} if said is None else _object(said, FIELD)
             return json.dumps({**value, FIELD: self._joined(metadata, FIELD)})

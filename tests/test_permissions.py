@@ -49,6 +49,13 @@ def test_a_default_is_no_more_than_the_model_takes() -> None:
         body(CallerRules(max_tokens=9), HAIKU_3, max_tokens=10)
 
 
+def test_a_body_that_is_still_to_be_made() -> None:
+    """A rank's is made when its model is known, and has no limit: of a new model too."""
+    model = "arn:aws:bedrock:us-east-1::foundation-model/cohere.rerank-v9:0"
+    calls = permitted(CallerRules(max_tokens=9), None).relay(RelayRequest(model, "invoke", b"", {}))
+    assert calls[0].body == b""
+
+
 @pytest.mark.parametrize(
     ("rules", "reasoning", "limit", "budget"),
     [

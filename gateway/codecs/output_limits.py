@@ -51,7 +51,6 @@ HIGHEST: Final[Mapping[Family, int]] = MappingProxyType(
 OF_THE_MODEL: Final = "additionalModelRequestFields"
 """What Converse hands to the model beside its own fields, deep inside of them too."""
 _EVERY: Final = tuple(dict.fromkeys(place for places in PLACES.values() for place in places))
-_EVERYWHERE: Final = _EVERY + tuple((OF_THE_MODEL, *place) for place in _EVERY)
 
 
 def said(body: Mapping[str, Any]) -> Iterator[tuple[Place, Any]]:
@@ -60,10 +59,13 @@ def said(body: Mapping[str, Any]) -> Iterator[tuple[Place, Any]]:
     Whose words a body is in is a guess where a model has two languages, and what a server makes of two names
     for one thing is its own business: a limit that may not be passed is looked for in all of them.
     """
-    for place in _EVERYWHERE:
+    for place in _EVERY:
         value = _at(body, place)
         if value is not None:
             yield place, value
+    added = body.get(OF_THE_MODEL)
+    if type(added) is dict:
+        yield from (((OF_THE_MODEL, *place), value) for place, value in said(added))
 
 
 def limited(body: Mapping[str, Any], family: Family) -> bool:
