@@ -1,6 +1,6 @@
 """How Redis fails, and what replicas under load do meanwhile.
 
-`python -m tests.ledger.outages` runs all with the times of production, and prints what it cost.
+`python -m tests.ledger` measures all of them with the times of production, under steady load.
 """
 
 from __future__ import annotations
