@@ -6,7 +6,6 @@ bucket in one period, without a fraction. `prelude.lua` computes the same with t
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -63,11 +62,9 @@ class Bucket:
     def wait(self, charge: Charge, now_us: int, share: int) -> float:
         """Return in how many seconds the charge fits, if each unit counts `share` times; 0: it does now.
 
-        A bucket at rest takes a charge that is more than its share of the limit, and owes it.
+        The charge is no more than the limit. A bucket at rest takes what is more than its share, and owes it.
         """
         level, ticks = self.level(charge, now_us), self._scale.ticks
-        if charge.amount > charge.limit:
-            return math.inf
         excess = level - max(0, charge.limit - charge.amount * share) * ticks
         if excess <= 0:
             return 0.0

@@ -41,10 +41,6 @@ class Holdings:
         self._debts: dict[str, Charge] = {}
         self._told = 0
 
-    def __len__(self) -> int:
-        """How many grants are not settled."""
-        return len(self._live)
-
     def enter(self, grant: Grant, alternative: int) -> None:
         """This was granted: by Redis if it is shared, else here."""
         self._live[grant.id] = _Live(grant, f"a{alternative}" if grant.shared else NONE)

@@ -115,22 +115,31 @@ class Link:
             with suppress(RedisError, OSError):
                 await connection.disconnect(nowait=True)
 
-    async def _exchange(self, commands: list[tuple[str | int, ...]]) -> list[Any]:
+    async def _exchange(self, commands: list[bytes]) -> list[Any]:
         connection = self._connection
         if connection is None:
             raise LinkError("connection", "not connected")
         try:
-            await connection.send_packed_command(connection.pack_commands(commands))
+            await connection.send_packed_command(b"".join(commands))
             return [await _reply(connection) for _ in commands]
         except (RedisError, OSError) as error:
             raise _translated(error) from error
 
-    def _packed(self, call: Call) -> tuple[str | int, ...]:
+    def _packed(self, call: Call) -> bytes:
         """Give the text of what was not given yet: SCRIPT LOAD may be forbidden (reliability.md R42)."""
         text, sha = call.script
         command = ("EVALSHA", sha) if sha in self._given else ("EVAL", text)
         self._given.add(sha)
-        return (*command, len(call.keys), *call.keys, *call.arguments)
+        return packed((*command, len(call.keys), *call.keys, *call.arguments))
+
+
+def packed(words: Sequence[str | int]) -> bytes:
+    """Return a command as Redis reads it; what redis-py takes for the same is most of what a script costs."""
+    parts = [f"*{len(words)}\r\n"]
+    for word in map(str, words):
+        size = len(word) if word.isascii() else len(word.encode())
+        parts.append(f"${size}\r\n{word}\r\n")
+    return "".join(parts).encode()
 
 
 async def _reply(connection: AbstractConnection) -> Any:

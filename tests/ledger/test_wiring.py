@@ -1,0 +1,122 @@
+"""A gateway with a ledger: how it is set up, what it says of it, and that Redis is no part of being ready."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from gateway.lasting import build_ledger
+from gateway.ledger.local import LocalLedger
+from gateway.settings import MetricsSettings, RedisSettings, Settings
+from tests.harness import ask
+from tests.ledger import redis_server
+from tests.ledger.outages import PASSWORD, until
+from tests.ledger.replicas import granted, held, rate, replica, spent
+from tests.scraping import scrape
+
+if TYPE_CHECKING:
+    import io
+    from pathlib import Path
+
+    from gateway.emulator import Emulator
+    from tests.harness import StartGateway
+    from tests.ledger.redis_server import RedisServer
+
+CALLERS = {"team": {"key_sha256": [sha256(b"a key").hexdigest()], "requests_per_minute": 1000}}
+KEY = {"x-api-key": "a key"}
+
+
+async def test_redis_freezes(
+    server: RedisServer, emulator: Emulator, start: StartGateway, log: io.StringIO
+) -> None:
+    """Requests are served, the process is alive and ready, and where it counts can be seen."""
+    redis = RedisSettings(url=SecretStr(server.url), replicas=4)
+    settings = {"redis": redis, "callers": CALLERS, "metrics": MetricsSettings(port=0)}
+    async with start(emulator, **settings) as caller:
+        assert (await caller.stream(ask(), **KEY))[0] == 200
+        server.freeze()
+        assert (await caller.stream(ask(), **KEY))[0] == 200
+        assert (await caller.stream(ask(), **KEY))[0] == 200
+        for path in ("livez", "readyz"):
+            async with caller.session.get(f"{caller.url}/{path}") as response:
+                assert response.status == 200
+        assert caller.gateway.metrics_url is not None
+        samples = await scrape(caller.gateway.metrics_url)
+        assert samples["gateway_ledger_state{state=degraded}"] == 1
+        assert samples["gateway_ledger_outages_total{cause=timeout}"] == 1
+        assert samples["gateway_ledger_decisions_total{by=here}"] >= 2
+        server.thaw()
+        lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [line["state"] for line in lines if line["event"] == "ledger"][-1] == "degraded"
+
+
+async def test_workers_share(log: io.StringIO) -> None:
+    """Without Redis each worker counts its part of a limit, and says so; one process counts all of it."""
+    one = build_ledger(Settings())
+    assert isinstance(one, LocalLedger)
+    assert (one.share, log.getvalue()) == (1, "")
+    four = build_ledger(Settings(workers=4))
+    assert isinstance(four, LocalLedger)
+    assert four.share == 4
+    assert '"share":"1/4 of each limit"' in log.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("redis://user:CANARY@host:6379/1", ""),
+        ("rediss://:CANARY@host?ssl_cert_reqs=required&db=2", ""),
+        ("unix:///run/redis.sock", ""),
+        ("http://CANARY", "must be redis://HOST:PORT"),
+        ("redis:///CANARY", "must be redis://HOST:PORT"),
+        ("unix://", "must be redis://HOST:PORT"),
+        ("redis://host:CANARY", "is not a URL"),
+        ("redis://host?socket_timeout=5&password=CANARY", "may only say db and ssl_*"),
+    ],
+)
+def test_urls(url: str, problem: str) -> None:
+    """What cannot be a Redis is refused at the start, and no password is told."""
+    if not problem:
+        assert RedisSettings(url=SecretStr(url)).url == SecretStr(url)
+        assert "CANARY" not in repr(RedisSettings(url=SecretStr(url)))
+        return
+    with pytest.raises(ValidationError, match=r"redis\.url") as caught:
+        RedisSettings(url=SecretStr(url))
+    assert problem in str(caught.value)
+    assert "CANARY" not in str(caught.value)
+
+
+RIGHTS = (
+    "+eval +evalsha +select +get +set +del +exists +time +pexpire +zadd +zrem +zcard +zremrangebyscore "
+    "~{bedrock-gateway}*"
+)
+"""All that a gateway needs."""
+
+
+async def test_ways_in(tmp_path: Path) -> None:
+    """By a Unix socket, as a user with few rights, in a database of its own, under names in any script."""
+    path = tmp_path / "redis.sock"
+    async with redis_server.running(tmp_path, "--unixsocket", str(path)) as server:
+        await server.command("ACL", "SETUSER", "gate", "on", f">{PASSWORD}", *RIGHTS.split())
+        server.url = f"unix://gate:{PASSWORD}@{path}?db=3"
+        async with replica(server) as ledger:
+            grant = (await granted(ledger, held(key="équipe/✓"), rate(), spent(1))).grant
+            await ledger._remote.raise_to([rate(5)])  # nothing else is under way
+            ledger.settle(ledger.move(grant, (rate(2),)), [1, 0, 2], [1])
+            await granted(ledger, held(1, key="équipe/✓"))
+            assert ledger.state == "shared"
+        assert await server.command("DBSIZE") == 0
+
+
+async def test_a_wrong_password(tmp_path: Path, log: io.StringIO) -> None:
+    """It is told as what it is, and not told itself."""
+    async with redis_server.running(tmp_path, "--requirepass", "another") as server:
+        server.url = f"redis://:{PASSWORD}@127.0.0.1:{server.port}"
+        async with replica(server) as ledger:
+            await until(lambda: ledger.measures.outages["refusal"] == 1)
+    assert "AuthenticationError" in log.getvalue()
+    assert PASSWORD not in log.getvalue()
