@@ -113,10 +113,16 @@ class SlotPool:
             self.doors.close((lane,), _REST_S)
         if lane.told is None or now - lane.told > _TELL_S:
             lane.told = now
+            quota = lane.quota
             structlog.get_logger().warning(
-                "quota_differs", lane=lane.name, reason="Bedrock throttled a call for which the configured "
-                "quota had room: others use it too, or it is smaller", **lane.quota._asdict(),
-            )  # fmt: skip
+                "quota_differs",
+                lane=lane.name,
+                tokens_per_minute=quota.tokens_per_minute,
+                requests_per_minute=quota.requests_per_minute,
+                tokens_per_day=quota.tokens_per_day,
+                reason="Bedrock throttled a call for which the configured quota had room: others use it too, "
+                "or it is smaller",
+            )
 
     def answered(self, lane: Lane, first_byte: float) -> None:
         """Bedrock began to answer a call of this lane."""
