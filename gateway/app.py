@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway import __version__, event_loop
 from gateway.addresses import listen, listen_privately
-from gateway.authentication import open_callers
+from gateway.authentication import open_callers, open_certificates
 from gateway.bedrock.client import POOL_HEADROOM
 from gateway.composition import StartError, build_quotas
 from gateway.generations import Generations
@@ -26,6 +26,7 @@ from gateway.server.drain import Serving
 from gateway.server.exchange import Limits, Services
 from gateway.server.private import PATH
 from gateway.server.protocol import ConnectionBounds, GatewayServer
+from gateway.server.tls import HANDSHAKES, Tls
 
 if TYPE_CHECKING:
     import socket
@@ -49,7 +50,9 @@ LINGER = 2.0
 class Gateway:
     """A running gateway."""
 
-    def __init__(self, lasting: Lasting, generations: Generations, dispatcher: Dispatcher, host: str) -> None:
+    def __init__(
+        self, lasting: Lasting, generations: Generations, dispatcher: Dispatcher, settings: Settings
+    ) -> None:
         self.limiter = lasting.limiter
         self.retries = lasting.retries
         self.targets: Mapping[str, Target] = {}
@@ -58,12 +61,13 @@ class Gateway:
         self._lasting = lasting
         self._generations = generations
         self._dispatcher = dispatcher
-        self._host = host
+        self.tls = None if settings.tls.cert_file is None else Tls()
+        self._host = settings.host
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return listening.url_of(self.serving.sockets[0])
+        return listening.url_of(self.serving.sockets[0], "http" if self.tls is None else "https")
 
     async def reload(self, settings: Settings) -> None:
         """Put these settings in force for every request from now on.
@@ -74,15 +78,22 @@ class Gateway:
         if problems := prerequisites.problems(
             max_connections=settings.max_connections,
             upstream_connections=len(settings.places()) * (settings.max_concurrency + POOL_HEADROOM),
+            handshakes=0 if self.tls is None else HANDSHAKES,
         ):
             raise StartError(problems)
         # the host is that of the start: it is there that we listen
         callers = await open_callers(settings, self._host, self._callers())
+        certificates = await open_certificates(settings)
+        if (certificates is None) is not (self.tls is None):
+            words = "whether there is TLS is read at the start only"
+            structlog.get_logger().warning("needs_restart", reason=words, settings=["tls"])
 
         def put(backend: Backend, number: int) -> Callable[[], Awaitable[object]]:
             before = [exchange.over for exchange in self._dispatcher.exchanges]
             self._dispatcher.services = _services(settings, backend, callers, self._lasting, number)
             self.targets = backend.targets
+            if self.tls is not None and certificates is not None:
+                self.tls.use(certificates)
             if self._lasting.monitoring is not None:
                 self._lasting.monitoring.put(backend.targets, backend.label)
             self.limiter.resize(
@@ -107,7 +118,10 @@ class Gateway:
     def watched(self) -> Iterable[Watched]:
         """Return what may change outside of the settings in force."""
         callers = self._callers()
-        return () if callers is None else callers.watched
+        return (
+            *(() if callers is None else callers.watched),
+            *(() if self.tls is None else (self.tls,)),
+        )
 
     async def drain(self, *, propagation: bool = True) -> None:
         """Prepare the end of the `running` block: see `Drain.wait`."""
@@ -172,7 +186,7 @@ async def running(
         for part in (generations, lasting.ledger, lasting.abandoned):
             await stack.enter_async_context(aclosing(part))
         await lasting.ledger.open()
-        gateway = Gateway(lasting, generations, dispatcher, settings.host)
+        gateway = Gateway(lasting, generations, dispatcher, settings)
         await gateway.reload(settings)
         await stack.enter_async_context(watching(gateway.watched))
         if lasting.monitoring is not None:  # to the very end: a drain is what one wants to see
@@ -180,7 +194,7 @@ async def running(
             gateway.metrics_url = listening.url_of(private[0]) + PATH
             await stack.enter_async_context(served(lasting.monitoring, private))
             structlog.get_logger().info("metrics", url=gateway.metrics_url)
-        async with _serving(settings, dispatcher, lasting, sockets) as serving:
+        async with _serving(settings, dispatcher, lasting, sockets, gateway.tls) as serving:
             gateway.serving = serving
             targets = [str(target) for target in gateway.targets.values()]
             structlog.get_logger().info(
@@ -191,7 +205,11 @@ async def running(
 
 @asynccontextmanager
 async def _serving(
-    settings: Settings, dispatcher: Dispatcher, lasting: Lasting, sockets: Sequence[socket.socket] | None
+    settings: Settings,
+    dispatcher: Dispatcher,
+    lasting: Lasting,
+    sockets: Sequence[socket.socket] | None,
+    tls: Tls | None,
 ) -> AsyncIterator[Serving]:
     drain, monitoring = lasting.drain, lasting.monitoring
     server = GatewayServer(
@@ -213,7 +231,7 @@ async def _serving(
     await runner.setup()
     try:
         sockets = listen(settings) if sockets is None else sockets
-        await listening.serve(runner, sockets)
+        await listening.serve(runner, sockets, tls)
         serving = Serving(runner, server, dispatcher, sockets)
         if monitoring is not None:
             monitoring.attach(serving)

@@ -13,6 +13,7 @@ from gateway.admission.caller import Caller, CallerRules
 from gateway.composition import StartError
 from gateway.identity.callers import Callers, Known
 from gateway.identity.key_file import KeyFile, KeyFileError
+from gateway.server import tls
 from gateway.settings import is_loopback
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def authenticates(settings: Settings) -> bool:
     return (
         settings.keys_file is not None
         or bool(settings.auth.issuers)
+        or settings.tls.client_certificates != "none"
         or any(caller.key_sha256 for caller in settings.callers.values())
     )
 
@@ -80,6 +82,7 @@ def build_callers(settings: Settings, host: str) -> Callers | None:
         ),
         trust_access_key_ids=is_loopback(host) or settings.auth.trust_access_key_ids,
     )
+    callers.certificate_names = settings.tls.client_names
     if settings.keys_file is not None:
         callers.key_file = KeyFile(settings.keys_file, callers.keyring)
     return callers
@@ -139,6 +142,27 @@ def _tokens(settings: Settings, callers: Callers, before: Callers | None) -> Tok
         )
 
     return Tokens(map(issuer, settings.auth.issuers), callers.subjects)
+
+
+async def open_certificates(settings: Settings) -> tls.Made | None:
+    """Return what connections are handshaken with; None where they are not.
+
+    Raises:
+        StartError: the files cannot be used.
+    """
+    section = settings.tls
+    if section.cert_file is None or section.key_file is None:
+        return None
+    files = tls.TlsFiles(
+        cert_file=section.cert_file,
+        key_file=section.key_file,
+        client_ca_file=section.client_ca_file,
+        client_certificates=section.client_certificates,
+    )
+    try:
+        return await tls.made(files)
+    except tls.TlsError as error:
+        raise StartError([f"tls: {error}"]) from error
 
 
 def _rules(caller: CallerSettings) -> CallerRules:

@@ -51,7 +51,7 @@ ARCHITECTURE = {
     "lasting": Area("monitoring server admission ledger retries abandoned observability", types="settings"),
     "monitoring": Area("server bedrock ledger observability errors", types="admission retries"),
     "readiness": Area("errors", types="server bedrock admission"),
-    "authentication": Area("composition identity admission settings"),
+    "authentication": Area("composition identity admission server settings"),
     "composition": Area("admission bedrock catalog errors", types="settings"),
     "diagnosis": Area("bedrock upstream catalog domain errors", types="settings"),
     # the two shells, which never meet

@@ -1,4 +1,4 @@
-"""Who is calling, by the headers that every client sends: a key, a token, or AWS's signature.
+"""Who is calling, by the headers that every client sends, or by the certificate of its connection.
 
 A key proves who calls, and so does an issuer's token. Of a signature only the access key id is read: it
 *names* a caller, and proves nothing: a gateway that does not have the secret cannot check a signature.
@@ -6,16 +6,19 @@ A key proves who calls, and so does an issuer's token. Of a signature only the a
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from gateway.errors import Unauthenticated
+from gateway.identity.certificates import subjects
 from gateway.identity.keys import UNKNOWN, Keyring
 from gateway.identity.subjects import Member, Subjects, is_token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gateway.admission.caller import Caller
+    from gateway.identity.certificates import Kind, PeerCertificate
     from gateway.identity.key_file import KeyFile
     from gateway.identity.tokens import Tokens
     from gateway.identity.watching import Watched
@@ -34,11 +37,17 @@ _UNPROVEN: Final = (
 )
 
 
+def _now() -> float:
+    return datetime.now(UTC).timestamp()
+
+
 class Headers(Protocol):
     """The headers of a request, by names in any case."""
 
     def getall(self, key: str, default: Sequence[str], /) -> Sequence[str]:
         """Return every value of a header, `default` where it did not come."""
+
+    def __contains__(self, key: object, /) -> bool: ...
 
 
 class Known(NamedTuple):
@@ -54,7 +63,13 @@ class Known(NamedTuple):
 class Callers:
     """Those who may ask. Without `trust_access_key_ids` a signature names nobody."""
 
-    def __init__(self, known: Iterable[Known], *, trust_access_key_ids: bool = True) -> None:
+    def __init__(
+        self,
+        known: Iterable[Known],
+        *,
+        trust_access_key_ids: bool = True,
+        now: Callable[[], float] = _now,
+    ) -> None:
         callers = tuple(known)
         self.keyring = Keyring(
             {known.caller.name: known.caller for known in callers},
@@ -63,19 +78,32 @@ class Callers:
         self.subjects = Subjects(Member(known.caller, known.subjects, known.groups) for known in callers)
         self.key_file: KeyFile | None = None
         self.tokens: Tokens | None = None
+        self.certificate_names: tuple[Kind, ...] = ()
+        self._now = now
         self._trusting = trust_access_key_ids
         self._by_access_key: Mapping[str, Caller] = {
             identifier: known.caller for known in callers for identifier in known.access_key_ids
         }
 
-    def identify(self, headers: Headers) -> Caller:
-        """Return who calls.
+    def identify(self, headers: Headers, peer: PeerCertificate | None = None) -> Caller:
+        """Return who calls; `peer` is the certificate of its connection.
 
-        `Authorization` is read first; `x-api-key` counts where that one does not come.
+        A certificate that is a caller's decides. Else the headers do: that of a proxy is nobody's, and it
+        passes on the keys of many. `Authorization` is read first, `x-api-key` where that one does not come.
 
         Raises:
             Unauthenticated: it is none of ours, or says nothing of itself.
+            Forbidden: it has proven who it is, which is no caller of ours.
         """
+        names = [] if peer is None else subjects(peer, self.certificate_names, self._now)
+        caller = self.subjects.find(names)
+        if caller is not None:
+            return caller
+        if names and AUTHORIZATION not in headers and API_KEY not in headers:
+            return self.subjects.caller(names)
+        return self._of_headers(headers)
+
+    def _of_headers(self, headers: Headers) -> Caller:
         authorization = _single(headers, AUTHORIZATION)
         if authorization is None:
             key = _single(headers, API_KEY)

@@ -51,6 +51,13 @@ class Subjects:
         Raises:
             Forbidden: nobody; it says what makes somebody of it.
         """
+        caller = self.find(subjects, groups)
+        if caller is None:
+            raise Forbidden(_unknown(subjects, groups))
+        return caller
+
+    def find(self, subjects: Sequence[str], groups: Sequence[str] = ()) -> Caller | None:
+        """Return who this is, None where it is nobody."""
         for subject in subjects:
             if (caller := self._exact.get(subject)) is not None:
                 return caller
@@ -61,7 +68,7 @@ class Subjects:
         for group, caller in self._groups:
             if group in groups:
                 return caller
-        raise Forbidden(_unknown(subjects, groups))
+        return None
 
 
 def _unknown(subjects: Sequence[str], groups: Sequence[str]) -> str:

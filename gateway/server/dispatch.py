@@ -75,7 +75,7 @@ class Dispatcher:
                 exchange.expire_in(_milliseconds(patience))
             callers = exchange.services.callers
             if callers is not None and exchange.route.template not in routes.OPEN:
-                exchange.caller = callers.identify(request.headers)
+                exchange.caller = callers.identify(request.headers, exchange.transfer.peer)
                 log.add(caller=exchange.caller.name)
             answer = await exchange.route.handler(request.method)(exchange)
         except BaseException as error:  # noqa: BLE001 - `failure` raises what is not to be answered

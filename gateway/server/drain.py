@@ -83,7 +83,7 @@ class Drain:
         def over() -> bool:
             if loop.time() >= min(settled, deadline):
                 serving.server.close_idle()
-            return self._hurried.is_set() or not serving.server.connections
+            return self._hurried.is_set() or serving.empty
 
         await _until(over, deadline)
 
@@ -100,7 +100,9 @@ class Drain:
                 )
                 told.add(exchange)
             serving.server.close_idle()
-            return not serving.server.connections
+            for handshake in list(serving.server.handshakes):
+                handshake.cancel()
+            return serving.empty
 
         await _until(over, asyncio.get_running_loop().time() + LAST_WORDS)
         serving.dispatcher.cutting = True
@@ -123,6 +125,11 @@ class Serving:
     server: GatewayServer
     dispatcher: Dispatcher
     sockets: Sequence[socket.socket]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody is connected, or about to be."""
+        return not (self.server.connections or self.server.handshakes)
 
     async def stop_listening(self) -> None:
         """Accept whoever the kernel has let in already, then close the sockets; once closed, do nothing.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from gateway.server.tls import Tls
     from gateway.tcp import AddressInfo
 
 SEND_BUFFER: Final = 64 * 1024
@@ -57,19 +58,25 @@ def listen(host: str, port: int, *, reuse_port: bool = False) -> list[socket.soc
     return sockets
 
 
-async def serve(runner: web.ServerRunner, sockets: Sequence[socket.socket]) -> None:
+async def serve(runner: web.ServerRunner, sockets: Sequence[socket.socket], tls: Tls | None = None) -> None:
     """Accept connections from these sockets until the runner's cleanup, which closes them."""
-    from aiohttp.web_runner import SockSite  # noqa: PLC0415 - a supervisor listens, and serves nothing
+    # a supervisor listens, and serves nothing
+    from aiohttp.web_runner import SockSite  # noqa: PLC0415
+
+    from gateway.server.handshakes import TlsSite  # noqa: PLC0415
 
     for one in sockets:
-        await SockSite(runner, one, backlog=ACCEPTS_A_TURN).start()
+        if tls is None:
+            await SockSite(runner, one, backlog=ACCEPTS_A_TURN).start()
+        else:
+            await TlsSite(runner, one, tls, backlog=ACCEPTS_A_TURN).start()
         one.listen(BACKLOG)  # asyncio has just told the kernel its own
 
 
-def url_of(listening: socket.socket) -> str:
+def url_of(listening: socket.socket, scheme: str = "http") -> str:
     """Return where a socket is reached."""
     host, port = listening.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _listening(address: AddressInfo, others: Sequence[socket.socket], *, reuse_port: bool) -> socket.socket:

@@ -13,7 +13,7 @@ MARGIN: Final = 128
 """File descriptors for all that is no connection of a caller or to Bedrock: files, STS, the loop, the log."""
 
 
-def problems(*, max_connections: int, upstream_connections: int) -> list[str]:
+def problems(*, max_connections: int, upstream_connections: int, handshakes: int = 0) -> list[str]:
     """Return why the process cannot serve; raise the soft limit of file descriptors where that helps."""
     found = []
     if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
@@ -21,14 +21,15 @@ def problems(*, max_connections: int, upstream_connections: int) -> list[str]:
             "aiohttp runs without its C extensions, and its parser in Python reads requests more loosely: "
             "install a wheel that has them, and unset AIOHTTP_NO_EXTENSIONS"
         )
-    needed = max_connections + SURPLUS + upstream_connections + MARGIN
+    besides = SURPLUS + MARGIN + handshakes
+    needed = max_connections + upstream_connections + besides
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if needed <= soft or soft == resource.RLIM_INFINITY:
         return found
     if needed > hard != resource.RLIM_INFINITY:
         found.append(
             f"{needed} file descriptors are needed (max_connections {max_connections}, to Bedrock "
-            f"{upstream_connections}, {SURPLUS + MARGIN} besides), and the hard limit is {hard}: "
+            f"{upstream_connections}, {besides} besides), and the hard limit is {hard}: "
             "raise it (ulimit -Hn, LimitNOFILE), or lower max_connections or max_concurrency"
         )
     else:

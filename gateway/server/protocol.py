@@ -23,6 +23,7 @@ from gateway.observability.events import Events
 from gateway.server import framing, routes
 from gateway.server.connections import Connections
 from gateway.server.request_loop import RequestLoop, malformed
+from gateway.server.tls import PeerCertificate
 from gateway.tcp import read_in_pieces, reset
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class GatewayServer(web.Server):
         self.events = events or Events()
         self.bounds = bounds or ConnectionBounds()
         self.counted = Connections(self.bounds.max_connections)
+        self.handshakes: dict[asyncio.Task[None], None] = {}
 
     def __call__(self) -> GatewayRequestHandler:
         """Return the protocol for a new connection."""
@@ -111,6 +113,7 @@ class GatewayRequestHandler(RequestLoop):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # over TCP it is
         """Let the connection in; its first head is waited for from now on."""
         super().connection_made(transport)
+        self.peer = PeerCertificate.of(transport)
         transport.set_write_buffer_limits(WRITE_BUFFER)
         read_in_pieces(transport)
         self._within = self._gateway.counted.add(self)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from gateway.observability.request_log import Observer
     from gateway.server.drain import Drain
+    from gateway.server.tls import PeerCertificate
 
 MALFORMED: tuple[tuple[type[BaseException], str, str], ...] = (
     (http_exceptions.LineTooLong, "The request line or a header is too long.", "headers"),
@@ -51,7 +52,7 @@ class RequestLoop(web.RequestHandler):
     it never saw.
     """
 
-    __slots__ = ("_drain", "_handle", "_observer", "heartbeat")
+    __slots__ = ("_drain", "_handle", "_observer", "heartbeat", "peer")
 
     def __init__(
         self,
@@ -67,13 +68,16 @@ class RequestLoop(web.RequestHandler):
         self._drain = drain
         self._observer = observer
         self.heartbeat = Heartbeat(self._loop)
+        self.peer: PeerCertificate | None = None
 
     # ── what a transfer needs ─────────────────────────────────────────────────────────────────────────
 
     @property
     def draining(self) -> bool:
-        """Whether the process is to end."""
-        return self._drain is not None and self._drain.begun
+        """Whether the process is to end, or what the caller has proven by TLS is about to count no more."""
+        if self._drain is not None and self._drain.begun:
+            return True
+        return self.peer is not None and self.peer.retired
 
     async def drain(self) -> None:
         """Return when more may be written; raises `ConnectionError` where the caller has gone."""

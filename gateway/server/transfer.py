@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from gateway.server.heartbeat import Heartbeat
     from gateway.server.request import Request
+    from gateway.server.tls import PeerCertificate
 
 _HEAD: Final = "HEAD"
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n"
@@ -29,6 +30,7 @@ class Connection(Protocol):
 
     transport: asyncio.Transport | None
     heartbeat: Heartbeat
+    peer: PeerCertificate | None
 
     @property
     def writing_paused(self) -> bool:
@@ -64,6 +66,11 @@ class Transfer:
     def transport(self) -> asyncio.Transport | None:
         """What the bytes go to; None once the caller has gone."""
         return self._connection.transport
+
+    @property
+    def peer(self) -> PeerCertificate | None:
+        """What the caller has proven by TLS."""
+        return self._connection.peer
 
     @property
     def heartbeat(self) -> Heartbeat:

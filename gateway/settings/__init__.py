@@ -29,6 +29,7 @@ from gateway.settings.sections import (
     TimeoutSettings,
 )
 from gateway.settings.targets import DEFAULT_TARGET, RoutingSettings, TargetSettings
+from gateway.settings.tls import TlsSettings
 
 __all__ = [
     "DEFAULT_TARGET",
@@ -58,6 +59,7 @@ __all__ = [
     "TargetChoice",
     "TargetSettings",
     "TimeoutSettings",
+    "TlsSettings",
     "config_file",
     "forget_environment",
     "is_loopback",

@@ -55,12 +55,16 @@ def unknowable(callers: Mapping[str, CallerSettings]) -> Iterable[str]:
             )
 
 
-def unprovable(callers: Mapping[str, CallerSettings], *, tokens: bool) -> Iterable[str]:
+def unprovable(callers: Mapping[str, CallerSettings], *, tokens: bool, certificates: bool) -> Iterable[str]:
     """Name the callers of subjects and groups where nothing proves any."""
     for name, caller in callers.items():
-        for field in ("subjects", "groups"):
-            if getattr(caller, field) and not tokens:
-                yield f"callers.{name}.{field}: nothing proves them: there are no auth.issuers"
+        if caller.subjects and not (tokens or certificates):
+            yield (
+                f"callers.{name}.subjects: nothing proves them: there are no auth.issuers, and "
+                "tls.client_certificates is none"
+            )
+        if caller.groups and not tokens:
+            yield f"callers.{name}.groups: nothing proves them: there are no auth.issuers"
 
 
 def ambiguous(callers: Mapping[str, CallerSettings]) -> Iterable[str]:

@@ -37,6 +37,7 @@ from gateway.settings.sections import (
     TargetChoice,
 )
 from gateway.settings.targets import DEFAULT_TARGET, RoutingSettings, TargetSettings, target_problems
+from gateway.settings.tls import TlsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,6 +130,7 @@ class Settings(BaseSettings):
     keys_file: Path | None = None
     """Keys made by `bedrock-gateway keys`; read again when it changes."""
     auth: AuthSettings = AuthSettings()
+    tls: TlsSettings = TlsSettings()
     attribution: AttributionSettings = AttributionSettings()
     targets: dict[str, TargetSettings] = Field(default_factory=dict)
     """Where Bedrock may be called; without any, the one target `default` that AWS's variables describe."""
@@ -220,7 +222,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _callers_can_be_known(self) -> Self:
-        problems = [*unprovable(self.callers, tokens=bool(self.auth.issuers))]
+        certificates = self.tls.client_certificates != "none"
+        problems = [*unprovable(self.callers, tokens=bool(self.auth.issuers), certificates=certificates)]
         if self.keys_file is None:
             problems += unknowable(self.callers)
         if problems:
