@@ -55,6 +55,7 @@ class Gateway:
     ) -> None:
         self.limiter = lasting.limiter
         self.retries = lasting.retries
+        self.ledger = lasting.ledger
         self.targets: Mapping[str, Target] = {}
         self.serving: Serving
         self.metrics_url: str | None = None

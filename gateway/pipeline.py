@@ -292,9 +292,9 @@ class OpenCompletion:
         return stream
 
     def _give_back(self) -> None:
+        self._attempts.__exit__(None, None, None)
         slot = self._slot
         if slot is not None:
             if slot.counted and (stream := self._stream) is not None:
                 slot.used(Used(*(usage := stream.accounted()[0]), stream.cost_usd(usage)))
             slot.release()
-        self._attempts.__exit__(None, None, None)

@@ -23,7 +23,11 @@ import aiohttp
 import orjson
 
 from gateway import app
+from gateway.admission.demand import micro_dollars
+from gateway.admission.quotas import MICRO
+from gateway.admission.reservations import utc_now
 from gateway.emulator import Emulator, Tokens
+from gateway.ledger.charges import Charge, Granted, Order
 from gateway.observability import logging
 from gateway.settings import CallerSettings
 from tests.harness import settings_for
@@ -31,17 +35,49 @@ from tests.quota.outcomes import outcomes, see
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from datetime import date
 
     from gateway.emulator import Call
+    from gateway.ledger.charges import Ledger
+    from tests.quota.outcomes import Outcome
 
-TEAMS: Final = ("search", "support", "research")
+LUCKY: Final = ("search", "support")
+UNLUCKY: Final = "research"
+"""The one whose answers Bedrock breaks off, so that their tokens are estimates."""
+TEAMS: Final = (*LUCKY, UNLUCKY)
+BUDGET_USD: Final = 1_000.0
 AT_ONCE: Final = 40
 SETTLED_WITHIN: Final = 120.0
 
 
 def callers() -> dict[str, CallerSettings]:
     """Return the teams as callers, each with a key that is its name."""
-    return {name: CallerSettings(key_sha256=(sha256(name.encode()).hexdigest(),)) for name in TEAMS}
+    return {
+        name: CallerSettings(
+            key_sha256=(sha256(name.encode()).hexdigest(),), budget_usd_per_day=BUDGET_USD, max_streams=10_000
+        )
+        for name in TEAMS
+    }
+
+
+def team_of(outcome: Outcome) -> str:
+    """Return whose request it is."""
+    return UNLUCKY if outcome.fate == "broken" else LUCKY[outcome.number % len(LUCKY)]
+
+
+async def spent(ledger: Ledger, team: str, day: date) -> int:
+    """Return what a team has spent on a day by a ledger, in micro-dollars, asked as admission would ask."""
+    key = f"caller/{team}/usd/{day.isoformat()}"
+    least, most = 0, round(BUDGET_USD * MICRO)
+    while least < most:
+        limit = (least + most) // 2
+        verdict = await ledger.reserve(Order("", (Charge("spent", key, limit, 0),)))
+        if isinstance(verdict, Granted):
+            ledger.settle(verdict.grant, (0,), ())
+            most = limit
+        else:
+            least = limit + 1
+    return least
 
 
 @dataclass(slots=True)
@@ -52,6 +88,8 @@ class Books:
     lines: list[dict[str, Any]]
     totals: dict[str, Tokens]
     """Of the far end's ledger, by team."""
+    spent: dict[str, int]
+    """Of the gateway's budgets, in micro-dollars."""
 
     def by_call(self) -> dict[str, list[dict[str, Any]]]:
         """Return the lines by the id of the answer that they tell of."""
@@ -65,6 +103,11 @@ def told(line: dict[str, Any]) -> Tokens:
     """Return the counters of a log line; what it does not know counts nothing."""
     names = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
     return Tokens(*(line.get(name) or 0 for name in names))
+
+
+def cost_of_lines(books: Books, team: str) -> int:
+    """Return what a team's lines say that its answers cost, each rounded up, in micro-dollars."""
+    return sum(micro_dollars(line.get("cost_usd")) for line in books.lines if line["caller"] == team)
 
 
 @dataclass(slots=True)
@@ -113,6 +156,7 @@ async def logged() -> AsyncIterator[io.StringIO]:
 
 async def keep_books(count: int, seed: int, log: io.StringIO, **settings: Any) -> Books:
     """Let so many requests come to their ends and return what both sides have written down."""
+    begun = utc_now().date()
     async with Emulator() as emulator:
         given = settings_for(
             emulator,
@@ -133,19 +177,19 @@ async def keep_books(count: int, seed: int, log: io.StringIO, **settings: Any) -
                 async with at_once:
                     await see(session, gateway.url, headers={"Authorization": f"Bearer {team}"}, **seen)
 
-            asked = [
-                one(TEAMS[outcome.number % len(TEAMS)], outcome=outcome) for outcome in outcomes(count, seed)
-            ]
-            await asyncio.gather(*asked)
+            await asyncio.gather(*(one(team_of(each), outcome=each) for each in outcomes(count, seed)))
             async with asyncio.timeout(SETTLED_WITHIN):
                 await emulator.wait_active(0)
                 while gateway.limiter.running:  # noqa: ASYNC110 - drains end by themselves, no event tells it
                     await asyncio.sleep(0.01)
+            days = {begun, utc_now().date()}
+            spending = {team: sum([await spent(gateway.ledger, team, day) for day in days]) for team in TEAMS}
         lines = [json.loads(line) for line in log.getvalue().splitlines()]
         return Books(
             calls=[call for call in emulator.calls if call.billed is not None],
             lines=[line for line in lines if line["event"] == "request"],
             totals={team: emulator.ledger.total(team=team).tokens for team in TEAMS},
+            spent=spending,
         )
 
 
@@ -165,9 +209,13 @@ async def run(options: argparse.Namespace) -> int:
     said, failed = {}, False
     for policy in ("drain", "abort"):
         async with logged() as log:
-            found = compare(await keep_books(options.count, options.seed, log, on_disconnect=policy))
-        said[policy] = report(found)
-        failed |= policy == "drain" and bool(found.unequal or found.untold or found.unbilled)
+            books = await keep_books(options.count, options.seed, log, on_disconnect=policy)
+        found = compare(books)
+        lines = {team: cost_of_lines(books, team) for team in TEAMS}
+        said[policy] = {**report(found), "micro_usd": {"budgets": books.spent, "lines": lines}}
+        agree = all(books.spent[team] == lines[team] for team in LUCKY)
+        agree = agree and not (found.unequal or found.untold or found.unbilled)
+        failed |= policy == "drain" and not agree
     sys.stdout.write(orjson.dumps(said, option=orjson.OPT_INDENT_2).decode() + "\n")
     return int(failed)
 
