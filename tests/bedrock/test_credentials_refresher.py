@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.bedrock.credentials.refresher import ISSUE_TIMEOUT_S, MAX_OVERLAP, Refresher, described
+from gateway.bedrock.credentials.sessions import CallerSession
 from gateway.bedrock.credentials.source import Issued
 from gateway.bedrock.credentials.supervision import supervised
 from gateway.errors import GatewayError, UpstreamDenied, UpstreamUnavailable
@@ -202,6 +203,28 @@ def test_never_issued(log: io.StringIO) -> None:
     said = lines(log, "credentials_not_renewed")
     assert [line["failures"] for line in said] == [1, 2, 4, 8, 16, 32, 64]
     assert {line["detail"] for line in said} == {"RuntimeError"}
+
+
+def test_what_is_no_emergency() -> None:
+    """Where nothing urges, attempts grow rarer while nothing is issued; who asks has one made at once."""
+    sts = FakeSts(down=((0, 900),), how="hangs")
+
+    async def main() -> None:
+        refresher = Refresher(sts, urgent=False, now=now, uniform=middle)
+        session = CallerSession(refresher)
+        async with supervised("credentials", refresher.run):
+            await asyncio.sleep(901)
+            before = len(sts.calls)
+            assert before < 50  # an emergency makes three times as many, several at a time
+            with pytest.raises(UpstreamDenied):
+                await session.current()
+            await asyncio.sleep(0.1)
+            assert len(sts.calls) == before + 1
+            assert await session.current() == Credentials(f"ASIA{before + 1}", "secret")
+            assert not refresher.wake()
+
+    virtual_clock.run(main())
+    assert sts.most == 1
 
 
 def test_issued_too_late(log: io.StringIO) -> None:

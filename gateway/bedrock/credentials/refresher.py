@@ -64,7 +64,8 @@ def utc_now() -> datetime:
 class Refresher:
     """A `CredentialSource` over an issuer; it lives as long as its `run` does.
 
-    `assumer` is the source whose credentials the issuer itself uses, None where it needs none.
+    `assumer` is the source whose credentials the issuer itself uses, None where it needs none. `urgent`:
+    whether having nothing to serve with is an emergency; else attempts grow rarer until `wake`.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Refresher:
         issuer: Issuer,
         *,
         assumer: CredentialSource | None = None,
+        urgent: bool = True,
         now: Callable[[], datetime] = utc_now,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
@@ -80,6 +82,7 @@ class Refresher:
         self.failures = 0
         self._issuer = issuer
         self._assumer = assumer
+        self._urgent = urgent
         self._now = now
         self._uniform = uniform
         self._held: _Held | None = None
@@ -120,15 +123,21 @@ class Refresher:
         """Ask the task for one attempt, unless others are here already; see `CredentialSource`."""
         if self._differs(rejected):
             return True
-        if asyncio.get_running_loop().time() < self._ended_at + RENEWAL_PAUSE_S:
+        if not self.wake():
             return False
-        self._wanted.set()
         try:
             async with asyncio.timeout(ISSUE_TIMEOUT_S):
                 await self._round.wait()
         except TimeoutError:
             return False
         return self._differs(rejected)
+
+    def wake(self) -> bool:
+        """Let the task make an attempt now; return whether it does, which is not so soon after the last."""
+        due = asyncio.get_running_loop().time() >= self._ended_at + RENEWAL_PAUSE_S
+        if due:
+            self._wanted.set()
+        return due
 
     async def first_round(self) -> None:
         """Return when the first attempt has ended, well or not."""
@@ -172,9 +181,10 @@ class Refresher:
     def _back_off(self) -> float:
         left = self.seconds_left
         ceiling = BACK_OFF_S * 2.0 ** min(self._consecutive - 1, 10)
-        if left <= URGENT_S:
+        if left <= URGENT_S and self._urgent:
             return self._uniform(0.5, 1.0) * min(MAX_URGENT_S, ceiling)
-        return min(self._uniform(0.5, 1.0) * min(MAX_BACK_OFF_S, ceiling), left - URGENT_S)
+        pause = self._uniform(0.5, 1.0) * min(MAX_BACK_OFF_S, ceiling)
+        return min(pause, left - URGENT_S) if left > URGENT_S else pause
 
     async def _attempt(self) -> Issued | None:
         """Return what the first call to succeed gave, or None when all have failed.
@@ -204,7 +214,12 @@ class Refresher:
                 await asyncio.wait(calls)
 
     def _may_overlap(self, running: int) -> bool:
-        return self._issuer.overlapping and running < MAX_OVERLAP and self.seconds_left <= URGENT_S
+        return (
+            self._urgent
+            and self._issuer.overlapping
+            and running < MAX_OVERLAP
+            and self.seconds_left <= URGENT_S
+        )
 
     async def _call(self) -> Issued | None:
         try:

@@ -1,7 +1,9 @@
 """A session of the role for each caller, named after it: CloudTrail and the bill then know the team.
 
 A session begins with the first call of its caller, which waits for STS; from then on it is renewed like all
-credentials. Callers are those of the settings, so there are no more sessions than that.
+credentials. Callers are those of the settings, so there are no more sessions than that. While STS gives none,
+as where the role may not be tagged, only calls make it be asked often: all replicas of an account share STS's
+quota, which the process's own credentials are renewed by too.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class CallerSessions:
         tags = self._role.tags if self._tag is None else {**self._role.tags, self._tag: caller}
         role = self._role.model_copy(update={"session_name": caller, "tags": tags})
         issuer = AssumedRole(self._sts, self._source, role, default_session_name=caller)
-        refresher = Refresher(issuer, assumer=self._source)
+        refresher = Refresher(issuer, assumer=self._source, urgent=False)
         work = again_and_again(f"session of {caller}", refresher.run)
         self._tasks.append(asyncio.create_task(work, name=f"session of {caller}"))  # noqa: TID251 - `aclose` ends it
         return CallerSession(refresher)
@@ -82,6 +84,8 @@ class CallerSession:
             raise UpstreamUnavailable(
                 OUTAGE_WORDS, detail="STS does not answer for the caller's session"
             ) from None
+        if self._refresher.seconds_left == 0:
+            self._refresher.wake()
         return await self._refresher.current()
 
     async def renew(self, rejected: RequestCredentials) -> bool:
