@@ -233,7 +233,12 @@ class Ticket:
 
     def call_in(self, lane: str | None) -> Call:
         """Return the call that is sent in a lane; the first where none is."""
-        return next((call for call in self.calls if call.lane == lane), self.calls[0])
+        calls = self.calls
+        if len(calls) > 1:
+            for call in calls:
+                if call.lane == lane:
+                    return call
+        return calls[0]
 
     def facts(self) -> dict[str, Any]:
         """Return what the log line says of its waiting; nothing where it did not wait."""

@@ -26,8 +26,8 @@ DAY: Final = 86_400.0
 _ON_THE_WAY_S: Final = 0.5
 """Seconds that a call may take to Bedrock, connection and all."""
 MICRO: Final = 1_000_000
-_KEPT: Final = DAY
-"""How long a budget's counter is kept behind the end of its period."""
+_KEPT: Final = {"day": 2 * DAY, "month": 33 * DAY}
+"""How long a budget's counter is kept from when it was last added to: beyond the end of its period."""
 
 THOUSAND: Final = 1_000
 
@@ -93,6 +93,8 @@ class Amounts(NamedTuple):
 
     def of(self, measures: Sequence[Measure]) -> tuple[int, ...]:
         """Return the amount for each charge; what is held comes free whatever its amount."""
+        if not measures:
+            return ()
         requests, tokens, cost = self
         by = {
             "requests": requests,
@@ -159,8 +161,7 @@ def of_caller(caller: Caller, demand: Demand, now: datetime) -> Counted:
 def _budget(name: str, period: Literal["day", "month"], usd: float, cost: int, now: datetime) -> Charge:
     day = now.date().isoformat()
     date = day if period == "day" else day[:7]
-    kept = renewed_in(period, now) + _KEPT
-    return Charge("spent", f"caller/{name}/usd/{date}", round(usd * MICRO), cost, kept)
+    return Charge("spent", f"caller/{name}/usd/{date}", round(usd * MICRO), cost, _KEPT[period])
 
 
 def renewed_in(period: Literal["day", "month"], now: datetime) -> float:
@@ -174,4 +175,4 @@ def renewed_in(period: Literal["day", "month"], now: datetime) -> float:
 
 
 def _counted(found: list[tuple[Charge, Measure]]) -> Counted:
-    return Counted(tuple([charge for charge, _ in found]), tuple([measure for _, measure in found]))
+    return Counted(*zip(*found, strict=True)) if found else UNCOUNTED

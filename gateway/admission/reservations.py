@@ -15,7 +15,7 @@ from gateway.ledger.charges import Full, Granted, Order
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gateway.admission.demand import Call, Demand, Ticket
+    from gateway.admission.demand import Demand, Ticket
     from gateway.admission.lanes import Lane
     from gateway.admission.quotas import Counted
     from gateway.errors import GatewayError
@@ -128,9 +128,6 @@ class Reservation:
 
     # ── from demand to charges ────────────────────────────────────────────────────────────────────────
 
-    def _call(self) -> Call:
-        return self.ticket.call_in(None if self.lane is None else self.lane.name)
-
     def _demand(self, lane: Lane) -> Demand:
         return lane.corrected(self.ticket.demand(self.ticket.call_in(lane.name)))
 
@@ -161,7 +158,8 @@ class Reservation:
 
     def _amounts(self, used: Used | None) -> tuple[Amounts, Amounts]:
         """Return what the caller took, and what it took of the lane's quota."""
-        demand, call = self.ticket.demand(self._call()), self._call()
+        call = self.ticket.call_in(None if self.lane is None else self.lane.name)
+        demand = self.ticket.demand(call)
         if used is None:
             return Amounts(1, 0, 0), Amounts(demand.calls, 0, 0)
         lane = self.lane
