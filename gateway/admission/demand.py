@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 BYTES_PER_TOKEN: Final = 4
 IMAGE_TOKENS: Final = 1_600
 """Of a picture as large as models take it: Anthropic's figure is width x height / 750, at most about this."""
+SMALL: Final = 2_048
+"""Bytes of a body in which no media are looked for: as text they count no more."""
 PAGE_TOKENS: Final = 2_000
 DOCUMENT_BYTES_PER_TOKEN: Final = 25
 """Of a PDF or an office file, which are packed and full of what is no text."""
@@ -142,10 +144,12 @@ def micro_dollars(usd: float | None) -> int:
 def input_tokens(body: bytes) -> int:
     """Return about how many tokens of input a body has, at least 1."""
     media, tokens = 0, 0
-    for start, end in _base64(body):
-        media += end - start
-        tokens += _tokens_of_media(body[start : start + 16], end - start)
-    escapes = body.count(b"\\u")  # of six bytes, where UTF-8 has two or three
+    if len(body) > SMALL:
+        for start, end in _base64(body):
+            media += end - start
+            tokens += _tokens_of_media(body[start : start + 16], end - start)
+    # escapes are of six bytes, where UTF-8 has two or three; to look for one byte costs nothing
+    escapes = body.count(b"\\u") if b"\\" in body else 0
     return max(1, tokens + (len(body) - media - 4 * escapes) // BYTES_PER_TOKEN)
 
 

@@ -77,10 +77,10 @@ async def run(url: str, rates: Mapping[str, float], seconds: float) -> Outcome:
         sent = loop.time()
         headers = {"Authorization": f"Bearer {name}"}
         async with session.post(f"{url}/chat/completions/stream", json=body(), headers=headers) as response:
-            await response.content.readany()
+            answer = await response.content.readany()
             if response.status == 200:
                 outcome.waits[name].append(loop.time() - sent)
-            last = (await response.read() or b"{}").splitlines()[-1]
+            last = (answer + await response.content.read()).splitlines()[-1]
             whole = response.status != 200 or orjson.loads(last)["type"] == "done"
             outcome.statuses[name][response.status if whole else 0] += 1
 
