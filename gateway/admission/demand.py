@@ -40,15 +40,14 @@ _PICTURES: Final = (b"iVBORw0KGgo", b"/9j/", b"R0lGOD", b"UklGR")
 """How PNG, JPEG, GIF and WebP begin in base64."""
 _PACKED: Final = (b"JVBERi", b"UEsDB", b"0M8R4")
 """The same of PDF, and of office files new and old; what is neither is text."""
-_LIMIT: Final = re.compile(
-    rb'"(?:max_tokens|max_completion_tokens|maxTokens|max_gen_len|maxTokenCount|max_tokens_to_sample)"'
-    rb"\s*:\s*(\d{1,9})\b"
-)
 _LIMITS: Final = (
-    "max_tokens", "max_completion_tokens", "maxTokens", "max_gen_len", "maxTokenCount",
+    "max_tokens", "max_completion_tokens", "maxTokens", "max_new_tokens", "max_gen_len", "maxTokenCount",
     "max_tokens_to_sample",
 )  # fmt: skip
-_INSIDE: Final = ("inferenceConfig", "textGenerationConfig")
+_LIMIT: Final = re.compile(rb'"(?:%b)"\s*:\s*(\d{1,9})\s*[,}]' % "|".join(_LIMITS).encode())
+_INSIDE: Final = ("inferenceConfig", "textGenerationConfig", "additionalModelRequestFields")
+_ESCAPED: Final = re.compile(rb"\\u00[4-7]")
+"""A letter that need not be escaped: it may be one of a name."""
 
 
 class Model(Protocol):
@@ -181,28 +180,31 @@ def _tokens_of_media(head: bytes, length: int) -> int:
 def _max_tokens(body: bytes) -> int | None:
     """Return the limit of the answer that a body names.
 
-    It is read as JSON where a second place looks like it, in a tool's arguments for example. Within text the
-    quotes are escaped, and the name is another.
+    It is read as JSON where it may stand deeper, as in a tool's arguments, where a second place looks
+    like it, or where a name may be written in escapes: nobody is to reserve less than it asks for. Within
+    text the quotes are escaped, and the name is another.
     """
     found: bytes | None = None
     at = body.find(b'"max')
     while at >= 0:
         limit = _LIMIT.match(body, at)
         if limit is not None:
-            if found is not None:
+            if found is not None or body.count(b"{", 0, at) > 1 or body.find(b"[", 0, at) >= 0:
                 return _said(orjson.loads(body))
             found = limit[1]
         at = body.find(b'"max', at + 4)
+    if body.find(b"\\u00") >= 0 and _ESCAPED.search(body):
+        return _said(orjson.loads(body))
     return None if found is None else int(found)
 
 
 def _said(body: Any) -> int | None:
-    places: list[Any] = [body, *(body.get(name) for name in _INSIDE)] if isinstance(body, dict) else []
-    for place in places:
-        for name in _LIMITS if isinstance(place, dict) else ():
-            if type(limit := place.get(name)) is int:
-                return limit
-    return None
+    """Return the largest limit that stands where one is read."""
+    if not isinstance(body, dict):
+        return None
+    limits = [limit for name in _LIMITS if type(limit := body.get(name)) is int and limit >= 0]
+    limits += [limit for name in _INSIDE if (limit := _said(body.get(name))) is not None]
+    return max(limits, default=None)
 
 
 class Ticket:

@@ -68,6 +68,27 @@ def test_escapes() -> None:
 @pytest.mark.parametrize(
     ("body", "limit"),
     [
+        (b'{"max_t\\u006fkens":5000,"messages":[{"input":{"max_tokens":1}}]}', 5000),
+        (b'{"max_tokens":1,"inferenceConfig":{"maxT\\u006fkens":5000}}', 5000),
+        (b'{"max_tokens":1,"inferenceConfig":{"maxTokens":5000}}', 5000),
+        (b'{"inferenceConfig":{"maxTokens":1,"max_new_tokens":5000}}', 5000),
+        (b'{"additionalModelRequestFields":{"max_tokens":5000},"inferenceConfig":{"maxTokens":1}}', 5000),
+        (b'{"messages":[{"input":{"max_tokens":1}}]}', 64_000),
+        (b'{"x":{"max_tokens":1}}', 64_000),
+        (b'{"max_tokens":1.5e4}', 64_000),
+        (b'{"max_tokens":-1,"inferenceConfig":{"maxTokens":-1}}', 64_000),
+        (b'{"messages":["\\u0041\\u00e9"],"max_tokens":17}', 17),
+    ],
+)
+def test_nobody_reserves_less_than_it_asks_for(body: bytes, limit: int) -> None:
+    """By a name in escapes, by one that only looks like a limit, or by several of which one is small."""
+    model = Catalog(region="us-east-1").resolve(MODEL)
+    assert demand_of(UpstreamCall(model, body, {})).max_tokens == limit
+
+
+@pytest.mark.parametrize(
+    ("body", "limit"),
+    [
         ({"max_tokens": 17}, 17),
         ({"inferenceConfig": {"maxTokens": 17}}, 17),
         ({"textGenerationConfig": {"maxTokenCount": 17}}, 17),
