@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gateway.bedrock.clocks import Clocks
 from gateway.catalog.timeouts import GENERAL
 from gateway.deadline import Deadline, DeadlinePassed
+from gateway.errors import UpstreamTimeout
 from gateway.settings import BedrockSettings
 from tests.virtual_clock import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 async def _sleep(seconds: float, result: str = "done") -> str:
@@ -301,5 +305,47 @@ def test_clocks_give_their_deadline_back_once() -> None:
         assert not rested
         again.close()
         assert rested == [kept]
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("total", "moments", "struck", "words"),
+    [
+        (60, (6, 12, 18), 28, "fell silent for more than 10 s"),
+        (60, (), 10, "fell silent"),
+        (15, (6, 12), 15, "longer than 15 s"),
+    ],
+)
+def test_each_piece_puts_the_clock_off(
+    total: float, moments: tuple[float, ...], struck: float, words: str
+) -> None:
+    """The gap counts from the last piece that went by, and never beyond the total."""
+
+    class FarEnd:
+        """Pushes a piece at each moment, then falls silent."""
+
+        def forward(self, take: Callable[[bytes], bool]) -> asyncio.Future[None]:
+            loop = asyncio.get_running_loop()
+            for moment in moments:
+                loop.call_at(moment, take, b"piece")
+            return loop.create_future()
+
+    async def main() -> None:
+        taken: list[bytes] = []
+
+        def take(data: bytes) -> bool:
+            taken.append(data)
+            return True
+
+        settings = BedrockSettings(gap_timeout_ms=10_000, total_timeout_ms=int(total * 1000))
+        clocks = Clocks(settings, GENERAL, streaming=True)
+        clocks.answered = True
+        far_end: Any = FarEnd()
+        with pytest.raises(UpstreamTimeout, match=words):
+            await clocks.forward(far_end, take)
+        assert asyncio.get_running_loop().time() == struck
+        assert len(taken) == len(moments)
+        clocks.close()
 
     run(main())

@@ -107,6 +107,9 @@ CHUNKS = (
     _DELTA + ',"usage":null}',
     _DELTA + "}",
     '{"type":"message_delta","delta":{"stop_sequence":"\\n"},"usage":{"output_tokens":2}}',
+    _DELTA + ',"x":{"input_tokens":3},"usage":{"output_tokens":2}}',
+    _DELTA + ',"usage":{"output_tokens":-2}}',
+    _DELTA + ', "usage": {"output_tokens": 2}}',
     '{"type":"message_stop"}',
     '{"type":"message_stop"' + BEDROCKS + "}",
     '{"type":"message_stop","type":"ping"}',
@@ -115,6 +118,9 @@ CHUNKS = (
     '{"type":"content_block_start","index":3,"content_block":{"type":"text","text":""}}',
     '{"type":"content_block_stop","index":7}',
     '{"type":"content_block_stop","index":8' + BEDROCKS + "}",
+    '{"type":"content_block_stop","index":8,"amazon\\u002dbedrock-trace":{}}',
+    '{"type":"content_block_stop",\n"index":8}',
+    '{"type":"content_block_stop",\r"index":8}',
 )
 
 
