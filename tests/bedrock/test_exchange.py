@@ -12,9 +12,14 @@ import aiohttp
 import pytest
 from pydantic import SecretStr
 
+from gateway.bedrock.answer import BedrockAnswer
 from gateway.bedrock.client import open_client
+from gateway.bedrock.clocks import Clocks
 from gateway.bedrock.exceptions import before_the_head
 from gateway.bedrock.exchange import HIGH_WATER, SLICE
+from gateway.bedrock.reader import StreamReader
+from gateway.catalog.timeouts import GENERAL
+from gateway.codecs import CODECS
 from gateway.errors import UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
 from gateway.settings import AwsSettings, BedrockSettings, CredentialSettings
 from gateway.tcp import reset
@@ -500,6 +505,20 @@ async def test_nothing_is_forwarded_to_who_has_left() -> None:
         more.set()
         await until(lambda: exchange.ready)
         assert (taken, exchange.take()) == ([], b"ab")
+        exchange.close()
+
+
+async def test_what_has_come_is_not_waited_for() -> None:
+    """Whoever forwards an answer of which something waits is to read that first: nothing more may come."""
+    async with opened(FarEnd(sending(OK + b"Content-Length: 9\r\n\r\nhello"))) as client:
+        exchange = await post(client)
+        await until(lambda: exchange.ready)
+        reader = StreamReader(CODECS["claude"].extractor(), enveloped=True)
+        clocks = Clocks(BedrockSettings(), GENERAL, streaming=True)
+        answer = BedrockAnswer(exchange, reader, clocks)
+        await answer.forward(lambda _: True)
+        assert await answer.read() == b"hello"
+        clocks.close()
         exchange.close()
 
 

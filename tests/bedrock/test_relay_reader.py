@@ -388,6 +388,8 @@ def test_a_usual_delta_is_known_by_its_headers_too(name: str, framing: Lines | N
                 _feed(reader, reads, events)
             if framing is None:
                 assert _passed(events) == b"".join(frames) + novelty * behind.count(novelty)
+            else:
+                assert _passed(events).count(b"novelty ") == behind.count(novelty)
             assert reader.unknown == ({"event:novelty"} if novelty in behind else set())
 
 

@@ -176,6 +176,18 @@ async def test_fault_in_the_middle(model: str, fault: str, wordy: Emulator, star
     }
 
 
+async def test_an_end_that_is_not_told(wordy: Emulator, start: StartGateway) -> None:
+    """Behind the model's last event the end of the transfer has a second, not the gap's clock.
+
+    That one would make an error of a whole answer.
+    """
+    body = ask("[[emulator deltas=4 pace_ms=5 stall=9]]", model=CLAUDE)
+    async with start(wordy, bedrock={"gap_timeout_ms": 10_000}) as caller:
+        _, records, _ = await caller.stream(body)
+
+    assert [record["type"] for record in records] == ["start", *["text_delta"] * 4, "done"]
+
+
 async def test_good_events_before_a_fault_in_the_same_read_are_delivered(caller: Caller) -> None:
     """When one network read brings five frames and an exception frame, the events of the five come first."""
     body = ask("[[emulator exception=throttlingException after=5 frames_per_write=0 deltas=9]]", model=NOVA)
