@@ -74,6 +74,12 @@ def test_text_turns_are_usual() -> None:
     assert asked == {"anthropic_version": "bedrock-2023-05-31", "messages": turns, "max_tokens": 5}
 
 
+def test_flags_of_a_usual_body() -> None:
+    """What is told in headers goes with it all the same."""
+    asked = anthropic_invoke.read(GOOD, betas=("context-1m-2025-08-07",))
+    assert json.loads(asked.body)["anthropic_beta"] == ["context-1m-2025-08-07"]
+
+
 # ── the answer ────────────────────────────────────────────────────────────────────────────────────────
 
 BEDROCKS = ',"amazon-bedrock-invocationMetrics":{"inputTokenCount":9,"outputTokenCount":2}'
