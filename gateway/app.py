@@ -124,6 +124,12 @@ class Gateway:
             *(() if self.tls is None else (self.tls,)),
         )
 
+    async def forget_callers(self) -> None:
+        """Let go of what is held to know them."""
+        callers = self._callers()
+        if callers is not None and callers.revocations is not None:
+            await callers.revocations.aclose()
+
     async def drain(self, *, propagation: bool = True) -> None:
         """Prepare the end of the `running` block: see `Drain.wait`."""
         await self._lasting.drain.wait(self.serving, propagation=propagation)
@@ -189,6 +195,7 @@ async def running(
         await lasting.ledger.open()
         gateway = Gateway(lasting, generations, dispatcher, settings)
         await gateway.reload(settings)
+        stack.push_async_callback(gateway.forget_callers)
         await stack.enter_async_context(watching(gateway.watched))
         if lasting.monitoring is not None:  # to the very end: a drain is what one wants to see
             private = listen_privately(settings.metrics)

@@ -18,6 +18,7 @@ from gateway.settings import is_loopback
 
 if TYPE_CHECKING:
     from gateway.identity.jwks import KeySet
+    from gateway.identity.revocations import Revocations
     from gateway.identity.tokens import Tokens
     from gateway.settings import CallerSettings, IssuerSettings, Settings
 
@@ -104,6 +105,10 @@ async def open_callers(settings: Settings, host: str, before: Callers | None = N
             await callers.key_file.open()
         except KeyFileError as error:
             raise StartError([f"keys_file (GATEWAY_KEYS_FILE): {error}"]) from error
+        callers.revocations = _revocations(settings, before)
+        if callers.revocations is not None:
+            callers.keyring.revoked = callers.revocations.known
+            await callers.revocations.look()  # which takes a second at most
     if callers is not None and settings.auth.issuers:
         callers.tokens = _tokens(settings, callers, before)
         # they may be away, and a process that starts must not wait for them long: later looks go on trying
@@ -111,6 +116,17 @@ async def open_callers(settings: Settings, host: str, before: Callers | None = N
             async with asyncio.timeout(FIRST_KEYS_S):
                 await asyncio.gather(*(keys.look() for keys in callers.tokens.key_sets))
     return callers
+
+
+def _revocations(settings: Settings, before: Callers | None) -> Revocations | None:
+    """Return what tells of revoked keys; one for the whole life of the process, as Redis's settings are."""
+    if before is not None and before.revocations is not None:
+        return before.revocations
+    if settings.redis.url is None:
+        return None
+    from gateway.identity.revocations import Revocations  # noqa: PLC0415 - who has no Redis pays for none
+
+    return Revocations(settings.redis.url.get_secret_value(), settings.redis.prefix)
 
 
 def _tokens(settings: Settings, callers: Callers, before: Callers | None) -> Tokens:

@@ -76,7 +76,7 @@ ARCHITECTURE = {
     "retries": Area("domain errors", types="admission catalog"),
     "admission": Area("ledger domain errors"),
     "ledger": Area("observability errors"),
-    "identity": Area("admission errors"),
+    "identity": Area("admission ledger errors"),
     "observability": Area("domain errors", types="timing retries"),
     "emulator": Area("wire errors"),
     "openapi": Area("dialects"),

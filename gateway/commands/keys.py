@@ -6,6 +6,7 @@ again by themselves.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 from datetime import UTC, datetime, timedelta
@@ -91,7 +92,7 @@ def _list(_: argparse.Namespace, __: Settings | None, path: Path) -> None:
     sys.stdout.write(_table(key_file.read(path), datetime.now(UTC)))
 
 
-def _revoke(options: argparse.Namespace, _: Settings | None, path: Path) -> None:
+def _revoke(options: argparse.Namespace, settings: Settings | None, path: Path) -> None:
     whole = _KEY.fullmatch(options.id)  # somebody pastes the key: it has been shown to a shell's history now
     identifier = options.id if whole is None else whole[1]
     with key_file.edited(path) as editing:
@@ -102,7 +103,24 @@ def _revoke(options: argparse.Namespace, _: Settings | None, path: Path) -> None
         key = editing.keys[place]
         if key.revoked is None:
             editing.keys[place] = key._replace(revoked=datetime.now(UTC).replace(microsecond=0))
-    sys.stderr.write(f"Key {key.id} of {key.caller} is revoked; running gateways know within seconds.\n")
+        revoked = [key.id for key in editing.keys if key.revoked is not None]
+    sys.stderr.write(f"Key {key.id} of {key.caller} is revoked; gateways with this file know in seconds.\n")
+    _tell_replicas(settings or load(), revoked)
+
+
+def _tell_replicas(settings: Settings, revoked: Sequence[str]) -> None:
+    """Put all of them into Redis, where there is one: what it has missed before it learns now."""
+    if settings.redis.url is None:
+        return
+    from gateway.identity import revocations  # noqa: PLC0415 - needs redis-py
+
+    url, prefix = settings.redis.url.get_secret_value(), settings.redis.prefix
+    try:
+        asyncio.run(revocations.publish(url, prefix, revoked))
+    except revocations.PublishError as error:
+        words = "Redis could not be told: gateways with another copy of the file may still take the key"
+        raise _Refused(f"{words} ({error}); run this again") from error
+    sys.stderr.write("Redis knows it, too: so do all gateways that share it.\n")
 
 
 def _table(keys: Sequence[StoredKey], now: datetime) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.admission.caller import Caller
     from gateway.identity.certificates import Kind, PeerCertificate
     from gateway.identity.key_file import KeyFile
+    from gateway.identity.revocations import Revocations
     from gateway.identity.tokens import Tokens
     from gateway.identity.watching import Watched
 
@@ -78,6 +79,7 @@ class Callers:
         self.subjects = Subjects(Member(known.caller, known.subjects, known.groups) for known in callers)
         self.key_file: KeyFile | None = None
         self.tokens: Tokens | None = None
+        self.revocations: Revocations | None = None
         self.certificate_names: tuple[Kind, ...] = ()
         self._now = now
         self._trusting = trust_access_key_ids
@@ -120,8 +122,8 @@ class Callers:
     @property
     def watched(self) -> tuple[Watched, ...]:
         """What may change outside of the settings."""
-        files = () if self.key_file is None else (self.key_file,)
-        return (*files, *(() if self.tokens is None else self.tokens.key_sets))
+        issuers = () if self.tokens is None else self.tokens.key_sets
+        return tuple(one for one in (self.key_file, self.revocations, *issuers) if one is not None)
 
     def _of_key(self, text: str, param: str) -> Caller:
         text = text.strip()

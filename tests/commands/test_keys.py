@@ -96,6 +96,11 @@ def test_a_file_named_by_hand(tmp_path: Path, capsys: Captured) -> None:
     create(capsys, "anybody", "--file", file)
     assert cli.main(["keys", "list", "--file", file]) == 0
     assert "anybody  active" in capsys.readouterr().out
+    [stored] = key_file.read(tmp_path / "other.json")
+    assert cli.main(["keys", "revoke", stored.id, "--file", file]) == 78
+    told = capsys.readouterr().err
+    assert "is revoked" in told
+    assert "not valid TOML" in told, "so that nobody knows whether there is a Redis to be told"
 
 
 def test_refusals(path: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,9 +137,15 @@ async def becomes(caller: Caller, key: str, wanted: int) -> None:
 
 
 async def test_a_running_gateway_follows(
-    emulator: Emulator, start: StartGateway, path: Path, capsys: Captured, log: io.StringIO
+    emulator: Emulator,
+    start: StartGateway,
+    path: Path,
+    capsys: Captured,
+    log: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """New keys open, revoked ones do not, and neither needs a signal; what is broken changes nothing."""
+    monkeypatch.setattr("gateway.identity.watching.SECONDS", 0.02)
     callers = {"team-a": CallerSettings(max_streams=5)}
     async with start(emulator, callers=callers, keys_file=path) as caller:
         key = await asyncio.to_thread(create, capsys, "team-a")
