@@ -14,7 +14,7 @@ from gateway import authentication
 from gateway.settings import load
 from tests.deploy.exported import exported, unknown_names
 from tests.deploy.tools import judged
-from tests.deploy.topology import COMPOSE, KEY, PROMETHEUS, services
+from tests.deploy.topology import COMPOSE, KEY, LIMITED_KEY, PROMETHEUS, services
 from tests.faults.reverse_proxies import NAMES
 from tests.harness import ROOT
 from tests.programs import debian
@@ -68,7 +68,9 @@ def test_the_settings_can_be_read(name: str, monkeypatch: pytest.MonkeyPatch) ->
     settings = load()
 
     assert authentication.exposure(settings, settings.host) == []
-    assert settings.callers["demo"].key_sha256 == (sha256(KEY.encode()).hexdigest(),)
+    known = {caller: of.key_sha256 for caller, of in settings.callers.items()}
+    keys = {"demo": KEY, "limited": LIMITED_KEY}
+    assert known == {caller: (sha256(key.encode()).hexdigest(),) for caller, key in keys.items()}
     assert int(service["stop_grace_period"].removesuffix("s")) * 1000 >= settings.drain.grace_ms
     assert service == services()[NAMES[0]]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from tests.deploy.topology import roll
+from tests.deploy.topology import LIMITED, roll
 from tests.faults.reverse_proxies import NAMES
 from tests.lifecycle.load import KINDS
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 async def test_a_rolling_restart_of_the_topology(tmp_path: Path) -> None:
-    """No request with the demo's key fails, and Prometheus sees all gateways and HAProxy.
+    """No request with the demo's key fails, limits hold for all gateways, and Prometheus sees them.
 
     With the file's own times, and for longer, it is a command: `python -m tests.deploy.topology`.
     """
@@ -24,5 +25,8 @@ async def test_a_rolling_restart_of_the_topology(tmp_path: Path) -> None:
     assert all(outcome.ledger.whole[kind] for kind in KINDS)
     assert set(outcome.ledger.served_by) == set(NAMES)
     assert outcome.stranger == 401
+    admitted = outcome.limited[200]
+    assert outcome.limited == {200: admitted, 429: LIMITED - admitted}
+    assert 10 <= admitted <= 10 + math.ceil(outcome.seconds / 6)  # every six seconds give one more
     assert len(outcome.scraped) == len(NAMES) + 1
     assert outcome.counted > 0

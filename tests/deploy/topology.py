@@ -13,6 +13,7 @@ import json
 import re
 import sys
 import tempfile
+import time
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import aiohttp
 import yaml
 
 from tests.faults.reverse_proxies import NAMES, Balancer, haproxy, running
-from tests.harness import ROOT
+from tests.harness import NOVA, ROOT, ask
 from tests.lifecycle.load import Ledger, load
 from tests.lifecycle.processes import PATIENCE_S, Process, Replica, seen
 from tests.ports import free_port
@@ -35,9 +36,13 @@ if TYPE_CHECKING:
 COMPOSE: Final = ROOT / "docker-compose.yml"
 PROMETHEUS: Final = ROOT / "deploy" / "prometheus" / "prometheus.yml"
 KEY: Final = "demo-key"
+LIMITED_KEY: Final = "limited-key"
+LIMITED: Final = 30
+"""Requests of the caller who may ask ten times a minute: gateways that count alone would take them all."""
 CALLERS: Final = 30
-HURRIED: Final = {"GATEWAY_DRAIN__PROPAGATION_MS": "3000"}
-"""What CI changes, beside HAProxy's probes: a restart takes 2 s less."""
+CHANGES: Final = {"GATEWAY_DRAIN__PROPAGATION_MS": "3000", "GATEWAY_REDIS__TIMEOUT_MS": "10000"}
+"""What CI changes, beside HAProxy's probes: a restart takes 2 s less, and a Redis that is late on a busy
+machine is not taken for one that is gone."""
 ADDRESS: Final = re.compile(r"\b([a-z]+(?:-[0-9])?):([0-9]{4})\b")
 
 
@@ -154,12 +159,15 @@ async def _connected(port: int) -> None:
 class Outcome:
     """What callers saw, how the gateways ended, and what Prometheus knows.
 
-    `stranger` is the status of a request without a key.
+    `stranger` is the status of a request without a key; `limited` are those of the caller who asks too often,
+    and `seconds` how long that took.
     """
 
     ledger: Ledger
     exit_codes: list[int]
     stranger: int
+    limited: Counter[int]
+    seconds: float
     scraped: dict[str, str]
     counted: float
 
@@ -172,6 +180,7 @@ class Outcome:
             "failed": Counter(f"{one.kind}: {one.reason} ({one.server})" for one in self.ledger.failures),
             "exit_codes": Counter(map(str, self.exit_codes)),
             "status_without_key": self.stranger,
+            "limited_caller": {str(status): count for status, count in self.limited.items()},
             "scraped": self.scraped,
             "counted_by_prometheus": self.counted,
         }
@@ -182,7 +191,7 @@ async def roll(
     *,
     rounds: int,
     callers: int = CALLERS,
-    changes: Mapping[str, str] = HURRIED,
+    changes: Mapping[str, str] = CHANGES,
     **balancing: str,
 ) -> Outcome:
     """Run the topology, restart its gateways in turn, and return what became of the requests."""
@@ -194,11 +203,21 @@ async def roll(
                     await replica.restart()
                     await seen(watched, replica.name, up=True)
         async with aiohttp.ClientSession() as session:
-            async with session.post(f"{url}/chat/completions", json={}) as response:
-                stranger = response.status
+            stranger = await _status(session, url)
+            started = time.monotonic()
+            asking = (_status(session, url, LIMITED_KEY) for _ in range(LIMITED))
+            limited = Counter(await asyncio.gather(*asking))
+            seconds = time.monotonic() - started
             scraped, counted = await _scraped(session, topology.prometheus_url)
         codes = [code for replica in topology.replicas for code in replica.exit_codes]
-    return Outcome(ledger, codes, stranger, scraped, counted)
+    return Outcome(ledger, codes, stranger, limited, seconds, scraped, counted)
+
+
+async def _status(session: aiohttp.ClientSession, url: str, key: str | None = None) -> int:
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    async with session.post(f"{url}/chat/completions", json=ask(model=NOVA), headers=headers) as response:
+        await response.read()
+        return response.status
 
 
 async def _scraped(session: aiohttp.ClientSession, url: str) -> tuple[dict[str, str], float]:
