@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from gateway.emulator import Quota
-from tests.quota.columns import BACKOFF, BOTO3, NAMES, POSSIBLE, WITH, Run, start
+from tests.quota.columns import BACKOFF, BOTO3, LIMITED, NAMES, POSSIBLE, WITH, Run, start
 from tests.quota.offered import offers
 
 if TYPE_CHECKING:
@@ -94,22 +94,26 @@ def failures(figures: dict[str, dict[str, Any]]) -> list[str]:
         for name in (BOTO3, BACKOFF)
         if name in figures and figures[name]["throttled_share"] <= LEAST_THROTTLED
     ]
-    if WITH in figures:
-        if figures[WITH]["throttled_share"] >= MOST_THROTTLED:
-            failed.append(f"{WITH}: throttled")
-        if POSSIBLE in figures and figures[WITH]["used"] < LEAST_USED * figures[POSSIBLE]["used"]:
-            failed.append(f"{WITH}: used")
+    for name in {WITH, LIMITED} & figures.keys():
+        if figures[name]["throttled_share"] >= MOST_THROTTLED:
+            failed.append(f"{name}: throttled")
+        if POSSIBLE in figures and figures[name]["used"] < LEAST_USED * figures[POSSIBLE]["used"]:
+            failed.append(f"{name}: used")
     return failed
 
 
 def table(report: dict[str, Any]) -> str:
     """Return the figures as Markdown."""
-    rows = ["| | calls | throttled | tokens used | answered | median s |", "|---|--:|--:|--:|--:|--:|"]
+    rows = [
+        "| | calls | throttled | tokens used | answered | of those without max_tokens | median s |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
     for name, one in report["columns"].items():
         throttled = "–" if name == POSSIBLE else f"{one['throttled_share']:.1%}"
         rows.append(
             f"| {name} | {one['calls']} | {throttled} | {one['used_of_quota']:.1%} "
-            f"| {one['answered']} of {one['of']} | {one['p50_s']} |"
+            f"| {one['answered']} of {one['of']} | {one['unlimited_answered']} of {one['unlimited']} "
+            f"| {one['p50_s']} |"
         )
     return "\n".join(rows)
 

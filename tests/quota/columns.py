@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
+from gateway.emulator import EmulatorSettings
 from tests.quota.clients import backing_off, standard
 from tests.quota.far_end import Omniscient
 from tests.quota.offered import BURNDOWN
@@ -25,18 +26,31 @@ if TYPE_CHECKING:
 
 BOTO3, BACKOFF = "boto3, 3 attempts", "backoff, 8 attempts"
 WITH, WITHOUT = "gateway with quotas", "gateway without"
+LIMITED = "with quotas and default_max_tokens"
 POSSIBLE = "possible"
 _WAYS: Final[dict[str, Callable[[str], AbstractAsyncContextManager[Way]]]] = {
     BOTO3: standard,
     BACKOFF: backing_off,
     WITHOUT: standard,
     WITH: standard,
+    LIMITED: standard,
 }
 NAMES: Final = (*_WAYS, POSSIBLE)
 _ADMISSION: Final = "max_concurrency = 500\nmax_queue = 1000\nqueue_timeout_ms = 60000\n"
+_CALLER: Final = (
+    f'[callers.everybody]\naccess_key_ids = ["{EmulatorSettings().access_key_id}"]\n'
+    "default_max_tokens = 4096\n"
+)
+
+
+def _with(quota: Quota) -> str:
+    return f'{_ADMISSION}[quotas."*"]\ntokens_per_minute = {quota.tokens_per_minute}\n'
+
+
 _CONFIGURATIONS: Final[dict[str, Callable[[Quota], str]]] = {
     WITHOUT: lambda _: _ADMISSION,
-    WITH: lambda quota: f'{_ADMISSION}[quotas."*"]\ntokens_per_minute = {quota.tokens_per_minute}\n',
+    WITH: _with,
+    LIMITED: lambda quota: _with(quota) + _CALLER,
 }
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.emulator.quotas import Reservation
     from tests.quota.offered import Offer
 
-_LOOKS_AGAIN_S: Final = 0.01
+_LOOKS_AGAIN_S: Final = 0.02
 
 
 class FarEnd:

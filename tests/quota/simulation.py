@@ -64,17 +64,19 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one way to live with a quota; `used` is a share of it."""
+    """What came of one way to live with a quota; `used` is a share of its tokens, `admitted` a count."""
 
     throttled: float
     used: float
+    admitted: int
 
 
 class Gateway:
     """The limiter before a far end, as the pipeline uses it: one more attempt where it is throttled."""
 
     def __init__(self, far_end: FarEnd, quota: Quota, chance: random.Random, *, known: bool) -> None:
-        rules = [QuotaRule("*", ("*",), KnownQuota(tokens_per_minute=quota.tokens_per_minute))]
+        given = KnownQuota(quota.tokens_per_minute, quota.requests_per_minute)
+        rules = [QuotaRule("*", ("*",), given)]
         self._far_end = far_end
         self._chance = chance
         self._limiter = ConcurrencyLimiter(
@@ -116,8 +118,8 @@ class Plain:
 
     async def __call__(self, offer: Offer) -> None:
         """Get one request answered, or give up."""
+        reply = self._far_end.reply(offer)
         for attempt in range(_ATTEMPTS):
-            reply = self._far_end.reply(offer)
             reservation = self._far_end.reserve(reply)
             if reservation is not None:
                 await self._far_end.answer(reply, reservation)
@@ -159,7 +161,7 @@ def simulate(way: str, *, quota: Quota, load: float, minutes: int, seed: int) ->
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        share = (throttled - before[1]) / (requests - before[0])
-        return Result(share, (used - before[2]) / (limit * minutes))
+        requests, throttled, used = requests - before[0], throttled - before[1], used - before[2]
+        return Result(throttled / requests, used / (limit * minutes), requests - throttled)
 
     return virtual_clock.run(scene())

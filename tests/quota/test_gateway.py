@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TOKENS_PER_MINUTE = 60_000
 MAX_TOKENS = 3_000
-SLOW = "[[emulator first_byte_ms=3000]]"
+SLOW = "[[emulator first_byte_ms=2000]]"
 ASKING = 100
 """Of which about nineteen fit at once, and one more every three seconds."""
 
@@ -49,7 +49,7 @@ async def test_the_gateway_is_not(emulator: Emulator, start: StartGateway) -> No
     emulator.quotas.limit("*", Quota(tokens_per_minute=TOKENS_PER_MINUTE))
     quota = QuotaSettings(tokens_per_minute=TOKENS_PER_MINUTE)
     body = ask(SLOW, max_tokens=MAX_TOKENS)
-    async with start(emulator, quotas={"*": quota}, queue_timeout_ms=1_000, max_queue=ASKING) as caller:
+    async with start(emulator, quotas={"*": quota}, queue_timeout_ms=500, max_queue=ASKING) as caller:
         ends = Counter(
             [status for status, _ in await asyncio.gather(*(caller.complete(body) for _ in range(ASKING)))]
         )

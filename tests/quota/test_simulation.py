@@ -21,6 +21,15 @@ def test_twice_the_quota() -> None:
     assert results["gateway"].used >= 0.95 * results["possible"].used
 
 
+def test_requests_are_counted_too() -> None:
+    """A quota of requests that is the narrower one is used up as well, to the last."""
+    quota = Quota(tokens_per_minute=10 * TOKENS_PER_MINUTE, requests_per_minute=150)
+    result = simulate("gateway", quota=quota, load=0.2, minutes=2, seed=1)
+
+    assert result.throttled == 0
+    assert 0.95 * 300 <= result.admitted <= 301
+
+
 def test_a_quota_that_nobody_knows() -> None:
     """AIMD finds it: throttled less than plain clients by far, and as much is used."""
     quota = Quota(tokens_per_minute=TOKENS_PER_MINUTE)
