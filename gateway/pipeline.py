@@ -206,7 +206,6 @@ class OpenCompletion:
     and nothing is after it. `expires` is when the caller's patience ends, by the loop's clock: who sets it
     sees to it that the task is ended then; here it keeps work from being begun that cannot be finished.
     Without `allow_fallback` only the first call is sent. `trail` is told what was tried.
-
     Not a generator, and no stack of exits: those cost as much as all that is done here.
     """
 
@@ -293,8 +292,9 @@ class OpenCompletion:
 
     def _give_back(self) -> None:
         self._attempts.__exit__(None, None, None)
-        slot = self._slot
-        if slot is not None:
+        if (slot := self._slot) is not None:
             if slot.counted and (stream := self._stream) is not None:
                 slot.used(Used(*(usage := stream.accounted()[0]), stream.cost_usd(usage)))
+            elif slot.counted and self._attempts.trail.in_flight:  # who left: the prompt has been read
+                slot.used(Used())
             slot.release()

@@ -17,7 +17,7 @@ from gateway.admission.caller import PRIORITIES
 from gateway.admission.slots import Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from gateway.admission.caller import Caller
     from gateway.admission.lanes import Lane
@@ -129,9 +129,6 @@ class Queue:
         self.length = 0
         self.groups: dict[tuple[int, ...], Group] = {}
 
-    def __iter__(self) -> Iterator[Waiter]:
-        return (waiter for group in self.groups.values() for waiter in group.waiters.values())
-
     def head(self, now: float, *, newest: bool) -> Head | None:
         """Return the first of those who find room; None if nobody does."""
         best: Head | None = None
@@ -143,6 +140,11 @@ class Queue:
             if lane is not None:
                 best = Head(waiter, lane)
         return best
+
+    def newest(self) -> Waiter | None:
+        """Return the newest that is only waiting."""
+        found = [each for group in self.groups.values() if (each := group.next(newest=True)) is not None]
+        return max(found, key=lambda each: each.number, default=None)
 
     def lacks(self, waiter: Waiter) -> float:
         """Return the credit, for a weight of 1, that it lacks until this one can go."""
@@ -233,13 +235,14 @@ class WaitingLine:
             return None
         queues = self._ranks[last]
         if last > rank:
-            return _newest(each for queue in queues.values() for each in queue)
+            newest = [each for queue in queues.values() if (each := queue.newest()) is not None]
+            return max(newest, key=lambda each: each.number, default=None)
         own = queues.get(caller.name)
         mine = ((0 if own is None else own.length) + 1) / caller.rules.weight
         longest = max(queues.values(), key=lambda queue: queue.length / queue.weight, default=own)
         if longest is None or longest is own or longest.length / longest.weight <= mine:
             return None
-        return _newest(longest)
+        return longest.newest()
 
     # ── what is to be expected ────────────────────────────────────────────────────────────────────────
 
@@ -265,8 +268,3 @@ def _length(queue: Queue, now: float, *, with_room: bool) -> int:
     if not with_room:
         return queue.length
     return sum(len(group.waiters) for group in queue.groups.values() if group.lane_with_room(now))
-
-
-def _newest(waiters: Iterator[Waiter] | Queue) -> Waiter | None:
-    """Return the newest that is only waiting."""
-    return max((each for each in waiters if not each.busy), key=lambda each: each.number, default=None)

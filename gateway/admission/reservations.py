@@ -87,6 +87,9 @@ class Reservation:
         """
         caller = self._charges_of_caller() if self.lacks_caller else UNCOUNTED
         counted = [self._charges_of_lane(lane) for lane in lanes]
+        if not caller.charges and not counted[0].charges and self._by_caller is not None:
+            self._enter(lanes[0])  # all that counts has been reserved
+            return 0.0
         order = Order(self.ticket.caller.name, caller.charges, tuple([each.charges for each in counted]))
         verdict = await self._ledger.reserve(order)
         if isinstance(verdict, Granted):
@@ -98,16 +101,17 @@ class Reservation:
         if not isinstance(verdict, Full):
             raise self._refusal(verdict)
         if verdict.wait_s == math.inf:
-            raise _never_fits(lanes, counted)
+            raise _never_fits(lanes, counted, self._param)
         return max(verdict.wait_s, 0.001)
 
     def move(self, lane: Lane) -> None:
         """Charge another lane in place of the one it is in: the call goes there, whatever there is left."""
         counted = self._charges_of_lane(lane)
         self._leave(self._reserved_tokens())
-        if self._by_lane is not None:
-            moved = self._ledger.move(self._by_lane, counted.charges)
-            if self._by_caller is self._by_lane:
+        grant = self._by_lane or self._by_caller
+        if grant is not None:
+            moved = self._ledger.move(grant, counted.charges)
+            if self._by_caller is grant:
                 self._by_caller = moved
             self._by_lane, self._of_lane = moved, counted
         self._enter(lane)
@@ -197,8 +201,8 @@ class Reservation:
         if measure == "tokens" and wait == math.inf:
             return InvalidRequest(
                 f"This request may use up to {charge.amount:,} tokens, and caller '{name}' may use "
-                f"{charge.limit:,} a minute (tokens_per_minute): ask for fewer max_tokens.",
-                param="max_tokens",
+                f"{charge.limit:,} a minute (tokens_per_minute): ask for less.",
+                param=self._param,
             )
         said = {
             "requests": f"may send {charge.limit:,} requests a minute (requests_per_minute), and has",
@@ -207,6 +211,11 @@ class Reservation:
             f"use up to {charge.amount:,} more than are left",
         }[measure]
         return RateLimited(f"Caller '{name}' {said}. Come again in {retry_after} s.", retry_after=retry_after)
+
+    @property
+    def _param(self) -> str:
+        """The field that makes a request large."""
+        return "input" if self.ticket.vectors else "max_tokens"
 
     def _exhausted(self, charge: Charge, period: str) -> BudgetExhausted:
         seconds = renewed_in("day" if period == "day" else "month", self._today())
@@ -222,7 +231,7 @@ def _usd(micro: int) -> str:
     return f"{micro / MICRO:,.6f}".rstrip("0").rstrip(".")
 
 
-def _never_fits(lanes: Sequence[Lane], counted: Sequence[Counted]) -> InvalidRequest:
+def _never_fits(lanes: Sequence[Lane], counted: Sequence[Counted], param: str) -> InvalidRequest:
     charge, quota = next(
         (charge, lane.quota)
         for lane, each in zip(lanes, counted, strict=True)
@@ -233,6 +242,6 @@ def _never_fits(lanes: Sequence[Lane], counted: Sequence[Counted]) -> InvalidReq
     limit = quota.tokens_per_minute if minute else quota.tokens_per_day
     return InvalidRequest(
         f"This request may use up to {charge.amount:,} tokens, and Bedrock's quota for this model is "
-        f"{limit:,} {'a minute' if minute else 'a day'} here: ask for fewer max_tokens.",
-        param="max_tokens",
+        f"{limit:,} {'a minute' if minute else 'a day'} here: ask for less.",
+        param=param,
     )

@@ -258,6 +258,21 @@ async def how_much_is_free() -> None:
     assert share(LANE) == pytest.approx(0.1)
 
 
+async def one_question_is_enough() -> None:
+    """Who has reserved its own limits before the wait asks no more where the lane has no quota."""
+    desk, team = Desk(quotas=quotas(("there",), tokens_per_minute=300), max_running=1), caller(max_streams=2)
+    slot = await desk.ask(ANONYMOUS)
+    later = desk.later(team, call(), call(target="there"))
+    await settle()
+    slot.release()
+    second = await later
+    assert (second.counted, len(desk.ledger._open)) == (True, 1)
+    assert second.move(OTHER)
+    assert desk.limiter.free_share(OTHER) == pytest.approx(0.0)
+    second.release()
+    assert desk.is_at_rest()
+
+
 async def gone_at_the_hand_over() -> None:
     """Who leaves in the instant in which it is to try takes neither slot nor lane with it."""
     desk = Desk(quotas=quotas(tokens_per_minute=1_000), max_running=1)
@@ -409,6 +424,7 @@ SCENES: list[Scene] = [
     who_goes_opens_the_lane,
     the_more_urgent_goes_first,
     another_lane_has_room,
+    one_question_is_enough,
     gone_at_the_hand_over,
     how_much_is_free,
     moved_where_nothing_is_counted,

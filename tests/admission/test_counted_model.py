@@ -82,7 +82,8 @@ class CountedMachine(RuleBasedStateMachine):
         """Yield those who wait, whoever they are."""
         for queues in self.limiter._room.line._ranks:
             for queue in queues.values():
-                yield from queue
+                for group in queue.groups.values():
+                    yield from group.waiters.values()
 
     @property
     def holding(self) -> list[Slot]:

@@ -116,7 +116,8 @@ async def nobody_is_shed_who_is_trying() -> None:
     await served.waiting((loud, "-", 1))
     task = asyncio.ensure_future(served.desk.ask(loud))
     await settle()
-    [waiter] = served.desk.limiter._room.line._ranks[1]["loud"]
+    [group] = served.desk.limiter._room.line._ranks[1]["loud"].groups.values()
+    [waiter] = group.waiters.values()
     waiter.busy = True
     with pytest.raises(Overloaded):
         await served.desk.ask(caller("u", priority="critical"))

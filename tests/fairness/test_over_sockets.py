@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.emulator import Emulator, EmulatorSettings, Quota
 from gateway.settings import CallerSettings
 from gateway.settings.quotas import QuotaSettings
-from tests.harness import Caller, StartGateway, ask, lines
+from tests.harness import Caller, StartGateway, ask, lines, settings_for
 
 if TYPE_CHECKING:
     import io
@@ -130,3 +130,46 @@ async def test_a_quota_lets_wait(start: StartGateway, log: io.StringIO) -> None:
         waited = lines(log)[-1]
         assert (waited["queue_position"], waited.get("retries")) == (0, None)
         assert limiter.free_share(f"default/{body['model']}") > 0.3
+
+
+async def test_who_leaves_before_the_answer(emulator: Emulator, start: StartGateway) -> None:
+    """Its prompt has been read, and counts; the answer that never began does not."""
+    rules = callers(team={"tokens_per_minute": 5_000})
+    async with start(emulator, callers=rules) as caller:
+        limiter = caller.gateway.limiter
+        leaving = sending(caller, "team", SLOW + "words " * 2_000)  # 3,000 tokens
+        await until(lambda: emulator.active == 1)
+        await left(leaving)
+        await until(lambda: limiter.running == 0)
+        status, [error], _ = await sending(caller, "team", "words " * 2_000)
+        assert (status, error["error"]["code"]) == (429, "rate_limited")
+        assert (await sending(caller, "team"))[0] == 200
+
+
+async def test_vectors_are_counted(emulator: Emulator, start: StartGateway) -> None:
+    """All calls of an embedding together, with what Bedrock told."""
+    rules = callers(team={"tokens_per_minute": 1_000})
+    model, key = "amazon.titan-embed-text-v2:0", {"Authorization": "Bearer team"}
+    async with start(emulator, callers=rules) as caller:
+        body = {"model": model, "input": ["a few words", "and some more of them"]}
+        for _ in range(3):
+            async with caller.session.post(f"{caller.url}/embeddings", json=body, headers=key) as response:
+                assert response.status == 200
+        body["input"] = ["words " * 400, "words " * 400]
+        async with caller.session.post(f"{caller.url}/embeddings", json=body, headers=key) as response:
+            assert (response.status, (await response.json())["error"]["param"]) == (400, "input")
+        assert caller.gateway.limiter.running == 0
+
+
+async def test_quotas_are_reloaded(emulator: Emulator, start: StartGateway) -> None:
+    """Who waits for a quota that grows waits no longer."""
+    async with start(emulator, quotas={"*": QuotaSettings(tokens_per_minute=2_000)}) as caller:
+        limiter = caller.gateway.limiter
+        held = asyncio.ensure_future(caller.stream(ask(SLOW, max_tokens=1_500)))
+        await until(lambda: limiter.running == 1)
+        later = asyncio.ensure_future(caller.stream(ask(max_tokens=1_500)))
+        await until(lambda: limiter.waiting == 1)
+        quotas = {"*": QuotaSettings(tokens_per_minute=20_000)}
+        await caller.gateway.reload(settings_for(emulator, quotas=quotas))
+        assert (await later)[0] == 200
+        await left(held)
