@@ -15,7 +15,7 @@ from gateway.settings import Settings
 from tests.deploy.tools import judged
 from tests.harness import ROOT
 from tests.ports import free_port
-from tests.programs import program
+from tests.programs import debian, program
 
 if TYPE_CHECKING:
     import ssl
@@ -127,7 +127,7 @@ async def test_health_by_tls(tmp_path: Path) -> None:
     import ssl  # noqa: PLC0415 - only here
 
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=elsewhere"]
+    command = [debian("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=elsewhere"]
     subprocess.run(  # noqa: ASYNC221, S603 - nothing else runs in this test
         [*command, "-keyout", key, "-out", certificate], check=True, capture_output=True
     )
