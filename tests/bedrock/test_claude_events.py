@@ -179,3 +179,12 @@ def test_a_frame_that_is_no_chunk() -> None:
     first, *rest = frames(chunks)
 
     assert relayed([first, *strange, *rest]) == relayed([first, *rest])
+
+
+def test_a_block_that_no_chunk_begins() -> None:
+    """The very bytes with which a text begins begin none in an event of another kind."""
+    extractor, events = ClaudeExtractor(), list[Event]()
+    extractor.feed("chunk", b'{"type":"message_start","message":{}}', events)
+    extractor.feed("novelty", next(iter(ClaudeEvents.known)), events)
+
+    assert (extractor.usual, extractor.unknown) == (None, {"event:novelty"})
