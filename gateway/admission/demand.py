@@ -103,13 +103,22 @@ class Demand(NamedTuple):
     """The most that a request may use: tokens in, as estimated, and out, and what both cost in micro-dollars.
 
     Where the model has no price the cost is 0: a budget cannot count what nobody knows. `calls` are those to
-    Bedrock, of which an embedding may need many.
+    Bedrock, of which an embedding may need many. `estimated` is the input as it was estimated, where it has
+    been corrected since.
     """
 
     input_tokens: int
     max_tokens: int
     cost: int
     calls: int = 1
+    estimated: int | None = None
+
+    def tokens(self, limit: int) -> int:
+        """Return the tokens to reserve of so many: no correction makes more of them than there ever are."""
+        tokens = self.input_tokens + self.max_tokens
+        if self.estimated is None or tokens <= limit:
+            return tokens
+        return max(limit, self.estimated + self.max_tokens)
 
 
 NOTHING: Final = Demand(0, 0, 0)

@@ -122,7 +122,10 @@ class Lane:
     def corrected(self, demand: Demand) -> Demand:
         """Return a demand with the input that its estimate has meant here of late, at most as a rule."""
         ratio = self._input.value
-        return demand if ratio is None else demand._replace(input_tokens=round(demand.input_tokens * ratio))
+        if ratio is None:
+            return demand
+        read = demand.input_tokens
+        return demand._replace(input_tokens=round(read * ratio), estimated=read)
 
     def expected_tokens(self, demand: Demand) -> float:
         """Return what a demand is likely to come to, at least 1: few answers are as long as they may be."""

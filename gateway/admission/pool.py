@@ -51,7 +51,9 @@ class SlotPool:
         if self.running < self.max_running:
             for lane in lanes:
                 if lane.has_room(now):
-                    return self.slot_in(lane, now)
+                    self.running += 1
+                    lane.running += 1
+                    return Slot(self, lane, now)
         return None
 
     def slot_in(self, lane: Lane, now: float) -> Slot:
@@ -88,7 +90,10 @@ class SlotPool:
         """A slot came back, after so many seconds in all and in its last lane."""
         self.held.add(held)
         lane.held.add(held_in_lane)
-        self.put_back(lane)
+        self.running -= 1
+        lane.running -= 1
+        if not lane.running:
+            lane.idle_since = self.now()
         self._hand_over()
 
     def moved(self, lane: Lane, name: str, held: float) -> Lane | None:

@@ -221,7 +221,7 @@ class ConcurrencyLimiter:
         try:
             if reservation.lacks_caller:
                 self._room.hand_over()
-                await reservation.of_caller()
+                await reservation.of_caller(lanes[0])
             doors.overtaken(waiter)
             while True:
                 waiter.busy = False

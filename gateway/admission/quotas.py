@@ -123,23 +123,23 @@ def _rate(key: str, limit: int, amount: int, period_s: float) -> Charge:
 def of_lane(quota: Quota, lane: str, demand: Demand) -> Counted:
     """Return what a request takes from a lane's quota at its start; `demand` has the input as corrected."""
     found: list[tuple[Charge, Measure]] = []
-    tokens = demand.input_tokens + demand.max_tokens
-    if quota.tokens_per_minute is not None and tokens:
-        found.append((_rate(f"quota/{lane}/tokens", quota.tokens_per_minute, tokens, MINUTE), "tokens"))
-    if quota.requests_per_minute is not None:
-        limit = quota.requests_per_minute
+    limit = quota.tokens_per_minute
+    if limit is not None and (tokens := demand.tokens(limit)):
+        found.append((_rate(f"quota/{lane}/tokens", limit, tokens, MINUTE), "tokens"))
+    limit = quota.requests_per_minute
+    if limit is not None:
         calls = min(limit, demand.calls)  # an embedding of many calls waits for as many as there can be
         charge = _rate(f"quota/{lane}/requests", limit * THOUSAND, calls * THOUSAND, MINUTE)
         found.append((charge, "calls"))
-    if quota.tokens_per_day is not None and tokens:
-        found.append((_rate(f"quota/{lane}/day", quota.tokens_per_day, tokens, DAY), "tokens"))
+    limit = quota.tokens_per_day
+    if limit is not None and (tokens := demand.tokens(limit)):
+        found.append((_rate(f"quota/{lane}/day", limit, tokens, DAY), "tokens"))
     return _counted(found)
 
 
 def of_caller(caller: Caller, demand: Demand, now: datetime) -> Counted:
-    """Return what a request takes of its caller's own limits; `now` in UTC."""
-    rules, name = caller.rules, caller.name
-    tokens, cost = demand.input_tokens + demand.max_tokens, demand.cost
+    """Return what a request takes of its caller's own limits; `now` in UTC, `demand` as in `of_lane`."""
+    rules, name, cost = caller.rules, caller.name, demand.cost
     found: list[tuple[Charge, Measure]] = []
     if rules.requests_per_minute is not None:
         found.append(
@@ -147,10 +147,9 @@ def of_caller(caller: Caller, demand: Demand, now: datetime) -> Counted:
         )
     if rules.max_streams is not None:
         found.append((Charge("held", f"caller/{name}/streams", rules.max_streams, 1), "streams"))
-    if rules.tokens_per_minute is not None:
-        found.append(
-            (Charge("rate", f"caller/{name}/tokens", rules.tokens_per_minute, tokens, MINUTE), "tokens")
-        )
+    if (limit := rules.tokens_per_minute) is not None:
+        tokens = demand.tokens(limit)
+        found.append((Charge("rate", f"caller/{name}/tokens", limit, tokens, MINUTE), "tokens"))
     if rules.budget_usd_per_day is not None:
         found.append((_budget(name, "day", rules.budget_usd_per_day, cost, now), "day"))
     if rules.budget_usd_per_month is not None:

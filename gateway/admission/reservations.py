@@ -10,7 +10,7 @@ from gateway.admission.demand import Used, micro_dollars
 from gateway.admission.quotas import MICRO, MINUTE, UNCOUNTED, Amounts, of_caller, of_lane, renewed_in
 from gateway.domain import Usage
 from gateway.errors import BudgetExhausted, InvalidRequest, RateLimited
-from gateway.ledger.charges import Full, Granted, Order
+from gateway.ledger.charges import Granted, Order, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gateway.admission.lanes import Lane
     from gateway.admission.quotas import Counted
     from gateway.errors import GatewayError
-    from gateway.ledger.charges import Charge, Grant, Ledger, Refused
+    from gateway.ledger.charges import Charge, Grant, Ledger
 
 _PERIODS: Final = {"day": "budget_usd_per_day", "month": "budget_usd_per_month"}
 
@@ -64,18 +64,18 @@ class Reservation:
         """Whether the caller's limits count and have not been asked yet."""
         return self.caller_is_counted and self._by_caller is None
 
-    async def of_caller(self) -> None:
-        """Reserve of the caller's limits alone, before a wait.
+    async def of_caller(self, lane: Lane) -> None:
+        """Reserve of the caller's limits alone, before a wait for this lane or another.
 
         Raises:
             RateLimited, BudgetExhausted, InvalidRequest: a limit has no room for it; it says which, and when.
         """
-        counted = self._charges_of_caller()
+        counted = self._charges_of_caller(lane)
         verdict = await self._ledger.reserve(Order(self.ticket.caller.name, counted.charges))
+        if isinstance(verdict, Refused):
+            raise self._refusal(verdict, counted)
         if isinstance(verdict, Granted):
             self._by_caller, self._of_caller = verdict.grant, counted
-        else:
-            raise self._refusal(verdict)
 
     async def of_lanes(self, lanes: Sequence[Lane]) -> float:
         """Reserve of the first of these lanes that has what it takes, and of the caller where that lacks.
@@ -85,7 +85,7 @@ class Reservation:
         Raises:
             RateLimited, BudgetExhausted, InvalidRequest: as `of_caller`, or no lane ever has so much.
         """
-        caller = self._charges_of_caller() if self.lacks_caller else UNCOUNTED
+        caller = self._charges_of_caller(lanes[0]) if self.lacks_caller else UNCOUNTED
         counted = [self._charges_of_lane(lane) for lane in lanes]
         if not caller.charges and not counted[0].charges and self._by_caller is not None:
             self._enter(lanes[0])  # all that counts has been reserved
@@ -98,8 +98,8 @@ class Reservation:
                 self._by_caller, self._of_caller = verdict.grant, caller
             self._enter(lanes[verdict.alternative])
             return 0.0
-        if not isinstance(verdict, Full):
-            raise self._refusal(verdict)
+        if isinstance(verdict, Refused):
+            raise self._refusal(verdict, caller)
         if verdict.wait_s == math.inf:
             raise _never_fits(lanes, counted, self._param)
         return max(verdict.wait_s, 0.001)
@@ -135,9 +135,8 @@ class Reservation:
     def _demand(self, lane: Lane) -> Demand:
         return lane.corrected(self.ticket.demand(self.ticket.call_in(lane.name)))
 
-    def _charges_of_caller(self) -> Counted:
-        demand = self.ticket.demand(self.ticket.calls[0])
-        return of_caller(self.ticket.caller, demand, self._today())
+    def _charges_of_caller(self, lane: Lane) -> Counted:
+        return of_caller(self.ticket.caller, self._demand(lane), self._today())
 
     def _charges_of_lane(self, lane: Lane) -> Counted:
         if lane.quota is None or lane.name is None:
@@ -187,14 +186,10 @@ class Reservation:
 
     # ── refusals ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _refusal(self, verdict: Refused | Full) -> GatewayError:
+    def _refusal(self, refused: Refused, counted: Counted) -> GatewayError:
         """Return what the caller is told: which of its limits, how much of it, and when to come again."""
-        counted, name = self._charges_of_caller(), self.ticket.caller.name
-        if isinstance(verdict, Full):  # there were no alternatives
-            raise TypeError("a ledger has no room in lanes that it was not asked for")
-        charge, wait = verdict.charge, verdict.wait_s
-        keys = [each.key for each in counted.charges]
-        measure = counted.measures[keys.index(charge.key)] if charge.key in keys else "requests"
+        (charge, wait), name = refused, self.ticket.caller.name
+        measure = counted.measures[counted.charges.index(charge)]
         retry_after = None if wait == math.inf else max(1, math.ceil(wait))
         if measure in {"day", "month"}:
             return self._exhausted(charge, "day" if measure == "day" else "month")

@@ -62,7 +62,7 @@ async def tokens_a_minute() -> None:
     desk, team = Desk(), caller(tokens_per_minute=300)
     slot = await desk.ask(team)
     await refused(desk, RateLimited, r"300 tokens a minute .* up to 200 more than are left", team)
-    slot.used(Used(40, 60, 1_000, 0, None))
+    slot.used(Used(40, 60, 60, 0, None))
     slot.release()
     (await desk.ask(team)).release()
     (await desk.ask(team)).release()
@@ -347,6 +347,26 @@ async def learnt_from_answers() -> None:
     await refused_for_now(desk, call(100, 0))
 
 
+async def no_correction_shuts_out() -> None:
+    """What fits as estimated is let in, however much more the last one took: it waits for all there is."""
+    desk, team = Desk(quotas=quotas(tokens_per_minute=400)), caller(tokens_per_minute=400)
+    done(await desk.ask(team, call(100, 100)), 400, 0)
+    await asyncio.sleep(60)
+    (await desk.ask(team, call(100, 100))).release()
+    await refused(desk, InvalidRequest, "up to 200 tokens", caller(tokens_per_minute=100))
+
+
+async def callers_are_reckoned_alike() -> None:
+    """What was learnt of a model's tokens counts for the limits of callers too."""
+    desk, team = Desk(), caller(tokens_per_minute=1_000)
+    done(await desk.ask(team, call(100, 100)), 200, 0)
+    await asyncio.sleep(60)
+    slots = [await desk.ask(team, call(100, 100)) for _ in range(3)]
+    await refused(desk, RateLimited, "up to 300 more than are left", team)
+    for slot in slots:
+        slot.release()
+
+
 async def refused_for_now(desk: Desk, asked: object) -> None:
     """There is no room for this at present."""
     later = desk.later(ANONYMOUS, asked)  # type: ignore[arg-type]
@@ -432,6 +452,8 @@ SCENES: list[Scene] = [
     an_embedding_of_many_calls,
     throttled_all_the_same,
     learnt_from_answers,
+    no_correction_shuts_out,
+    callers_are_reckoned_alike,
     other_quotas,
     both_and_all_at_once,
     a_full_queue,

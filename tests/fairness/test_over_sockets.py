@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gateway.emulator import Emulator, EmulatorSettings, Quota
 from gateway.settings import CallerSettings
 from gateway.settings.quotas import QuotaSettings
-from tests.harness import Caller, StartGateway, ask, lines, settings_for
+from tests.harness import CLAUDE, Caller, StartGateway, ask, lines, settings_for
 
 if TYPE_CHECKING:
     import io
@@ -155,7 +155,7 @@ async def test_vectors_are_counted(emulator: Emulator, start: StartGateway) -> N
         for _ in range(3):
             async with caller.session.post(f"{caller.url}/embeddings", json=body, headers=key) as response:
                 assert response.status == 200
-        body["input"] = ["words " * 400, "words " * 400]
+        body["input"] = ["words " * 2_000, "words " * 2_000]
         async with caller.session.post(f"{caller.url}/embeddings", json=body, headers=key) as response:
             assert (response.status, (await response.json())["error"]["param"]) == (400, "input")
         assert caller.gateway.limiter.running == 0
@@ -173,3 +173,15 @@ async def test_quotas_are_reloaded(emulator: Emulator, start: StartGateway) -> N
         await caller.gateway.reload(settings_for(emulator, quotas=quotas))
         assert (await later)[0] == 200
         await left(held)
+
+
+async def test_a_quota_that_is_none(start: StartGateway, log: io.StringIO) -> None:
+    """Bedrock throttles where the configured quota has room: it is told once, with what was configured."""
+    async with (
+        Emulator(EmulatorSettings(quotas={"*": Quota(requests_per_minute=1)})) as emulator,
+        start(emulator, quotas={"*": QuotaSettings(tokens_per_minute=1_000_000)}) as caller,
+    ):
+        answers = [await caller.stream(ask(max_tokens=50)) for _ in range(3)]
+        assert [status for status, _, _ in answers] == [200, 429, 429]
+        [told] = lines(log, "quota_differs")
+        assert (told["lane"], told["tokens_per_minute"]) == (f"default/{CLAUDE}", 1_000_000)
