@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
-from gateway.admission.demand import Used
-
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from gateway.admission.demand import Used
     from gateway.admission.lanes import Lane
     from gateway.admission.reservations import Reservation
 
@@ -99,10 +98,6 @@ class Slot:
         """Tell what the call took, before the release, which settles it; untold, it took nothing."""
         if self.reservation is not None:
             self.reservation.used = used
-
-    def left(self) -> None:
-        """Tell that the caller has left a call that was sent: Bedrock has the prompt, and tells nothing."""
-        self.used(Used())
 
     def release(self) -> None:
         """Give it back: to a waiter, or to nobody. More than once does no more."""

@@ -126,7 +126,6 @@ class Attempts(Generic[C]):
         self._retries.budget.end(self._taken)
         if self._era is not None:  # cancelled: it tells nothing of the target
             self._breaker.abandoned(self._era)
-            self._slot.left()
 
     def lanes(self) -> list[str]:
         """Return the lanes to ask a slot for: a fallback model's only where no other target is open.
