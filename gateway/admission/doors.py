@@ -53,6 +53,11 @@ class Doors:
         self.open(closed)
         return bool(closed)
 
+    def opening_for(self, waiter: Waiter) -> float | None:
+        """Return when there will be room for who has closed a lane, on the loop's clock; None for others."""
+        timers = (lane.opening for lane in waiter.lanes if lane.closed_by is waiter)
+        return min((timer.when() for timer in timers if timer is not None), default=None)
+
     def overtaken(self, waiter: Waiter) -> None:
         """One has come: it need not wait for a lane that a less urgent one closed."""
         rank = waiter.queue.rank

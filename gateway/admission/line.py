@@ -36,6 +36,8 @@ class Turn(asyncio.Future["Slot | Dismissal"]):
 
     def __init__(self, waiter: Waiter, left: Callable[[Waiter], None]) -> None:
         super().__init__()
+        self.timer: asyncio.TimerHandle
+        """What sends it away."""
         self._waiter = waiter
         self._left = left
 

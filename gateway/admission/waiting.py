@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from gateway.admission.caller import ANONYMOUS
 from gateway.admission.expectations import Expectations
@@ -21,11 +21,19 @@ if TYPE_CHECKING:
     from gateway.admission.line import Waiter
     from gateway.admission.quotas import Quotas
 
+_A_MOMENT: Final = 0.001
+"""Seconds: the lane opens before anybody is sent away for it."""
+
 Order: TypeAlias = Literal["fifo", "newest_first"]
 
 
 class WaitingRoom:
-    """At most `max_waiting` requests, each for `queue_timeout` seconds at most; and what they wait for."""
+    """At most `max_waiting` requests, each for `queue_timeout` seconds at most; and what they wait for.
+
+    But for who stands first, and has only to wait until its quota has room: at a moment that is known, and no
+    more than as long again. Others are not let in meanwhile; under overload all have waited nearly to the end
+    when they stand first, and whoever needs much room would never come to it.
+    """
 
     def __init__(
         self,
@@ -103,11 +111,11 @@ class WaitingRoom:
         """
         turn, patience = waiter.turn, self.queue_timeout
         until = waiter.came + patience
-        timer = turn.get_loop().call_at(min(until, latest), self._send_away, waiter)
+        turn.timer = turn.get_loop().call_at(min(until, latest), self._send_away, waiter, latest)
         try:
             result = await turn
         finally:
-            timer.cancel()
+            turn.timer.cancel()
         if isinstance(result, Slot):
             return result
         if result == "shed":
@@ -117,11 +125,17 @@ class WaitingRoom:
             message = f"No slot came free {within}."
         raise self.expectations.overloaded(message, waiter.lanes, waiter.caller)
 
-    def _send_away(self, waiter: Waiter) -> None:
+    def _send_away(self, waiter: Waiter, latest: float) -> None:
         """Tell who waits that the time is up, unless a slot was handed over at this very instant."""
-        if not waiter.turn.done():
-            self.leave(waiter)
-            waiter.turn.set_result("late")
+        turn = waiter.turn
+        if turn.done():
+            return
+        room = self.pool.doors.opening_for(waiter)
+        if room is not None and self.now() < room <= min(latest, waiter.came + 2 * self.queue_timeout):
+            turn.timer = turn.get_loop().call_at(room + _A_MOMENT, self._send_away, waiter, latest)
+            return
+        self.leave(waiter)
+        turn.set_result("late")
 
     def leave(self, waiter: Waiter) -> None:
         """Let somebody go, wherever it stands."""

@@ -207,6 +207,21 @@ async def who_goes_opens_the_lane() -> None:
     assert isinstance(another.exception(), Overloaded)
 
 
+async def whose_moment_is_known_may_stay() -> None:
+    """Who stands first is not sent away shortly before there is room; others are, and it is long before."""
+    desk = Desk(quotas=quotas(tokens_per_minute=6_000), queue_timeout=5.0)
+    await desk.ask(ANONYMOUS, call(100, 5_800))
+    big = desk.later(ANONYMOUS, call(100, 800))
+    await settle()
+    small = desk.later(ANONYMOUS, call(10, 10))
+    await big
+    assert 5.0 < desk.limiter.now() < 10.0
+    assert isinstance(small.exception(), Overloaded)
+    bigger = desk.later(ANONYMOUS, call(100, 4_800))
+    await asyncio.sleep(5.1)
+    assert isinstance(bigger.exception(), Overloaded)
+
+
 async def the_more_urgent_goes_first() -> None:
     """It need not wait until there is room for the batch before it."""
     desk = Desk(quotas=quotas(tokens_per_minute=1_000))
@@ -441,6 +456,7 @@ SCENES: list[Scene] = [
     settled_with_the_burndown,
     what_comes_free_wakes,
     small_ones_do_not_pass,
+    whose_moment_is_known_may_stay,
     who_goes_opens_the_lane,
     the_more_urgent_goes_first,
     another_lane_has_room,

@@ -34,6 +34,8 @@ class FarEnd:
         self.requests = 0
         self.throttled = 0
         self.used = 0
+        self.unlimited = 0
+        """Requests without `max_tokens` that were taken."""
         self._quotas = Quotas({"*": quota}, clock)
         self._cache = PromptCache(EmulatorSettings().cache_minimum_tokens)
         self._account = Account(usual=defaults(EmulatorSettings()), cache=self._cache)
@@ -51,6 +53,7 @@ class FarEnd:
         except BedrockError:
             self.throttled += 1
             return None
+        self.unlimited += reply.metered.max_tokens is None
         self._cache.keep(CLAUDE, reply.metered.prefixes)
         return reservation
 

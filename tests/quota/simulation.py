@@ -69,6 +69,8 @@ class Result:
     throttled: float
     used: float
     admitted: int
+    unlimited: int
+    """Of all that were admitted, those without `max_tokens`."""
 
 
 class Gateway:
@@ -162,6 +164,6 @@ def simulate(way: str, *, quota: Quota, load: float, minutes: int, seed: int) ->
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         requests, throttled, used = requests - before[0], throttled - before[1], used - before[2]
-        return Result(throttled / requests, used / (limit * minutes), requests - throttled)
+        return Result(throttled / requests, used / (limit * minutes), requests - throttled, far_end.unlimited)
 
     return virtual_clock.run(scene())

@@ -19,6 +19,8 @@ def test_twice_the_quota() -> None:
     assert results["plain"].throttled > 0.30
     assert results["gateway"].throttled == 0
     assert results["gateway"].used >= 0.95 * results["possible"].used
+    # those have to reserve 64,000 at once: none is starved by smaller ones
+    assert results["gateway"].unlimited >= 0.8 * results["possible"].unlimited > results["plain"].unlimited
 
 
 def test_requests_are_counted_too() -> None:
