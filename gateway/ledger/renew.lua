@@ -8,6 +8,6 @@ if epoch == '' then
 end
 redis.call('ZADD', KEYS[2], lease_ends, ARGV[4])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now_ms)
-redis.call('PEXPIRE', KEYS[2], ARGV[3])
+redis.call('PEXPIRE', KEYS[2], string.format('%.0f', ARGV[3] + margin))
 for i = 1, #KEYS - 2 do take_lease(KEYS[2 + i], ARGV[5 + i]) end
 return {redis.call('ZCARD', KEYS[2]), epoch}

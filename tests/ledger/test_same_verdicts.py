@@ -127,7 +127,7 @@ def test_the_same_verdicts(tmp_path: Path) -> None:
             for step in steps:
                 await both.take(step)
 
-        @settings(max_examples=150)
+        @settings(max_examples=100)
         @given(STEPS)
         def check(steps: list[tuple[Any, ...]]) -> None:
             runner.run(play(steps))
