@@ -166,11 +166,9 @@ class SharedLedger:
         remote, here = self._remote, self._here
         lost = await remote.connect()
         if self._apart or lost:
+            await remote.raise_to(here.levels())  # before what was spent here is added to it
             if lost:
-                await remote.raise_to(here.levels())
                 self._outbox.extend(self._holdings.restore())
-            await self._flush()
-            await remote.raise_to(here.levels())
             self._tell_all()
             await self._flush()
             await remote.renew(self._holdings.leases())

@@ -150,7 +150,7 @@ def test_a_share(clock: Clock) -> None:
     """Each unit counts once for each replica; a thing at rest may be owed, or nobody would ever get it."""
     ledger = LocalLedger(clock, share=4)
     assert [len([v for v in map(ledger.decide, [Order("", (charge,))] * 100) if isinstance(v, Granted)])
-            for charge in (rate(1), held(8), held(2, "few"), spent(1))] == [15, 2, 1, 25]  # fmt: skip
+            for charge in (rate(1, 63), held(11), held(2, "few"), spent(1, 103))] == [15, 2, 1, 25]  # fmt: skip
     large = rate(40, key="large")
     granted(ledger, large)
     assert refused(ledger, large).wait_s == 160.0
