@@ -91,11 +91,9 @@ class Holdings:
         return told
 
     def restore(self) -> list[Asked]:
-        """Redis has lost what it knew; shall know of what it had granted."""
+        """Redis has lost what it knew; shall know again what it had granted. Levels and leases come besides."""
         return [
-            scripts.amend(live.grant.id, NONE, live.record, _held(live.grant))
-            for live in self._live.values()
-            if live.record
+            scripts.amend(live.grant.id, NONE, live.record, ()) for live in self._live.values() if live.record
         ]
 
     def leases(self) -> list[tuple[Charge, str]]:

@@ -175,6 +175,21 @@ async def test_flushed(server: RedisServer) -> None:
         assert await server.command("ZCARD", STREAMS) == 0
 
 
+async def test_the_first_to_be_back_waits_for_the_others(server: RedisServer) -> None:
+    """A replica that counts in Redis again finds there what the others gave out meanwhile."""
+    rules = replace(QUICK, grace_s=1.0)
+    async with replica(server, rules) as first, replica(server, replace(rules, probe_s=0.3)) as last:
+        server.freeze()
+        for ledger in (first, last):
+            await granted(ledger, held(4))
+            await granted(ledger, held(4))
+            assert isinstance(await ledger.reserve(Order("", (held(4),))), Refused)
+        server.thaw()
+        await shared(first)
+        assert isinstance(await first.reserve(Order("", (held(4),))), Refused)
+        assert await server.command("ZCARD", STREAMS) == 4
+
+
 async def test_leases_live_while_they_are_renewed(server: RedisServer) -> None:
     """A replica that renews keeps what it holds for as long as it lives; what is not renewed comes free."""
     now = 1_800_000_000_000_000
