@@ -91,7 +91,7 @@ class Holdings:
         return told
 
     def restore(self) -> list[Asked]:
-        """Redis has lost what it knew; shall know again what it had granted. Levels and leases come besides."""
+        """Redis, which has lost all, shall know again what it had granted; levels and leases come besides."""
         return [
             scripts.amend(live.grant.id, NONE, live.record, ()) for live in self._live.values() if live.record
         ]
