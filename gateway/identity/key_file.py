@@ -201,6 +201,8 @@ def _signature(path: Path) -> object:
     """Return what changes with a file; None where there is none. A replaced file has another inode."""
     try:
         status = path.stat()
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        return error.errno  # it may well be there: `read` says what is wrong
     return status.st_mtime_ns, status.st_size, status.st_ino

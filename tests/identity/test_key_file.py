@@ -208,7 +208,10 @@ async def test_one_that_cannot_be_read_now(
 
 
 async def test_a_broken_one_is_no_beginning(tmp_path: Path) -> None:
-    """Who starts with it is told so."""
+    """Who starts with it is told so; what cannot be looked for is not taken for what is not there."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(KeyFileError, match="Not a directory"):
+        await KeyFile(tmp_path / "file" / "keys.json", Keyring({}, [])).open()
     (tmp_path / "keys.json").write_text("{")
     with pytest.raises(KeyFileError, match="Invalid JSON"):
         await KeyFile(tmp_path / "keys.json", Keyring({}, [])).open()
