@@ -39,12 +39,3 @@ def test_a_quota_that_nobody_knows() -> None:
 
     assert 0 < result.throttled < 0.20
     assert result.used > 0.90
-
-
-def test_a_minute_of_another_shape() -> None:
-    """If Bedrock's minute is a window, a full bucket asks too much of it now and then, and AIMD holds it."""
-    quota = Quota(tokens_per_minute=TOKENS_PER_MINUTE, shape="window")
-    result = simulate("gateway", quota=quota, load=2.0, minutes=1, seed=1)
-
-    assert result.throttled < 0.20
-    assert result.used > 0.80
