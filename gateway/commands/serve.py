@@ -51,7 +51,7 @@ def run(*, workers: int | None = None, place: str | None = None) -> int:
         if worker is None and count > 1:
             return asyncio.run(_supervise(settings, count))
         with asyncio.Runner(loop_factory=make_loop) as runner:
-            runner.run(_serve(settings if worker is None else worker.settings(settings), worker))
+            runner.run(_serve(_own(settings, worker), worker))
     except composition.StartError as error:
         print_problems(error.problems)
         return EXIT_CONFIG
@@ -59,6 +59,11 @@ def run(*, workers: int | None = None, place: str | None = None) -> int:
         print_problems([str(error)])
         return EXIT_UNAVAILABLE
     return 0
+
+
+def _own(settings: Settings, worker: WorkerPlace | None) -> Settings:
+    """Return what this process serves with: a worker its share; who has no supervisor is the only one."""
+    return settings.model_copy(update={"workers": 1}) if worker is None else worker.settings(settings)
 
 
 def _loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -166,7 +171,7 @@ async def _reload(gateway: Gateway, worker: WorkerPlace | None) -> bool:
     """Put the settings of the file in force; where they cannot work, say why and keep those there are."""
     try:
         settings = await asyncio.to_thread(load)  # a file system may hang
-        await gateway.reload(settings if worker is None else worker.settings(settings))
+        await gateway.reload(_own(settings, worker))
     except (SettingsError, composition.StartError) as error:
         structlog.get_logger().error("reload_refused", problems=error.problems)
         return False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from gateway.commands.supervisor import WorkerPlace
 from gateway.lasting import build_ledger
 from gateway.ledger.local import LocalLedger
 from gateway.settings import MetricsSettings, RedisSettings, Settings
@@ -16,7 +17,9 @@ from tests.harness import ask
 from tests.ledger import redis_server
 from tests.ledger.outages import PASSWORD, until
 from tests.ledger.replicas import granted, held, rate, replica, spent
+from tests.ports import HOST, free_port
 from tests.scraping import scrape
+from tests.tls.authority import Authority
 
 if TYPE_CHECKING:
     import io
@@ -59,7 +62,7 @@ async def test_workers_share(log: io.StringIO) -> None:
     one = build_ledger(Settings())
     assert isinstance(one, LocalLedger)
     assert (one.share, log.getvalue()) == (1, "")
-    four = build_ledger(Settings(workers=4))
+    four = build_ledger(WorkerPlace(2, 4, 0, ()).settings(Settings(workers=2)))
     assert isinstance(four, LocalLedger)
     assert four.share == 4
     assert '"share":"1/4 of each limit"' in log.getvalue()
@@ -120,3 +123,21 @@ async def test_a_wrong_password(tmp_path: Path, log: io.StringIO) -> None:
             await until(lambda: ledger.measures.outages["refusal"] == 1)
     assert "AuthenticationError" in log.getvalue()
     assert PASSWORD not in log.getvalue()
+
+
+async def test_tls(tmp_path: Path, log: io.StringIO) -> None:
+    """Over TLS the server is known by its authority; one that another has signed is not talked to."""
+    authority, stranger = Authority(tmp_path), Authority(tmp_path, "stranger")
+    pair, port = authority.server(), free_port()
+    options = (
+        *("--tls-port", str(port), "--tls-cert-file", str(pair.cert), "--tls-key-file", str(pair.key)),
+        *("--tls-ca-cert-file", str(authority.file), "--tls-auth-clients", "no"),
+    )
+    async with redis_server.running(tmp_path, *options) as server:
+        server.url = f"rediss://{HOST}:{port}?ssl_ca_certs={authority.file}"
+        async with replica(server) as ledger:
+            assert ledger.state == "shared"
+        server.url = f"rediss://{HOST}:{port}?ssl_ca_certs={stranger.file}"
+        async with replica(server) as ledger:
+            assert ledger.state == "degraded"
+    assert "CERTIFICATE_VERIFY_FAILED" in log.getvalue()
