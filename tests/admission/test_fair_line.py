@@ -98,6 +98,8 @@ async def the_least_urgent_is_shed() -> None:
         await served.desk.ask(batch, call())
     await served.waiting((plain, "q", 1))
     assert served.order == "-CB"
+    with pytest.raises(Overloaded, match="queue of 2 is full"):
+        await served.desk.ask(batch, call())
     assert await served.all() == "-CBpq"
 
 
