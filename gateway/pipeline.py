@@ -295,4 +295,6 @@ class OpenCompletion:
         if (slot := self._slot) is not None:
             if slot.counted and (stream := self._stream) is not None:
                 slot.used(Used(*(usage := stream.accounted()[0]), stream.cost_usd(usage)))
+            elif slot.counted and self._attempts.trail.in_flight:  # who left: the prompt has been read
+                slot.used(Used())
             slot.release()
