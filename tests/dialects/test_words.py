@@ -425,11 +425,17 @@ def test_each_dialect_says_a_field_there_or_refuses_it(field: str) -> None:
     assert tuple(_cell(dialect, field) for dialect in DIALECTS) == TABLE[field]
 
 
+NOBODYS = {"CompletionRequest.allowance"}
+"""What no caller says: it comes from the rules that the operator has for the caller."""
+
+
 def test_every_field_is_in_the_table() -> None:
-    """Who gives the domain a new field says here how callers say it."""
+    """Who gives the domain a new field says here how callers say it, or that they do not."""
     kinds = [CompletionRequest, Message, TextPart, ImagePart, DocumentPart, CachePoint, ReasoningPart]
     kinds += [ToolUsePart, ToolResultPart, Tool, ToolChoice, Reasoning, ResponseFormat, Guardrail]
-    assert {f"{kind.__name__}.{one.name}" for kind in kinds for one in fields(kind)} == EXAMPLES.keys()
+    assert {
+        f"{kind.__name__}.{one.name}" for kind in kinds for one in fields(kind)
+    } - NOBODYS == EXAMPLES.keys()
     assert EXAMPLES.keys() == TABLE.keys()
     for kind in kinds:
         assert getattr(domain, kind.__name__) is kind
