@@ -34,7 +34,7 @@ class Rules:
     timeout_s: float = 0.05
     replicas: int = 1
     refuse: bool = False
-    lease_s: float = 15.0
+    lease_s: float = 14.0
     renew_s: float = 5.0
     probe_s: float = 1.0
     grace_s: float = 1.25
