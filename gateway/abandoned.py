@@ -63,6 +63,19 @@ class AbandonedAnswers:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    @staticmethod
+    async def _begun(
+        opening: asyncio.Task[CompletionStream], opened: OpenCompletion, until: float
+    ) -> CompletionStream:
+        try:
+            async with asyncio.timeout_at(until):
+                return await opening
+        except BaseException:
+            # who fails or is ended gives back itself what it has taken; not who came in the very moment
+            if opening.done() and not opening.cancelled() and opening.exception() is None:
+                await opened.aclose()
+            raise
+
     async def _drain(
         self,
         stream: CompletionStream | asyncio.Task[CompletionStream],
@@ -73,8 +86,7 @@ class AbandonedAnswers:
         try:
             with suppress(GatewayError, TimeoutError):
                 if isinstance(stream, asyncio.Task):
-                    async with asyncio.timeout_at(until):  # what it has taken it gives back itself
-                        stream = await stream
+                    stream = await self._begun(stream, opened, until)
                 async with aclosing(opened), asyncio.timeout_at(until):
                     while await stream.next_batch() is not None:
                         pass
