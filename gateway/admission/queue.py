@@ -131,11 +131,12 @@ class ConcurrencyLimiter:
         latest = math.inf
         if deadline is not None:
             latest = self._room.expectations.latest_start(wanted, caller, deadline, now)
-        slot = pool.take(wanted, now)
         if ticket is not None and (self._has_quotas or caller is not ANONYMOUS):
             reservation = self._reservation(ticket, wanted)
             if reservation is not None:
-                return await self._admit(slot, wanted, latest, reservation)
+                wanted = reservation.fitting(wanted)
+                return await self._admit(pool.take(wanted, now), wanted, latest, reservation)
+        slot = pool.take(wanted, now)
         return await self._wait(wanted, latest, ticket) if slot is None else slot
 
     def try_acquire(self, lanes: Sequence[str] = ()) -> Slot | None:

@@ -64,6 +64,13 @@ class Reservation:
         """Whether the caller's limits count and have not been asked yet."""
         return self.caller_is_counted and self._by_caller is None
 
+    def fitting(self, lanes: Sequence[Lane]) -> Sequence[Lane]:
+        """Return those of these lanes whose quota is ever large enough; all, where none is."""
+        if len(lanes) == 1:
+            return lanes
+        found = [lane for lane in lanes if not _too_small(self._charges_of_lane(lane))]
+        return found or lanes
+
     async def of_caller(self, lane: Lane) -> None:
         """Reserve of the caller's limits alone, before a wait for this lane or another.
 
@@ -101,7 +108,7 @@ class Reservation:
         if isinstance(verdict, Refused):
             raise self._refusal(verdict, caller)
         if verdict.wait_s == math.inf:
-            raise _never_fits(lanes, counted, self._param)
+            raise _never_fits(counted, self._param)
         return max(verdict.wait_s, 0.001)
 
     def move(self, lane: Lane) -> None:
@@ -222,21 +229,20 @@ class Reservation:
         )
 
 
+def _too_small(counted: Counted) -> bool:
+    return any(charge.amount > charge.limit for charge in counted.charges)
+
+
 def _usd(micro: int) -> str:
     return f"{micro / MICRO:,.6f}".rstrip("0").rstrip(".")
 
 
-def _never_fits(lanes: Sequence[Lane], counted: Sequence[Counted], param: str) -> InvalidRequest:
-    charge, quota = next(
-        (charge, lane.quota)
-        for lane, each in zip(lanes, counted, strict=True)
-        for charge in each.charges
-        if charge.amount > charge.limit and lane.quota is not None
-    )
+def _never_fits(counted: Sequence[Counted], param: str) -> InvalidRequest:
+    # by what was asked, not by the lanes: their quotas may have been reloaded since
+    charge = next(it for each in counted for it in each.charges if it.amount > it.limit)
     minute = charge.period_s <= MINUTE
-    limit = quota.tokens_per_minute if minute else quota.tokens_per_day
     return InvalidRequest(
         f"This request may use up to {charge.amount:,} tokens, and Bedrock's quota for this model is "
-        f"{limit:,} {'a minute' if minute else 'a day'} here: ask for less.",
+        f"{charge.limit:,} {'a minute' if minute else 'a day'} here: ask for less.",
         param=param,
     )

@@ -10,8 +10,9 @@ import pytest
 from gateway.admission.aimd import Adaptive
 from gateway.admission.caller import ANONYMOUS
 from gateway.admission.demand import Ticket, Used
-from gateway.admission.quotas import Quotas
+from gateway.admission.quotas import Quota, QuotaRule, Quotas
 from gateway.errors import BudgetExhausted, InvalidRequest, Overloaded, RateLimited
+from gateway.ledger.local import LocalLedger
 from tests import virtual_clock
 from tests.admission.asking import LANE, OTHER, Desk, call, caller, done, quotas, settle
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from gateway.errors import GatewayError
+    from gateway.ledger.charges import Order, Verdict
 
 Scene: TypeAlias = "Callable[[], Coroutine[None, None, None]]"
 
@@ -76,6 +78,43 @@ async def a_request_that_never_fits() -> None:
     )
     assert error.param == "max_tokens"
     desk.limiter.put(quotas(tokens_per_minute=150))
+    await refused(desk, InvalidRequest, "Bedrock's quota for this model is 150 a minute")
+    assert desk.is_at_rest()
+
+
+async def never_in_this_lane() -> None:
+    """Who never fits in the one lane that is open waits for the other, and is not told to ask for less."""
+    both = Quotas(
+        [
+            QuotaRule("*", ("here",), Quota(tokens_per_minute=150)),
+            QuotaRule("*", ("there",), Quota(tokens_per_minute=300)),
+        ]
+    )
+    desk = Desk(quotas=both)
+    first = await desk.ask(ANONYMOUS, call(), call(target="there"))
+    assert first.lane == OTHER
+    waits = desk.later(ANONYMOUS, call(target="there"))
+    await settle()
+    moves = desk.later(ANONYMOUS, call(), call(target="there"))
+    await settle()
+    assert not moves.done()
+    done(first, 0, 0)
+    done(await waits, 0, 0)
+    done(await moves, 0, 0)
+    assert desk.is_at_rest()
+
+
+async def a_quota_that_goes_meanwhile() -> None:
+    """Quotas that are reloaded while the ledger is asked leave the refusal as it was."""
+
+    class SlowLedger(LocalLedger):
+        async def reserve(self, order: Order) -> Verdict:
+            verdict = await super().reserve(order)
+            desk.limiter.put(Quotas())
+            return verdict
+
+    ledger = SlowLedger(asyncio.get_running_loop().time)
+    desk = Desk(ledger, quotas=quotas(tokens_per_minute=150))
     await refused(desk, InvalidRequest, "Bedrock's quota for this model is 150 a minute")
     assert desk.is_at_rest()
 
@@ -447,6 +486,8 @@ SCENES: list[Scene] = [
     streams_at_a_time,
     tokens_a_minute,
     a_request_that_never_fits,
+    never_in_this_lane,
+    a_quota_that_goes_meanwhile,
     a_budget_of_the_day,
     a_budget_of_the_month,
     what_has_not_been_told,
