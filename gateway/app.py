@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gateway import __version__, event_loop
 from gateway.addresses import listen, listen_privately
-from gateway.authentication import open_callers, open_certificates
+from gateway.authentication import open_callers, open_certificates, tell_opened
 from gateway.bedrock.client import POOL_HEADROOM
 from gateway.composition import StartError, build_quotas
 from gateway.generations import Generations
@@ -83,7 +83,8 @@ class Gateway:
         ):
             raise StartError(problems)
         # the host is that of the start: it is there that we listen
-        callers = await open_callers(settings, self._host, self._callers())
+        known = self._callers()
+        callers = await open_callers(settings, self._host, known)
         certificates = await open_certificates(settings)
         if (certificates is None) is not (self.tls is None):
             words = "whether there is TLS is read at the start only"
@@ -112,6 +113,7 @@ class Gateway:
             return unused
 
         await self._generations.open(settings, put)
+        tell_opened(self._host, known, callers)
 
     def _callers(self) -> Callers | None:
         return self._dispatcher.services.callers if self._generations.number else None

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _HOW: Final = (
     "give callers keys (`bedrock-gateway keys create`, keys_file or GATEWAY_KEYS_FILE; or "
-    "callers.NAME.key_sha256), or listen on 127.0.0.1"
+    "callers.NAME.key_sha256), or tokens ([[auth.issuers]]) or certificates ([tls] client_certificates), or "
+    "listen on 127.0.0.1"
 )
 FIRST_KEYS_S: Final = 5.0
 """How long a start, or a reload, waits for the keys of new issuers."""
@@ -59,11 +60,21 @@ def check_openness(settings: Settings) -> None:
     if problems := exposure(settings, settings.host):
         raise StartError(problems)
     if build_callers(settings, settings.host) is None:
-        structlog.get_logger().warning(
-            "open_to_everybody",
-            reason="no callers are configured: every process and user of this machine may spend money here",
-            host=settings.host,
-        )
+        _tell_openness(settings.host)
+
+
+def tell_opened(host: str, before: Callers | None, callers: Callers | None) -> None:
+    """Say it as loudly where a reload has taken the last caller away."""
+    if before is not None and callers is None:
+        _tell_openness(host)
+
+
+def _tell_openness(host: str) -> None:
+    structlog.get_logger().warning(
+        "open_to_everybody",
+        reason="no callers are configured: every process and user of this machine may spend money here",
+        host=host,
+    )
 
 
 def build_callers(settings: Settings, host: str) -> Callers | None:

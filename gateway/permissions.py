@@ -152,7 +152,7 @@ class PermittedCalls:
         allowed = [call for call, refusal in zip(calls, refusals, strict=True) if refusal is None]
         if allowed and not (allowed[0].fallback and not calls[0].fallback):
             return allowed
-        raise Forbidden(f"'{shown(asked)}': {refusals[0]}", param="model")
+        raise Forbidden(f"'{shown(asked)}': {refusals[0]}", param="model", detail=refusals[0])
 
     def _refusal(self, asked: str, call: Call) -> str | None:
         model = call.model
@@ -181,7 +181,8 @@ class PermittedCalls:
         return any(fnmatchcase(name, pattern) for name in names if name for pattern in patterns)
 
     def _forbidden_place(self, what: str, where: str) -> Forbidden:
-        return Forbidden(f"{what} {where}: {self._whose('allowed_regions')} forbids it.")
+        words = f"{self._whose('allowed_regions')} forbids it."
+        return Forbidden(f"{what} {where}: {words}", detail=words)
 
     def _whose(self, rule: str) -> str:
         return f"callers.{self._name}.{rule}"
@@ -208,6 +209,7 @@ class PermittedCalls:
                 f"{self._whose('max_tokens')} cannot be kept with a model whose words are not known here: "
                 "ask it by Converse.",
                 param="model",
+                detail=f"{self._whose('max_tokens')} cannot be kept with this model",
             )
         if self._rules.max_tokens is not None:
             for place, limit in said(value):

@@ -110,14 +110,14 @@ class Callers:
         if authorization is None:
             key = _single(headers, API_KEY)
             if key is None:
-                raise Unauthenticated(_MISSING, param=AUTHORIZATION)
+                raise Unauthenticated(_MISSING, param=AUTHORIZATION, detail="no key")
             return self._of_key(key, API_KEY)
         scheme, _, rest = authorization.strip().partition(" ")
         if scheme.lower() == "bearer":
             return self._of_key(rest, AUTHORIZATION)
         if scheme == _SIGV4:
             return self._of_signature(rest)
-        raise Unauthenticated(_MISSING, param=AUTHORIZATION)
+        raise Unauthenticated(_MISSING, param=AUTHORIZATION, detail="no key: a scheme other than Bearer")
 
     @property
     def watched(self) -> tuple[Watched, ...]:
@@ -131,22 +131,22 @@ class Callers:
         if caller is None:
             if self.tokens is not None and is_token(text):
                 return self.tokens.caller(text, param)
-            raise Unauthenticated(UNKNOWN, param=param)
+            raise Unauthenticated(UNKNOWN, param=param, detail="unknown key")
         return caller
 
     def _of_signature(self, fields: str) -> Caller:
         if not self._trusting:
-            raise Unauthenticated(_UNPROVEN, param=AUTHORIZATION)
+            raise Unauthenticated(_UNPROVEN, param=AUTHORIZATION, detail="AWS signature, taken for no proof")
         caller = self._by_access_key.get(_access_key_id(fields))
         if caller is None:
-            raise Unauthenticated(UNKNOWN, param=AUTHORIZATION)
+            raise Unauthenticated(UNKNOWN, param=AUTHORIZATION, detail="unknown access key id")
         return caller
 
 
 def _single(headers: Headers, name: str) -> str | None:
     values = headers.getall(name, ())
     if len(values) > 1:
-        raise Unauthenticated(f"Send {name} once: which of them is meant?", param=name)
+        raise Unauthenticated(f"Send {name} once: which of them is meant?", param=name, detail="several keys")
     return values[0] if values else None
 
 

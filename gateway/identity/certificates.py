@@ -37,7 +37,7 @@ def subjects(certificate: PeerCertificate, kinds: Sequence[Kind], now: Callable[
         Unauthenticated: it has expired since the connection was made.
     """
     if certificate.expires <= now():
-        raise Unauthenticated(_EXPIRED)
+        raise Unauthenticated(_EXPIRED, detail="certificate has expired")
     return [name for kind in kinds for name in _NAMES[kind](certificate.fields)]
 
 

@@ -119,9 +119,8 @@ class KeySet:
         if document != self._document:
             self.keys, self._document = keys, document
             self.version += 1
-        structlog.get_logger().info(
-            "issuer_keys", issuer=self.source.issuer, keys=len(keys), problems=refused or None
-        )
+        problems = {"problems": refused} if refused else {}
+        structlog.get_logger().info("issuer_keys", issuer=self.source.issuer, keys=len(keys), **problems)
 
     async def _fetch(self) -> bytes:
         try:

@@ -123,7 +123,7 @@ class Keyring:
         stored = known.stored
         if stored is not None:
             if stored.revoked is not None or stored.id in self.revoked:
-                raise Unauthenticated(_REVOKED, param=param)
+                raise Unauthenticated(_REVOKED, param=param, detail=f"revoked key {stored.id}")
             if stored.expires is not None and stored.expires <= self._now():
-                raise Unauthenticated(_EXPIRED, param=param)
+                raise Unauthenticated(_EXPIRED, param=param, detail=f"expired key {stored.id}")
         return known.caller

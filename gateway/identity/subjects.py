@@ -53,7 +53,7 @@ class Subjects:
         """
         caller = self.find(subjects, groups)
         if caller is None:
-            raise Forbidden(_unknown(subjects, groups))
+            raise Forbidden(_unknown(subjects, groups), detail=f"no caller is {_names(subjects)}")
         return caller
 
     def find(self, subjects: Sequence[str], groups: Sequence[str] = ()) -> Caller | None:
@@ -72,14 +72,18 @@ class Subjects:
 
 
 def _unknown(subjects: Sequence[str], groups: Sequence[str]) -> str:
-    who = " or ".join(f"`{_shortened(subject)}`" for subject in subjects[:_TOLD])
-    words = f"You have proven to be {who}, who is no caller of this gateway: its operator adds the name to "
-    words += "`subjects` of a caller in the settings"
+    words = f"You have proven to be {_names(subjects)}, who is no caller of this gateway: "
+    words += "its operator adds the name to `subjects` of a caller in the settings"
     if groups:
-        words += f", or one of its groups ({', '.join(map(_shortened, groups[:_TOLD]))}) to `groups`"
+        words += f", or one of its groups ({', '.join(map(shortened, groups[:_TOLD]))}) to `groups`"
     return words + "."
 
 
-def _shortened(text: str) -> str:
+def _names(subjects: Sequence[str]) -> str:
+    return " or ".join(f"`{shortened(subject)}`" for subject in subjects[:_TOLD])
+
+
+def shortened(text: str) -> str:
+    """Return a name as it may stand in a message: not too long, and printable."""
     shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
     return "".join(char if char.isprintable() else "?" for char in shown)

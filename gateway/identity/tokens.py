@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import jwt
 
 from gateway.errors import Unauthenticated
+from gateway.identity.subjects import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,15 +28,28 @@ if TYPE_CHECKING:
 REMEMBERED: Final = 10_000
 """Tokens that are not verified again, at most."""
 _REQUIRED: Final = ("exp", "iss", "aud")
-_FAULTS: Final[tuple[tuple[type[Exception], str], ...]] = (
-    (jwt.ExpiredSignatureError, "The token has expired: get a new one."),
-    (jwt.ImmatureSignatureError, "The token is not valid yet: is a clock wrong?"),
-    (jwt.InvalidIssuedAtError, "The token says that it was issued in the future: is a clock wrong?"),
-    (jwt.InvalidAudienceError, "The token is not for this gateway: its `aud` is another."),
-    (jwt.MissingRequiredClaimError, "The token has no `exp`, no `iss` or no `aud`."),
-    (jwt.InvalidSignatureError, "The token's signature is wrong."),
+_MALFORMED: Final = "malformed token"
+_FAULTS: Final[tuple[tuple[type[Exception], str, str], ...]] = (
+    (jwt.ExpiredSignatureError, "The token has expired: get a new one.", "expired token"),
+    (jwt.ImmatureSignatureError, "The token is not valid yet: is a clock wrong?", "token not valid yet"),
+    (
+        jwt.InvalidIssuedAtError,
+        "The token says that it was issued in the future: is a clock wrong?",
+        "token issued in the future",
+    ),
+    (
+        jwt.InvalidAudienceError,
+        "The token is not for this gateway: its `aud` is another.",
+        "token for another audience",
+    ),
+    (
+        jwt.MissingRequiredClaimError,
+        "The token has no `exp`, no `iss` or no `aud`.",
+        "token without exp, iss or aud",
+    ),
+    (jwt.InvalidSignatureError, "The token's signature is wrong.", "token with a wrong signature"),
+    (Exception, "The token that was sent is malformed.", _MALFORMED),
 )
-_MALFORMED: Final = "The token that was sent is malformed."
 _STRANGE: Final = "The token that was sent is of an issuer that this gateway does not know."
 _KEYLESS: Final = "The key that the token names is not among those known of its issuer, who is asked again."
 
@@ -112,7 +126,7 @@ class Tokens:
         header, said = _unverified(token)
         issuer = self.issuers.get(said) if isinstance(said, str) else None
         if issuer is None:
-            raise Unauthenticated(_STRANGE)
+            raise Unauthenticated(_STRANGE, detail=f"token of unknown issuer {_told(said)}")
         key, algorithm = _key(issuer, header)
         version = issuer.keys.version
         self.verified += 1
@@ -130,9 +144,13 @@ class Tokens:
                 options={"require": list(_REQUIRED)},
             )
         except (jwt.PyJWTError, ValueError, TypeError, ArithmeticError) as error:
-            words = next((words for kind, words in _FAULTS if isinstance(error, kind)), _MALFORMED)
-            raise Unauthenticated(words, detail=type(error).__name__) from None
+            raise _fault(error) from None
         return claims
+
+
+def _fault(error: Exception) -> Unauthenticated:
+    words, detail = next((words, detail) for kind, words, detail in _FAULTS if isinstance(error, kind))
+    return Unauthenticated(words, detail=detail)
 
 
 def _unverified(token: str) -> tuple[dict[str, Any], Any]:
@@ -140,20 +158,27 @@ def _unverified(token: str) -> tuple[dict[str, Any], Any]:
     try:
         parts = jwt.api_jwt.decode_complete(token, options={"verify_signature": False})
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-        raise Unauthenticated(_MALFORMED, detail=type(error).__name__) from None
+        raise _fault(error) from None
     header = parts["header"]
     if "crit" in header or "b64" in header:
-        raise Unauthenticated("The token has extensions (`crit`, `b64`) that this gateway does not know.")
+        words = "The token has extensions (`crit`, `b64`) that this gateway does not know."
+        raise Unauthenticated(words, detail="token with unknown extensions")
     return header, parts["payload"].get("iss")
+
+
+def _told(value: object) -> str:
+    return shortened(value) if isinstance(value, str) else "(none)"
 
 
 def _key(issuer: Issuer, header: dict[str, Any]) -> tuple[VerifyingKey, str]:
     algorithm, kid = header.get("alg"), header.get("kid")
     if algorithm not in issuer.algorithms:
-        raise Unauthenticated("The token is signed by an algorithm that is not accepted here.")
+        detail = f"token by algorithm {_told(algorithm)}, which issuer {issuer.name} does not have"
+        raise Unauthenticated("The token is signed by an algorithm that is not accepted here.", detail=detail)
     key = issuer.keys.find(kid, algorithm)
     if key is None:
-        raise Unauthenticated(_KEYLESS, retry_after=math.ceil(issuer.keys.want()) + 1)
+        detail = f"token by unknown kid {_told(kid)} of issuer {issuer.name}"
+        raise Unauthenticated(_KEYLESS, retry_after=math.ceil(issuer.keys.want()) + 1, detail=detail)
     return key, algorithm
 
 
@@ -162,7 +187,7 @@ def _names(issuer: Issuer, claims: dict[str, Any], param: str) -> tuple[Sequence
     subject = claims.get(issuer.caller_claim)
     if not isinstance(subject, str) or not subject:
         words = f"The token has no `{issuer.caller_claim}`, or one that is no text."
-        raise Unauthenticated(words, param=param)
+        raise Unauthenticated(words, param=param, detail=f"token without a text in {issuer.caller_claim}")
     groups = [] if issuer.groups_claim is None else claims.get(issuer.groups_claim, [])
     if isinstance(groups, str):
         groups = [groups]

@@ -39,7 +39,7 @@ FIELDS = frozenset(
         # credentials and the clock
         "source", "failures", "seconds", "seconds_left", "task", "alarm",
         # the process
-        "url", "event_loop", "problems", "reason", "cause", "replicas", "share",
+        "url", "event_loop", "problems", "reason", "peer", "cause", "replicas", "share",
         "fallback", "lane", "state", "tokens_per_minute", "requests_per_minute", "tokens_per_day",
         "exchanges", "interrupted", "cut", "generation", "settings",
         "worker", "pid", "workers", "exit_code", "signal",

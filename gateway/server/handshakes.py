@@ -52,7 +52,7 @@ class TlsSite(web.SockSite):
         loop, handshakes = asyncio.get_running_loop(), self._gateway.handshakes
         while True:
             try:
-                connection, _ = await loop.sock_accept(self._sock)
+                connection, address = await loop.sock_accept(self._sock)
             except OSError as error:
                 structlog.get_logger().error("no_accept", reason=error.strerror)
                 await asyncio.sleep(PAUSE)
@@ -61,11 +61,11 @@ class TlsSite(web.SockSite):
                 longest = next(iter(handshakes))
                 del handshakes[longest]
                 longest.cancel()
-            task = asyncio.create_task(self._shake(connection))  # noqa: TID251 - ended by time, or the drain
+            task = asyncio.create_task(self._shake(connection, address[0]))  # noqa: TID251 - ended by time, or the drain
             handshakes[task] = None
             task.add_done_callback(lambda done: handshakes.pop(done, None))
 
-    async def _shake(self, connection: socket.socket) -> None:
+    async def _shake(self, connection: socket.socket, peer: str) -> None:
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 self._gateway,
@@ -75,12 +75,12 @@ class TlsSite(web.SockSite):
                 ssl_shutdown_timeout=SHUTDOWN_TIMEOUT,
             )
         except OSError as error:  # of TLS, of the connection, or of time
-            self._tell(error)
+            self._tell(error, peer)
 
-    def _tell(self, error: OSError) -> None:
+    def _tell(self, error: OSError, peer: str) -> None:
         """Say why there is no connection: whose certificate is wrong is hard to find out otherwise."""
         self._gateway.events.drop("TLS handshake")
         reason = type(error).__name__
         if isinstance(error, ssl.SSLError):
             reason = getattr(error, "verify_message", None) or error.reason or reason
-        structlog.get_logger().info("handshake_failed", reason=reason)
+        structlog.get_logger().warning("handshake_failed", reason=reason, peer=peer)

@@ -76,6 +76,24 @@ def test_unknown(headers: dict[str, str]) -> None:
     with pytest.raises(Unauthenticated) as refused:
         identify(**headers)
     assert KEY not in refused.value.message
+    assert refused.value.detail
+    assert KEY not in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("headers", "detail"),
+    [
+        ({}, "no key"),
+        ({"authorization": f"Basic {KEY}"}, "no key: a scheme other than Bearer"),
+        ({"x_api_key": "else"}, "unknown key"),
+        ({"authorization": f"AWS4-HMAC-SHA256 Credential=AKIATEAMB/{SCOPE}"}, "unknown access key id"),
+    ],
+)
+def test_what_the_log_has(headers: dict[str, str], detail: str) -> None:
+    """Why, for the operator."""
+    with pytest.raises(Unauthenticated) as refused:
+        identify(**headers)
+    assert refused.value.detail == detail
 
 
 @given(st.text(max_size=60))

@@ -57,6 +57,8 @@ def test_elsewhere(host: str, settings: dict[str, Any], words: str | None) -> No
     if words is not None:
         assert f"host (GATEWAY_HOST): {host} can be reached from other machines, and {words}" in problems[0]
         assert "keys create" in problems[0]
+        assert "[[auth.issuers]]" in problems[0]
+        assert "[tls]" in problems[0]
 
 
 @pytest.mark.parametrize(
@@ -106,3 +108,15 @@ def test_openness_is_told(log: io.StringIO) -> None:
     [line] = lines(log, "open_to_everybody")
     assert line["level"] == "warning"
     assert line["host"] == "127.0.0.1"
+
+
+async def test_a_reload_that_opens_is_told(emulator: Emulator, log: io.StringIO) -> None:
+    """As loudly as a start, and once."""
+    opened = settings_for(emulator)
+    async with app.running(opened.model_copy(update={"callers": {"a": KEYED}})) as gateway:
+        await gateway.reload(opened.model_copy(update={"callers": {"a": KEYED}}))
+        assert not lines(log, "open_to_everybody")
+        await gateway.reload(opened)
+        await gateway.reload(opened)
+    [line] = lines(log, "open_to_everybody")
+    assert (line["level"], line["host"]) == ("warning", "127.0.0.1")

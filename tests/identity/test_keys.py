@@ -89,6 +89,8 @@ def test_no_longer(ring: Keyring, key: str, words: str) -> None:
     with pytest.raises(Unauthenticated, match=words) as refused:
         ring.find(key.encode(), "x-api-key")
     assert refused.value.param == "x-api-key"
+    identifier = key.removeprefix("bgw_").partition(".")[0]
+    assert refused.value.detail == f"{words.rsplit(maxsplit=1)[-1]} key {identifier}"
     assert ring.find((key + "x").encode(), "x") is None
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 import pytest
@@ -182,6 +183,20 @@ BAD: dict[str, tuple[Callable[[], str], str]] = {
 }
 
 
+DETAILS: Final = {
+    "expired": "^expired token$",
+    "other audience": "^token for another audience$",
+    "other issuer": "unknown issuer https?://",
+    "no issuer": r"unknown issuer \(none\)",
+    "unknown key": f"unknown kid 2 of issuer {NAME}",
+    "changed": "^token with a wrong signature$",
+    "none": "by algorithm none",
+    "nothing but dots": "^malformed token$",
+    "no subject": "without a text in sub",
+}
+"""What the log has of some of them."""
+
+
 @pytest.mark.parametrize("case", BAD)
 async def test_bad(case: str) -> None:
     """One refusal each, which says why, and nothing of it opens anything."""
@@ -192,6 +207,10 @@ async def test_bad(case: str) -> None:
         checked(make(), issuer(*(keys or several)))
     assert refused.value.param == "Authorization"
     assert SUBJECT not in refused.value.message
+    told = refused.value.detail or ""
+    assert re.search("token", told)
+    assert re.search(DETAILS.get(case, ""), told)
+    assert "Error" not in told
 
 
 async def test_a_key_that_may_be_known_soon() -> None:
@@ -227,6 +246,7 @@ def test_nobodys(groups: Any) -> None:
     with pytest.raises(Forbidden, match=r"`somebody\?`.*`subjects` of a caller") as refused:
         checked(token, issuer(groups_claim="groups"))
     assert ("(x)" in refused.value.message) is (groups == ["x"])
+    assert refused.value.detail == "no caller is `somebody?`"
 
 
 def test_long_names_are_cut() -> None:

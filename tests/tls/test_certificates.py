@@ -156,6 +156,8 @@ async def test_who_does_not_connect(
         dropped = caller.gateway.serving.server.events.dropped
     reasons = [line["reason"] for line in lines(log, "handshake_failed")]
     assert set(reasons) == {reason}, "aiohttp tries twice"
+    told = {(line["level"], line["peer"]) for line in lines(log, "handshake_failed")}
+    assert told == {("warning", "127.0.0.1")}
     assert dropped == {"TLS handshake": len(reasons)}
     assert not lines(log, "defect")
 
