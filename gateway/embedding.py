@@ -132,8 +132,14 @@ async def _work(
 
 
 def _used(model: Model, answers: list[Embedded]) -> Used:
-    """Return what was used by those that were answered, whatever became of the others."""
-    read = sum(answer.input_tokens or 0 for answer in answers)
+    """Return what was used by those that were answered, whatever became of the others.
+
+    Where one of them does not tell, nobody knows, and what was reckoned counts: nothing would be too little.
+    """
+    counts = [answer.input_tokens for answer in answers]
+    if None in counts:
+        return Used(None, 0, 0, 0)
+    read = sum(count for count in counts if count is not None)
     return Used(read, 0, 0, 0, model.cost_usd(Usage(read, 0, 0, 0)))
 
 
