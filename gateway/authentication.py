@@ -61,6 +61,11 @@ def check_openness(settings: Settings) -> None:
         raise StartError(problems)
     if build_callers(settings, settings.host) is None:
         _tell_openness(settings.host)
+    elif not settings.callers:
+        structlog.get_logger().warning(
+            "nobody_may_ask",
+            reason="there are no [callers], whom keys, tokens and certificates are proof of: all are refused",
+        )
 
 
 def tell_opened(host: str, before: Callers | None, callers: Callers | None) -> None:

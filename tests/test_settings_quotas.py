@@ -50,7 +50,7 @@ def test_the_first_that_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "needs tokens_per_minute, requests_per_minute or tokens_per_day"),
+        ("", r"^quotas\.\"\*\" \(\S+\): needs tokens_per_minute, requests_per_minute or tokens_per_day"),
         ("output_burndown = 5", "needs tokens_per_minute, requests_per_minute or tokens_per_day"),
         ("tokens_per_minute = 0", "greater than or equal to 1"),
         ("tokens_per_minute = 1\ntargets = []", "at least 1 item"),

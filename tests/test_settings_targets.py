@@ -143,7 +143,7 @@ ENDPOINT = "https://vpce-1-ab.bedrock-runtime.us-east-1.vpce.amazonaws.com"
         (
             TWO + "[routing]\nresidency = []",
             {},
-            ["routing.residency (GATEWAY_ROUTING__RESIDENCY): Tuple should have at least 1 item"],
+            ["routing.residency (GATEWAY_ROUTING__RESIDENCY): List should have at least 1 item"],
         ),
     ],
 )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.identity import key_file
 from gateway.identity.keys import new_key
-from gateway.settings import SettingsError, load
+from gateway.settings import SettingsError, load, name_problem
 
 if TYPE_CHECKING:
     import argparse
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EXIT_OK, EXIT_FAILED, EXIT_CONFIG = 0, 1, 78
 _KEY: Final = re.compile(r"bgw_([0-9a-f]{12})\..*", re.DOTALL)
 _MAX_DAYS: Final = 36_500
+_UNTOLD: Final = "Replicas that do not read this file do not know"
 
 
 class _Refused(Exception):
@@ -42,8 +43,7 @@ def run(options: argparse.Namespace) -> int:
     tasks = {"create": _create, "list": _list, "revoke": _revoke}
     try:
         # a file named by hand needs no settings: an administrator may keep it elsewhere
-        settings = None if options.file else load()
-        tasks[options.task](options, settings, _path(options, settings))
+        tasks[options.task](options, None if options.file else load())
     except SettingsError as error:
         for problem in error.problems:
             sys.stderr.write(f"{problem}\n")
@@ -67,12 +67,32 @@ def _path(options: argparse.Namespace, settings: Settings | None) -> Path:
     return settings.keys_file
 
 
-def _create(options: argparse.Namespace, settings: Settings | None, path: Path) -> None:
-    if settings is not None and options.caller not in settings.callers:
-        known = ", ".join(sorted(settings.callers)) or "nobody"
-        raise _Refused(
-            f"{options.caller} is not in [callers] of the settings, which has {known}", EXIT_CONFIG
-        )
+def _check_caller(name: str, settings: Settings | None) -> None:
+    """Refuse a name that is nobody's; with `--file` only where there are settings that have others."""
+    if (problem := name_problem(name)) is not None:
+        raise _Refused(problem)
+    reason = "the settings here name no callers"
+    if settings is not None:
+        known = settings.callers
+    else:
+        try:
+            known = load().callers
+        except SettingsError as error:
+            known, reason = {}, f"the settings here cannot be loaded: {error}"
+        if not known:
+            sys.stderr.write(
+                f"Warning: whether [callers] has {name} is not known ({reason}); without it the key opens "
+                "nothing.\n"
+            )
+            return
+    if name not in known:
+        listed = ", ".join(sorted(known)) or "nobody"
+        raise _Refused(f"{name} is not in [callers] of the settings, which has {listed}", EXIT_CONFIG)
+
+
+def _create(options: argparse.Namespace, settings: Settings | None) -> None:
+    path = _path(options, settings)
+    _check_caller(options.caller, settings)
     days, now = options.expires_days, datetime.now(UTC).replace(microsecond=0)
     if days is not None and days > _MAX_DAYS:
         raise _Refused(f"--expires-days is at most {_MAX_DAYS}")
@@ -88,11 +108,12 @@ def _create(options: argparse.Namespace, settings: Settings | None, path: Path) 
     sys.stdout.write(f"{made.key}\n")
 
 
-def _list(_: argparse.Namespace, __: Settings | None, path: Path) -> None:
-    sys.stdout.write(_table(key_file.read(path), datetime.now(UTC)))
+def _list(options: argparse.Namespace, settings: Settings | None) -> None:
+    sys.stdout.write(_table(key_file.read(_path(options, settings)), datetime.now(UTC)))
 
 
-def _revoke(options: argparse.Namespace, settings: Settings | None, path: Path) -> None:
+def _revoke(options: argparse.Namespace, settings: Settings | None) -> None:
+    path = _path(options, settings)
     whole = _KEY.fullmatch(options.id)  # somebody pastes the key: it has been shown to a shell's history now
     identifier = options.id if whole is None else whole[1]
     with key_file.edited(path) as editing:
@@ -105,12 +126,22 @@ def _revoke(options: argparse.Namespace, settings: Settings | None, path: Path) 
             editing.keys[place] = key._replace(revoked=datetime.now(UTC).replace(microsecond=0))
         revoked = [key.id for key in editing.keys if key.revoked is not None]
     sys.stderr.write(f"Key {key.id} of {key.caller} is revoked; gateways with this file know in seconds.\n")
-    _tell_replicas(settings or load(), revoked)
+    try:
+        known = settings or load()
+    except SettingsError:
+        sys.stderr.write(
+            f"{_UNTOLD}: whether there is a Redis that tells them is in settings that cannot be loaded:\n"
+        )
+        raise
+    _tell_replicas(known, revoked)
 
 
 def _tell_replicas(settings: Settings, revoked: Sequence[str]) -> None:
     """Put all of them into Redis, where there is one: what it has missed before it learns now."""
     if settings.redis.url is None:
+        sys.stderr.write(
+            f"{_UNTOLD}: the settings here name no Redis (redis.url, GATEWAY_REDIS__URL) that tells them.\n"
+        )
         return
     from gateway.identity import revocations  # noqa: PLC0415 - needs redis-py
 

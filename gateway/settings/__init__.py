@@ -7,7 +7,7 @@ with every problem listed, and no value of a secret is ever part of a message.
 from gateway.settings.attribution import AttributionSettings
 from gateway.settings.auth import AuthSettings, IssuerSettings, is_loopback
 from gateway.settings.aws import AwsSettings
-from gateway.settings.callers import CallerSettings
+from gateway.settings.callers import CallerSettings, name_problem
 from gateway.settings.credentials import CredentialSettings, RoleSettings
 from gateway.settings.drain import DrainSettings
 from gateway.settings.explicit import ExplicitSettings, forget_environment
@@ -64,4 +64,5 @@ __all__ = [
     "forget_environment",
     "is_loopback",
     "load",
+    "name_problem",
 ]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from gateway.settings.sections import Section
 
@@ -25,10 +26,15 @@ def is_loopback(host: str) -> bool:
 
 
 def _trustworthy(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise PydanticCustomError("no_url", "is not a URL") from None
     local = parts.scheme == "http" and is_loopback(parts.hostname or "")
     if not (parts.scheme == "https" or local) or not parts.hostname:
-        raise ValueError("needs to be an https URL: whoever can change the keys on their way is everybody")
+        raise PydanticCustomError(
+            "not_https", "needs to be an https URL: whoever can change the keys on their way is everybody"
+        )
     return url
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from gateway.settings.sections import Count, Regions, Section
 
@@ -37,3 +38,16 @@ class CallerRuleSettings(Section):
     """Where a request names none."""
     max_tokens: Count | None = None
     """The most that a request may name; more is refused, not clipped."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        """Refuse a rule that another one leaves without effect."""
+        for smaller, larger in (
+            ("default_max_tokens", "max_tokens"),
+            ("budget_usd_per_day", "budget_usd_per_month"),
+        ):
+            less, more = getattr(self, smaller), getattr(self, larger)
+            if less is not None and more is not None and less > more:
+                words = f"{smaller} is {less:g}, more than {larger}, which is {more:g}"
+                raise PydanticCustomError("contradiction", "{words}", {"words": words})
+        return self

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from gateway.settings.caller_rules import CallerRuleSettings
 
@@ -18,7 +19,9 @@ _OF_NOTHING: Final = sha256(b"").hexdigest()
 
 def _of_a_key(digest: str) -> str:
     if digest == _OF_NOTHING:
-        raise ValueError("this is the hash of an empty key, which everybody has: was the variable not set?")
+        raise PydanticCustomError(
+            "empty_key", "this is the hash of an empty key, which everybody has: was the variable not set?"
+        )
     return digest
 
 
@@ -45,6 +48,19 @@ class CallerSettings(CallerRuleSettings):
         return bool(self.key_sha256 or self.access_key_ids or self.subjects or self.groups)
 
 
+MAX_NAME: Final = 64
+
+
+def name_problem(name: str) -> str | None:
+    """Return why no caller can be called so; None where one can. Names stand in logs, metrics and files."""
+    if 1 <= len(name) <= MAX_NAME and name.isprintable() and name.strip() == name and "/" not in name:
+        return None
+    return (
+        f"{name[:MAX_NAME]!r} is no name for a caller: it has 1 to {MAX_NAME} printable characters, "
+        "no slash, and no space at either end"
+    )
+
+
 def unknowable(callers: Mapping[str, CallerSettings]) -> Iterable[str]:
     """Name the callers that nobody can ever be, where there is no file with keys of theirs."""
     for name, caller in callers.items():
@@ -68,7 +84,8 @@ def unprovable(callers: Mapping[str, CallerSettings], *, tokens: bool, certifica
 
 
 def ambiguous(callers: Mapping[str, CallerSettings]) -> Iterable[str]:
-    """Name the callers that share a key; which of them would it be?"""
+    """Name the callers that share a key, which of them would it be; and names that nobody can have."""
+    yield from (f"callers: {problem}" for problem in map(name_problem, callers) if problem is not None)
     for field in ("key_sha256", "access_key_ids", "subjects", "groups"):
         known = Counter(known for caller in callers.values() for known in getattr(caller, field))
         names = [

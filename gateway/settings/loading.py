@@ -21,6 +21,10 @@ FOREIGN_NAMES = frozenset({"GATEWAY_CONFIG", "GATEWAY_RECORDINGS", "GATEWAY_VECT
 """Names with our prefix that are not settings: the file's path, and where the tests find their data."""
 
 
+_UNSET = re.compile(r".*?: (\S.*): \$\{\w+\}: ")
+"""A line of `_file_problems` about a variable; the group is the key of the file."""
+
+
 class SettingsError(Exception):
     """The settings cannot be used. `problems` has one line per problem, none of which holds a secret."""
 
@@ -39,7 +43,11 @@ def load() -> Settings:
     aws = _checked(AwsSettings.from_environment, problems)
     # where AWS's variables are wrong, the rest is checked all the same, without a false word about them
     known = aws or AwsSettings(bearer_token=SecretStr("not read"))
-    settings = _checked(lambda: Settings(aws=known), problems)
+    wrong: list[str] = []
+    settings = _checked(lambda: Settings(aws=known), wrong)
+    # what holds an unset variable is wrong by that alone: another word about its text would mislead
+    places = tuple(place for match in map(_UNSET.match, problems) if match for place in _places(match[1]))
+    problems += [line for line in wrong if line not in problems and not line.startswith(places)]
     if settings is None or problems:
         raise SettingsError(problems)
     return settings
@@ -100,14 +108,23 @@ def _env_names(model: type[BaseModel], prefix: str) -> set[str]:
     return names
 
 
+def _places(path: str) -> tuple[str, str]:
+    """Return how lines about this key of the file begin."""
+    key = re.sub(r"\[(\d+)\]", r".\1", path)
+    return f"{key} (", f"{key}: "
+
+
 TABLE = "Input should be a table (in the environment: JSON, or one variable for each key)"
-WORDS = {"extra_forbidden": "unknown setting", "dict_type": TABLE, "model_type": TABLE}
+LIST = "Input should be a list (in the environment: JSON)"
+WORDS = {"extra_forbidden": "unknown setting", "dict_type": TABLE, "model_type": TABLE, "tuple_type": LIST}
 
 
 def _describe(item: Any) -> str:
     """Return what to change: the key of the file with the name of the variable, and what is wrong there."""
     location = [str(part) for part in item["loc"]]
     words = WORDS.get(item["type"], item["msg"])
+    if item["type"] == "too_short":  # to an operator a tuple is a list
+        words = words.replace("Tuple", "List").partition(" after validation")[0]
     if item["type"] == "value_error":  # a check of this module: its words are complete
         return str(words).removeprefix("Value error, ")
     if location[0].startswith("AWS_"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from gateway.settings.sections import Count, Section
 
@@ -31,5 +32,7 @@ class QuotaSettings(Section):
             and self.requests_per_minute is None
             and self.tokens_per_day is None
         ):
-            raise ValueError("needs tokens_per_minute, requests_per_minute or tokens_per_day")
+            raise PydanticCustomError(
+                "no_limit", "needs tokens_per_minute, requests_per_minute or tokens_per_day"
+            )
         return self

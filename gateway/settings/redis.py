@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
@@ -36,11 +37,16 @@ class RedisSettings(Section):
         try:
             parts = urlsplit(url.get_secret_value())
             place = parts.path if parts.scheme == "unix" else parts.hostname
-            _ = parts.port
         except ValueError:
             raise ValueError(f"{named}: is not a URL") from None
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError(f"{named}: the port must be a number up to 65535") from None
         if parts.scheme not in {"redis", "rediss", "unix"} or not place:
             raise ValueError(f"{named}: must be redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH")
+        if parts.scheme != "unix" and not re.fullmatch(r"/?|/\d+", parts.path, re.ASCII):
+            raise ValueError(f"{named}: the path must be the number of a database, such as /1")
         unknown = [name for name, _ in parse_qsl(parts.query) if not name.startswith(_KNOWN)]
         if unknown:
             raise ValueError(f"{named}: may only say db and ssl_* behind its question mark")

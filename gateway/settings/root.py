@@ -197,6 +197,15 @@ class Settings(BaseSettings):
             raise ValueError("\n".join(problems))
         return self
 
+    @field_validator("tls", mode="before")
+    @classmethod
+    def _tls_is_meant(cls, tls: Any) -> Any:
+        if tls == {}:
+            raise ValueError(
+                "tls: an empty table makes no TLS: it needs cert_file and key_file, or leave it out"
+            )
+        return tls
+
     @field_validator("callers")
     @classmethod
     def _callers_differ(cls, callers: dict[str, CallerSettings]) -> dict[str, CallerSettings]:

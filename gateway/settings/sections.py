@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 OperationChoice = Literal["auto", "invoke", "converse"]
 Order = Literal["ordered", "weighted", "headroom"]
 """As listed · each first as often as its weight says · the one first that has the largest share free."""
 Regions = Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z0-9*?-]+$")], ...], Field(min_length=1)]
 """Patterns of regions, such as `eu-*`."""
-Count = Annotated[int, Field(ge=1, le=1_000_000_000_000)]
+
+
+def _no_truth(value: Any) -> Any:
+    """Refuse `true`, which pydantic takes for 1; a limit of 1 is nothing that somebody means by it."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "Input should be a whole number")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_no_truth), Field(ge=1, le=1_000_000_000_000)]
 Milliseconds = Annotated[int, Field(gt=0, le=86_400_000)]
 
 

@@ -61,8 +61,11 @@ def test_expiry(path: Path, capsys: Captured) -> None:
     assert stored.created.tzinfo is not None
     assert cli.main(["keys", "create", "team-a", "--expires-days", "36501"]) == 1
     assert "at most 36500" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        cli.main(["keys", "create", "team-a", "--expires-days", "0"])
+    capsys.readouterr()
+    for days in ("0", "x"):
+        with pytest.raises(SystemExit):
+            cli.main(["keys", "create", "team-a", "--expires-days", days])
+        assert f"'{days}' is not a whole number above 0" in capsys.readouterr().err
 
 
 def test_list_and_revoke(path: Path, capsys: Captured) -> None:
@@ -93,14 +96,43 @@ def test_a_file_named_by_hand(tmp_path: Path, capsys: Captured) -> None:
     """Needs no settings, and asks no one who the callers are."""
     file = str(tmp_path / "other.json")
     (tmp_path / "gateway.toml").write_text("nonsense")
-    create(capsys, "anybody", "--file", file)
+    assert cli.main(["keys", "create", "anybody", "--file", file]) == 0
+    warned = capsys.readouterr().err
+    assert "whether [callers] has anybody is not known (the settings here cannot be loaded" in warned
     assert cli.main(["keys", "list", "--file", file]) == 0
     assert "anybody  active" in capsys.readouterr().out
     [stored] = key_file.read(tmp_path / "other.json")
     assert cli.main(["keys", "revoke", stored.id, "--file", file]) == 78
     told = capsys.readouterr().err
     assert "is revoked" in told
+    assert "Replicas that do not read this file do not know: whether" in told
     assert "not valid TOML" in told, "so that nobody knows whether there is a Redis to be told"
+
+
+@pytest.mark.usefixtures("path")
+def test_a_file_named_by_hand_with_settings(tmp_path: Path, capsys: Captured) -> None:
+    """Where they can be loaded, they say whose keys there may be, and whether replicas can be told."""
+    file = tmp_path / "other.json"
+    assert cli.main(["keys", "create", "team-b", "--file", str(file)]) == 78
+    assert "team-b is not in [callers] of the settings, which has team-a" in capsys.readouterr().err
+    assert not file.exists()
+    create(capsys, "team-a", "--file", str(file))
+    [stored] = key_file.read(file)
+    assert cli.main(["keys", "revoke", stored.id, "--file", str(file)]) == 0
+    told = capsys.readouterr().err
+    assert "Replicas that do not read this file do not know: the settings here name no Redis" in told
+    (tmp_path / "gateway.toml").write_text("")
+    assert cli.main(["keys", "create", "else", "--file", str(file)]) == 0
+    assert "is not known (the settings here name no callers)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", " a", "a/b", "a\n", "x" * 65])
+def test_names_that_nobody_has(name: str, tmp_path: Path, capsys: Captured) -> None:
+    """They are refused in words, as in the settings."""
+    file = tmp_path / "other.json"
+    assert cli.main(["keys", "create", name, "--file", str(file)]) == 1
+    assert "is no name for a caller: it has 1 to 64 printable characters" in capsys.readouterr().err
+    assert not file.exists()
 
 
 def test_refusals(path: Path, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

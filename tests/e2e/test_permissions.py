@@ -139,7 +139,7 @@ async def test_the_default_limit(path: str, emulator: Emulator, start: StartGate
     body = bodies(CLAUDE)[path]
     for values, limit in (
         ({"default_max_tokens": 77}, 77),
-        ({"default_max_tokens": 77, "max_tokens": 50}, 50),
+        ({"default_max_tokens": 40, "max_tokens": 50}, 40),
         ({"max_tokens": 60}, 60),
         ({"max_tokens": 100_000}, 4096),
     ):

@@ -102,8 +102,11 @@ async def test_a_broken_keys_file_refuses(emulator: Emulator, tmp_path: Path) ->
 
 def test_openness_is_told(log: io.StringIO) -> None:
     """Loudly, and only where it is so."""
+    authentication.check_openness(Settings(keys_file=FILE, callers={"a": CallerSettings()}))
+    assert log.getvalue() == ""
     authentication.check_openness(Settings(keys_file=FILE))
     assert not lines(log, "open_to_everybody")
+    assert [line["level"] for line in lines(log, "nobody_may_ask")] == ["warning"]
     authentication.check_openness(Settings())
     [line] = lines(log, "open_to_everybody")
     assert line["level"] == "warning"

@@ -77,7 +77,10 @@ async def test_workers_share(log: io.StringIO) -> None:
         ("http://CANARY", "must be redis://HOST:PORT"),
         ("redis:///CANARY", "must be redis://HOST:PORT"),
         ("unix://", "must be redis://HOST:PORT"),
-        ("redis://host:CANARY", "is not a URL"),
+        ("redis://[host:CANARY", "is not a URL"),
+        ("redis://host:CANARY", "port must be a number up to 65535"),
+        ("redis://host:99999", "port must be a number up to 65535"),
+        ("redis://host/CANARY", "path must be the number of a database"),
         ("redis://host?socket_timeout=5&password=CANARY", "may only say db and ssl_*"),
     ],
 )
