@@ -19,7 +19,8 @@ class GatewayError(Exception):
     `retry_after` is in seconds. `detail` is for the log only. `unsent`: the call did not reach upstream, so
     that sending it again cannot cost twice. `unsigned`: there were no credentials to sign the call with,
     which tells nothing of the place it was meant for. `pause_s`: how long upstream asked to be left alone;
-    None where it did not ask, though `retry_after` may advise the caller.
+    None where it did not ask, though `retry_after` may advise the caller. `limit`: the setting that
+    refused, for the log.
     """
 
     code: ClassVar[str]
@@ -44,6 +45,7 @@ class GatewayError(Exception):
         self.retry_after = retry_after
         self.upstream_request_id = upstream_request_id
         self.upstream_code = upstream_code
+        self.limit: str | None = None
         self.unsent = False
         self.unsigned = False
         self.pause_s: float | None = None

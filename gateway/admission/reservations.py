@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from gateway.admission.demand import Used, micro_dollars
 from gateway.admission.quotas import MICRO, MINUTE, UNCOUNTED, Amounts, of_caller, of_lane, renewed_in
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
     from gateway.ledger.charges import Charge, Grant, Ledger
 
-_PERIODS: Final = {"day": "budget_usd_per_day", "month": "budget_usd_per_month"}
+_SETTINGS: Final = {
+    "requests": "requests_per_minute", "streams": "max_streams", "tokens": "tokens_per_minute",
+    "day": "budget_usd_per_day", "month": "budget_usd_per_month",
+}  # fmt: skip
+_AWAY: Final = " Redis is away: until it is back, this replica gives out at most its share of that."
 
 
 def utc_now() -> datetime:
@@ -195,11 +199,17 @@ class Reservation:
 
     def _refusal(self, refused: Refused, counted: Counted) -> GatewayError:
         """Return what the caller is told: which of its limits, how much of it, and when to come again."""
+        measure = counted.measures[counted.charges.index(refused.charge)]
+        if measure in ("day", "month"):
+            error = self._exhausted(refused.charge, measure)
+        else:
+            error = self._limited(refused, measure)
+        error.limit = _SETTINGS[measure]
+        return error
+
+    def _limited(self, refused: Refused, measure: str) -> GatewayError:
         (charge, wait), name = refused, self.ticket.caller.name
-        measure = counted.measures[counted.charges.index(charge)]
         retry_after = None if wait == math.inf else max(1, math.ceil(wait))
-        if measure in {"day", "month"}:
-            return self._exhausted(charge, "day" if measure == "day" else "month")
         if measure == "tokens" and wait == math.inf:
             return InvalidRequest(
                 f"This request may use up to {charge.amount:,} tokens, and caller '{name}' may use "
@@ -207,30 +217,53 @@ class Reservation:
                 param=self._param,
             )
         said = {
-            "requests": f"may send {charge.limit:,} requests a minute (requests_per_minute), and has",
-            "streams": f"may have {charge.limit:,} requests at a time (max_streams), and has",
-            "tokens": f"may use {charge.limit:,} tokens a minute (tokens_per_minute), and this request may "
-            f"use up to {charge.amount:,} more than are left",
+            "requests": f"may send {_requests(charge.limit)} a minute (requests_per_minute), and has",
+            "streams": f"may have {_requests(charge.limit)} at a time (max_streams), and has",
+            "tokens": f"may use {charge.limit:,} tokens a minute (tokens_per_minute); this request needs up "
+            f"to {charge.amount:,}{self._left(refused)}",
         }[measure]
-        return RateLimited(f"Caller '{name}' {said}. Come again in {retry_after} s.", retry_after=retry_after)
+        return RateLimited(
+            f"Caller '{name}' {said}.{self._away} Come again in {retry_after} s.", retry_after=retry_after
+        )
+
+    def _left(self, refused: Refused) -> str:
+        """Say how much of a bucket is left, by the time that the rest takes to come."""
+        charge, wait = refused
+        if self._away:  # a share fills more slowly, and its size is not known here
+            return ", and fewer are left"
+        return f", and {max(0, charge.amount - math.ceil(wait * charge.limit / charge.period_s)):,} are left"
+
+    @property
+    def _away(self) -> str:
+        return _AWAY if self._ledger.state == "degraded" else ""
 
     @property
     def _param(self) -> str:
         """The field that makes a request large."""
         return "input" if self.ticket.vectors else "max_tokens"
 
-    def _exhausted(self, charge: Charge, period: str) -> BudgetExhausted:
-        seconds = renewed_in("day" if period == "day" else "month", self._today())
-        return BudgetExhausted(
+    def _exhausted(self, charge: Charge, period: Literal["day", "month"]) -> GatewayError:
+        budget = (
             f"The budget of caller '{self.ticket.caller.name}' is {_usd(charge.limit)} USD a {period} "
-            f"({_PERIODS[period]}) and has no room for this request, which may cost up to "
-            f"{_usd(charge.amount)} USD. The {period} ends in {math.ceil(seconds)} s (UTC).",
+            f"({_SETTINGS[period]})"
+        )
+        cost = f"this request, which may cost up to {_usd(charge.amount)} USD"
+        if charge.amount > charge.limit:
+            return InvalidRequest(f"{budget}, less than {cost}: ask for less.", param=self._param)
+        seconds = renewed_in(period, self._today())
+        return BudgetExhausted(
+            f"{budget} and has no room for {cost}.{self._away} The {period} ends in "
+            f"{math.ceil(seconds)} s (UTC).",
             retry_after=math.ceil(seconds),
         )
 
 
 def _too_small(counted: Counted) -> bool:
     return any(charge.amount > charge.limit for charge in counted.charges)
+
+
+def _requests(count: int) -> str:
+    return "1 request" if count == 1 else f"{count:,} requests"
 
 
 def _usd(micro: int) -> str:

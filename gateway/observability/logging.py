@@ -33,9 +33,9 @@ FIELDS = frozenset(
         "request_id", "upstream_request_id", "completion_id", "method", "route", "status", "outcome", "phase",
         "caller", "model", "provider", "family", "operation", "format", "finish_reason", "stop_reason",
         "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_usd",
-        "usage_accuracy", "queue_position", "expected_wait_ms",
-        "queue_ms", "first_byte_ms", "total_ms", "unknown_upstream",
-        "code", "param", "detail", "upstream_code", "attempts", "target", "targets", "failed_with",
+        "usage_accuracy", "queue_position", "expected_wait_ms", "queue_ms",
+        "first_byte_ms", "total_ms", "unknown_upstream", "code", "param", "detail", "limit", "retry_after",
+        "upstream_code", "attempts", "target", "targets", "failed_with",
         # credentials and the clock
         "source", "failures", "seconds", "seconds_left", "task", "alarm",
         # the process

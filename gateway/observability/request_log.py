@@ -69,6 +69,8 @@ class RequestLog:
             code=error.code,
             param=error.param,
             detail=error.detail,
+            limit=error.limit,
+            retry_after=error.retry_after,
             upstream_code=error.upstream_code,
             upstream_request_id=error.upstream_request_id,
         )

@@ -43,7 +43,7 @@ async def requests_a_minute() -> None:
     error = await refused(
         desk, RateLimited, r"'team' may send 2 requests a minute .*Come again in 30 s", team
     )
-    assert error.retry_after == 30
+    assert (error.limit, error.retry_after) == ("requests_per_minute", 30)
     await desk.ask(caller("other", requests_per_minute=2))
     await asyncio.sleep(30)
     (await desk.ask(team)).release()
@@ -53,7 +53,7 @@ async def streams_at_a_time() -> None:
     """They come free with the slot, and with nothing else."""
     desk, team = Desk(), caller(max_streams=1)
     slot = await desk.ask(team)
-    await refused(desk, RateLimited, r"may have 1 requests at a time \(max_streams\), and has", team)
+    await refused(desk, RateLimited, r"may have 1 request at a time \(max_streams\), and has", team)
     slot.release()
     (await desk.ask(team)).release()
     assert desk.is_at_rest()
@@ -63,7 +63,7 @@ async def tokens_a_minute() -> None:
     """Reserved by `max_tokens`, settled by use: what was not written is free again, cache reads too."""
     desk, team = Desk(), caller(tokens_per_minute=300)
     slot = await desk.ask(team)
-    await refused(desk, RateLimited, r"300 tokens a minute .* up to 200 more than are left", team)
+    await refused(desk, RateLimited, r"300 tokens a minute .* up to 200, and 100 are left", team)
     slot.used(Used(40, 60, 60, 0, None))
     slot.release()
     (await desk.ask(team)).release()
@@ -77,6 +77,9 @@ async def a_request_that_never_fits() -> None:
         desk, InvalidRequest, "up to 200 tokens, and caller 'team' may use 150", caller(tokens_per_minute=150)
     )
     assert error.param == "max_tokens"
+    poor = caller(budget_usd_per_month=0.001)
+    error = await refused(desk, InvalidRequest, r"is 0\.001 USD a month .* up to 0\.0018 USD", poor)
+    assert (error.limit, error.param) == ("budget_usd_per_month", "max_tokens")
     desk.limiter.put(quotas(tokens_per_minute=150))
     await refused(desk, InvalidRequest, "Bedrock's quota for this model is 150 a minute")
     assert desk.is_at_rest()
@@ -135,7 +138,8 @@ async def a_budget_of_the_day() -> None:
 
 async def a_budget_of_the_month() -> None:
     """It ends with the month."""
-    desk, team = Desk(), caller(budget_usd_per_month=0.001)
+    desk, team = Desk(), caller(budget_usd_per_month=0.002)
+    await desk.ask(team)
     error = await refused(desk, BudgetExhausted, r"a month \(budget_usd_per_month\)", team)
     assert error.retry_after == 9 * 86_400 + 6 * 3600
 
@@ -169,7 +173,7 @@ async def refused_before_the_queue() -> None:
     slot = await desk.ask(ANONYMOUS)
     waiting = desk.later(team)
     await settle()
-    await refused(desk, RateLimited, "requests a minute", team)
+    await refused(desk, RateLimited, "1 request a minute", team)
     assert desk.limiter.waiting == 1
     slot.release()
     await settle()
@@ -416,7 +420,7 @@ async def callers_are_reckoned_alike() -> None:
     done(await desk.ask(team, call(100, 100)), 200, 0)
     await asyncio.sleep(60)
     slots = [await desk.ask(team, call(100, 100)) for _ in range(3)]
-    await refused(desk, RateLimited, "up to 300 more than are left", team)
+    await refused(desk, RateLimited, "up to 300, and 100 are left", team)
     for slot in slots:
         slot.release()
 
@@ -449,7 +453,7 @@ async def both_and_all_at_once() -> None:
     slot = await desk.ask(team)
     later = desk.later(team)
     await settle()
-    await refused(desk, RateLimited, "requests a minute", team)
+    await refused(desk, RateLimited, "2 requests a minute", team)
     done(slot, 10, 1)
     done(await later, 10, 1)
     assert desk.is_at_rest()

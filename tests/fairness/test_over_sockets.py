@@ -99,7 +99,7 @@ async def test_limits_of_a_caller(emulator: Emulator, start: StartGateway) -> No
         assert (await sending(caller, "few"))[0] == 200
         status, [error], headers = await sending(caller, "few")
         assert (status, error["error"]["code"]) == (429, "rate_limited")
-        assert "1 requests a minute (requests_per_minute)" in error["error"]["message"]
+        assert "1 request a minute (requests_per_minute)" in error["error"]["message"]
         assert 0 < int(headers["Retry-After"]) <= 60
 
         running = sending(caller, "one", SLOW)

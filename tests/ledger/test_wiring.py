@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from tests.harness import StartGateway
     from tests.ledger.redis_server import RedisServer
 
-CALLERS = {"team": {"key_sha256": [sha256(b"a key").hexdigest()], "requests_per_minute": 1000}}
+CALLERS = {
+    "team": {"key_sha256": [sha256(b"a key").hexdigest()], "requests_per_minute": 1000},
+    "poor": {"key_sha256": [sha256(b"a poor key").hexdigest()], "requests_per_minute": 1},
+}
 KEY = {"x-api-key": "a key"}
 
 
@@ -52,8 +55,14 @@ async def test_redis_freezes(
         assert samples["gateway_ledger_state{state=degraded}"] == 1
         assert samples["gateway_ledger_outages_total{cause=timeout}"] == 1
         assert samples["gateway_ledger_decisions_total{by=here}"] >= 2
+        refusal: list[dict[str, Any]] = []
+        for expected in (200, 429):
+            status, refusal, _ = await caller.stream(ask(), **{"x-api-key": "a poor key"})
+            assert status == expected
         server.thaw()
         lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert "Redis is away" in refusal[0]["error"]["message"]
+    assert [line["limit"] for line in lines if line.get("status") == 429] == ["requests_per_minute"]
     assert [line["state"] for line in lines if line["event"] == "ledger"][-1] == "degraded"
 
 

@@ -58,7 +58,7 @@ def test_a_good_request(log: io.StringIO) -> None:
             InvalidRequest("no", param="model"),
             {"level": "info", "code": "invalid_request", "param": "model"},
         ),
-        (Overloaded("full", retry_after=1), {"level": "warning", "code": "overloaded"}),
+        (Overloaded("full", retry_after=1), {"level": "warning", "code": "overloaded", "retry_after": 1}),
         (InternalError("oops", detail="d"), {"level": "error", "code": "internal_error", "detail": "d"}),
         (
             UpstreamThrottled("slow", upstream_code="ThrottlingException", upstream_request_id="r"),
