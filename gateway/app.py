@@ -149,7 +149,9 @@ def _services(
         limiter=lasting.limiter,
         abandoned=lasting.abandoned,
         retries=lasting.retries,
-        readiness=ProcessReadiness(lasting.drain, lasting.limiter, backend.targets),
+        readiness=ProcessReadiness(
+            lasting.drain, lasting.limiter, backend.targets, lambda: lasting.ledger.state
+        ),
         models=backend.models,
         callers=callers,
         permissions=Permissions(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING, Any
 
 from gateway import __version__
@@ -134,10 +135,31 @@ def _add_iam(commands: Any) -> None:
     iam.add_argument(
         "--role", metavar="ARN", help="of this role, which the settings assume, instead of the gateway's own"
     )
-    iam.add_argument("--account", default="*", metavar="ID", help="AWS account of profiles (default any)")
     iam.add_argument(
-        "--guardrail", action="append", default=[], metavar="ID", help="id or ARN that callers may name"
+        "--account", type=_account, default="*", metavar="ID", help="AWS account of profiles (default any)"
     )
+    iam.add_argument(
+        "--guardrail",
+        type=_guardrail,
+        action="append",
+        default=[],
+        metavar="ID",
+        help="id or ARN that callers may name",
+    )
+
+
+def _account(text: str) -> str:
+    if text != "*" and re.fullmatch(r"[0-9]{12}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no AWS account: give its 12 digits")
+    return text
+
+
+def _guardrail(text: str) -> str:
+    from gateway.dialects.bedrock_headers import GUARDRAIL_ID  # noqa: PLC0415
+
+    if re.fullmatch(GUARDRAIL_ID, text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a guardrail's id (a-z, 0-9) nor its ARN")
+    return text
 
 
 def _body(options: argparse.Namespace) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import structlog
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gateway.admission.queue import ConcurrencyLimiter
     from gateway.bedrock.targets import Target
@@ -26,11 +26,23 @@ class ProcessReadiness:
     To be asked is to be listening.
     """
 
-    def __init__(self, drain: Drain, limiter: ConcurrencyLimiter, targets: Mapping[str, Target]) -> None:
+    def __init__(
+        self,
+        drain: Drain,
+        limiter: ConcurrencyLimiter,
+        targets: Mapping[str, Target],
+        ledger: Callable[[], str],
+    ) -> None:
         self.unusable_targets: list[str] = []
         self._drain = drain
         self._limiter = limiter
         self._targets = targets
+        self._ledger = ledger
+
+    @property
+    def ledger(self) -> str:
+        """Where limits are counted: local, shared or degraded, which is no reason to go elsewhere."""
+        return self._ledger()
 
     async def problems(self) -> list[str]:
         """Return why new requests should go elsewhere."""

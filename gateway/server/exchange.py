@@ -48,6 +48,10 @@ class Readiness(Protocol):
     def unusable_targets(self) -> list[str]:
         """The targets that had no credentials when `problems` was asked last."""
 
+    @property
+    def ledger(self) -> str:
+        """Where limits are counted: local, shared or degraded; nobody is sent elsewhere for it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

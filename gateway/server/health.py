@@ -24,6 +24,7 @@ async def ready(exchange: Exchange) -> Answer:
         "status": "unready" if problems else "ready",
         "problems": problems,
         "unusable_targets": exchange.services.readiness.unusable_targets,
+        "ledger": exchange.services.readiness.ledger,
         "streams": {"running": limiter.running, "waiting": limiter.waiting, "slots": limiter.max_running},
     }
     return json_response(state, exchange.log.request_id, status=503 if problems else 200)

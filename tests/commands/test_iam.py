@@ -106,7 +106,7 @@ CASES: dict[str, tuple[dict[str, str], list[str], list[dict[str, Any]]]] = {
         [
             "--account=123456789012",
             "--guardrail=gr1",
-            "--guardrail=arn:aws:bedrock:us-east-1:1:guardrail/gr2",
+            "--guardrail=arn:aws:bedrock:us-east-1:111122223333:guardrail/gr2",
         ],
         [
             allow("Ask", BOTH, model("us-east-1", NOVA)),
@@ -114,7 +114,7 @@ CASES: dict[str, tuple[dict[str, str], list[str], list[dict[str, Any]]]] = {
                 "Guardrails",
                 ["bedrock:ApplyGuardrail"],
                 "arn:aws:bedrock:us-east-1:123456789012:guardrail/gr1",
-                "arn:aws:bedrock:us-east-1:1:guardrail/gr2",
+                "arn:aws:bedrock:us-east-1:111122223333:guardrail/gr2",
             ),
         ],
     ),
@@ -286,3 +286,14 @@ def test_what_cannot_be_done(
 
     assert (ended, policy) == (code, None)
     assert words in said
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [("--account", "abc", "give its 12 digits"), ("--guardrail", "x!y", "neither a guardrail's id")],
+)
+def test_no_such_name(option: str, value: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What AWS cannot know is refused before a policy is printed with it."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["iam", option, value])
+    assert (ended.value.code, words in capsys.readouterr().err) == (2, True)

@@ -34,6 +34,7 @@ async def test_healthy(caller: Caller) -> None:
             "status": "ready",
             "problems": [],
             "unusable_targets": [],
+            "ledger": "local",
             "streams": {"running": 0, "waiting": 0, "slots": 100},
         },
     )

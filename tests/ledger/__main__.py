@@ -8,6 +8,7 @@ of the limit in all; the most places that were held at once; how long it took to
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import statistics
@@ -125,4 +126,9 @@ async def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser(prog="python -m tests.ledger", description=__doc__)
+    parser.add_argument("outages", nargs="*", metavar="OUTAGE", help=f"default all of: {', '.join(OUTAGES)}")
+    given = parser.parse_args().outages
+    if unknown := [name for name in given if name not in OUTAGES]:
+        parser.error(f"no such outage: {', '.join(unknown)}; there are {', '.join(OUTAGES)}")
+    asyncio.run(main(given))

@@ -50,6 +50,7 @@ async def test_redis_freezes(
         for path in ("livez", "readyz"):
             async with caller.session.get(f"{caller.url}/{path}") as response:
                 assert response.status == 200
+                assert (await response.json()).get("ledger") == (None if path == "livez" else "degraded")
         assert caller.gateway.metrics_url is not None
         samples = await scrape(caller.gateway.metrics_url)
         assert samples["gateway_ledger_state{state=degraded}"] == 1

@@ -126,6 +126,7 @@ class Ready:
     """Always ready."""
 
     unusable_targets: ClassVar[list[str]] = []
+    ledger = "local"
 
     async def problems(self) -> list[str]:
         """None."""
