@@ -155,9 +155,10 @@ def _account(text: str) -> str:
 
 
 def _guardrail(text: str) -> str:
-    from gateway.dialects.bedrock_headers import GUARDRAIL_ID  # noqa: PLC0415
-
-    if re.fullmatch(GUARDRAIL_ID, text) is None:
+    if (
+        re.fullmatch(r"[a-z0-9]+|arn:aws[a-z-]*:bedrock:[a-z0-9-]+:[0-9]{12}:guardrail/[a-z0-9]+", text)
+        is None
+    ):
         raise argparse.ArgumentTypeError(f"{text!r} is neither a guardrail's id (a-z, 0-9) nor its ARN")
     return text
 
