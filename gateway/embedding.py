@@ -72,6 +72,8 @@ async def embed(
     with ExitStack() as held:
         slots = [held.enter_context(await limiter.acquire(lanes, deadline=expires, ticket=ticket))]
         timing.mark_admitted()
+        if slots[0].counted and slots[0].lane is not None:
+            lanes = [slots[0].lane]  # where all of the request's calls were reserved
         while len(slots) < min(SIDE_BY_SIDE, len(calls)) and (slot := limiter.try_acquire(lanes)):
             slots.append(held.enter_context(slot))
 
@@ -87,7 +89,7 @@ async def embed(
             found = await _work(calls, answers, send, slots)
         finally:
             if slots[0].counted:
-                slots[0].used(_used(calls[0].model, answers))
+                slots[0].used(_used(calls[0].model, answers, whole=len(answers) == len(calls)))
     return _together(calls[0].model, found)
 
 
@@ -131,16 +133,16 @@ async def _work(
     return [found[number] for number in range(len(calls))]
 
 
-def _used(model: Model, answers: list[Embedded]) -> Used:
+def _used(model: Model, answers: list[Embedded], *, whole: bool) -> Used:
     """Return what was used by those that were answered, whatever became of the others.
 
     Where one of them does not tell, nobody knows, and what was reckoned counts: nothing would be too little.
     """
     counts = [answer.input_tokens for answer in answers]
     if None in counts:
-        return Used(None, 0, 0, 0)
+        return Used(None, 0, 0, 0, whole=whole)
     read = sum(count for count in counts if count is not None)
-    return Used(read, 0, 0, 0, model.cost_usd(Usage(read, 0, 0, 0)))
+    return Used(read, 0, 0, 0, model.cost_usd(Usage(read, 0, 0, 0)), whole)
 
 
 def _together(model: Model, answers: list[Embedded]) -> Embeddings:

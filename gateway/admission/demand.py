@@ -97,6 +97,8 @@ class Used(NamedTuple):
     cache_read: int | None = None
     cache_write: int | None = None
     cost_usd: float | None = None
+    whole: bool = True
+    """Whether this is of all that was asked: of a part nothing is to be learnt."""
 
 
 class Demand(NamedTuple):

@@ -183,7 +183,7 @@ class Reservation:
         written, fresh = used.output_tokens or 0, read + (used.cache_write or 0)
         burndown = call.model.output_burndown
         if lane is not None:
-            if used.input_tokens is not None:
+            if used.whole and used.input_tokens is not None:
                 lane.learn(demand, fresh + (used.cache_read or 0), written)
             if lane.quota is not None and lane.quota.output_burndown is not None:
                 burndown = lane.quota.output_burndown

@@ -103,10 +103,12 @@ class Slot:
         """Give it back: to a waiter, or to nobody. More than once does no more."""
         if not self._released:
             self._released = True
-            if self.reservation is not None:
-                self.reservation.settle()
-            now = self._owner.now()
-            self._owner.taken_back(self._lane, now - self._since, now - self._entered)
+            try:
+                if self.reservation is not None:
+                    self.reservation.settle()
+            finally:
+                now = self._owner.now()
+                self._owner.taken_back(self._lane, now - self._since, now - self._entered)
 
     def move(self, lane: str) -> bool:
         """Go over to another lane, at failover; say whether it had room. At once or not at all."""

@@ -405,6 +405,17 @@ async def learnt_from_answers() -> None:
     await refused_for_now(desk, call(100, 0))
 
 
+async def nothing_is_learnt_of_a_part() -> None:
+    """An embedding of which some calls failed has used less than was reckoned for all of them."""
+    desk = Desk(quotas=quotas(tokens_per_minute=400))
+    slot = await desk.ask(ANONYMOUS, call(100, 100))
+    slot.used(Used(10, 0, 0, 0, None, whole=False))
+    slot.release()
+    await asyncio.sleep(60)
+    await desk.ask(ANONYMOUS, call(100, 100))
+    await refused_for_now(desk, call(100, 100))
+
+
 async def no_correction_shuts_out() -> None:
     """What fits as estimated is let in, however much more the last one took: it waits for all there is."""
     desk, team = Desk(quotas=quotas(tokens_per_minute=400)), caller(tokens_per_minute=400)
@@ -513,6 +524,7 @@ SCENES: list[Scene] = [
     an_embedding_of_many_calls,
     throttled_all_the_same,
     learnt_from_answers,
+    nothing_is_learnt_of_a_part,
     no_correction_shuts_out,
     callers_are_reckoned_alike,
     other_quotas,
