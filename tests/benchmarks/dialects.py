@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 TRANSLATED: Final = 1.3
 SHORT: Final = 1.0
 """The bars: times the native stream."""
-REPETITIONS: Final = 7
+REPETITIONS: Final = 25
 PAGE: Final = Path(__file__).with_name("DIALECTS.md")
 _MODELS = {BURST_CLAUDE: CLAUDE, BURST_CONVERSE: LLAMA}
 _HI = 4096
